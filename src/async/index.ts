@@ -1,0 +1,6 @@
+export * from "./channel.ts";
+export * from "./clock.ts";
+export * from "./map-concurrent.ts";
+export * from "./retry.ts";
+export * from "./semaphore.ts";
+export * from "./single-flight.ts";

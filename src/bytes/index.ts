@@ -1,0 +1,3 @@
+export * from "./byte-arrays.ts";
+export * from "./byte-queue.ts";
+export * from "./path-text.ts";

@@ -1,0 +1,1 @@
+export * from "./esgz-error.ts";
