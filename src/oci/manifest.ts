@@ -115,6 +115,12 @@ export interface ImageManifest {
   readonly annotations?: AnnotationMap | null | undefined;
 }
 
+/** A manifest or index with the bytes that its digest is of. */
+export interface ManifestContent {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+}
+
 /** A list of manifests, usually one per platform. */
 export interface ImageIndex {
   readonly schemaVersion: 2;
