@@ -26,7 +26,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
  */
 export function parsePlatform(text: string): Platform {
   const parts = text.split("/");
-  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_.-]+$/.test(part))) {
+  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(part))) {
     throw new EsgzError(
       "USAGE_INVALID",
       `Cannot parse platform "${text}": expected os/architecture[/variant]`,

