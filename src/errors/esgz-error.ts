@@ -28,6 +28,8 @@ export type ErrorCode =
   | "FOOTER_INVALID"
   /** A FUSE message that breaks the protocol. */
   | "FUSE_INVALID"
+  /** An OCI layout, archive or directory does not hold the image or blob asked for. */
+  | "IMAGE_NOT_FOUND"
   /** A state that esgz itself should have prevented. */
   | "INTERNAL"
   /** The operating system refused a read or a write. */
