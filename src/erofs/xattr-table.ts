@@ -1,0 +1,150 @@
+/**
+ * Extended attributes as they are written: what several inodes have in common goes to the shared area.
+ *
+ * @module
+ */
+import { EsgzError } from "../errors/index.ts";
+import { alignUp, XATTR_ENTRY_SIZE, XATTR_HEADER_SIZE } from "./disk-layout.ts";
+import type { ErofsNode } from "./erofs-node.ts";
+import { splitXattrName, type SplitXattrName } from "./xattr-name.ts";
+
+/** An inode names at most this many shared entries: the count has one byte. */
+const SHARED_LIMIT = 255;
+
+/** Values have a 16-bit size. */
+const VALUE_LIMIT = 0xffff;
+
+/** The xattr count has 16 bits and counts units of 4 bytes, the header as one. */
+const BODY_LIMIT: number = XATTR_HEADER_SIZE + 4 * (0xffff - 1);
+
+/** A name with a value. */
+interface XattrEntry {
+  readonly name: SplitXattrName;
+  readonly value: Uint8Array;
+  readonly size: number;
+  uses: number;
+  /** Where it lies in the shared area; -1 if it is not shared. */
+  sharedOffset: number;
+}
+
+/** The xattrs of one inode. */
+interface XattrBody {
+  readonly shared: readonly XattrEntry[];
+  readonly inline: readonly XattrEntry[];
+  readonly size: number;
+}
+
+/** What to do with names that EROFS cannot store. */
+export type ForeignXattrs = "reject" | "skip";
+
+/** The xattrs of all inodes, by inode number. */
+export class XattrTable {
+  readonly #entries = new Map<number, readonly XattrEntry[]>();
+  readonly #bodies = new Map<number, XattrBody>();
+  readonly #known = new Map<string, XattrEntry>();
+  readonly #skipped = new Set<string>();
+  #sharedSize = 0;
+
+  /** Bytes in the shared area. */
+  get sharedSize(): number {
+    return this.#sharedSize;
+  }
+
+  /** The names that were left out, each once. */
+  get skippedNames(): readonly string[] {
+    return [...this.#skipped];
+  }
+
+  constructor(nodes: readonly ErofsNode[], options: { readonly foreign: ForeignXattrs }) {
+    for (const [inode, node] of nodes.entries()) {
+      if (node.xattrs === undefined || node.xattrs.size === 0) continue;
+      const entries = this.#collect(node.xattrs, options.foreign);
+      if (entries.length > 0) this.#entries.set(inode, entries);
+    }
+    this.#placeShared();
+    for (const [inode, entries] of this.#entries) this.#bodies.set(inode, splitEntries(entries));
+  }
+
+  /** Bytes between an inode and its data. */
+  sizeOf(inode: number): number {
+    return this.#bodies.get(inode)?.size ?? 0;
+  }
+
+  /** Writes the xattrs of an inode at `offset`, behind its record. */
+  write(inode: number, view: DataView, offset: number): void {
+    const body = this.#bodies.get(inode);
+    if (body === undefined) return;
+    view.setUint8(offset + 4, body.shared.length);
+    let at = offset + XATTR_HEADER_SIZE;
+    for (const { sharedOffset } of body.shared) {
+      view.setUint32(at, sharedOffset / XATTR_ENTRY_SIZE, true);
+      at += 4;
+    }
+    for (const entry of body.inline) at = writeEntry(view, at, entry);
+  }
+
+  /** Writes the shared area at `offset`. */
+  writeShared(view: DataView, offset: number): void {
+    for (const entry of this.#known.values()) {
+      if (entry.sharedOffset >= 0) writeEntry(view, offset + entry.sharedOffset, entry);
+    }
+  }
+
+  #collect(xattrs: ReadonlyMap<string, Uint8Array>, foreign: ForeignXattrs): XattrEntry[] {
+    const entries: XattrEntry[] = [];
+    for (const [name, value] of xattrs) {
+      const split = splitXattrName(name);
+      if (split !== undefined) entries.push(this.#entry(name, split, value));
+      else if (foreign === "skip") this.#skipped.add(name);
+      else throw invalid(name, "a name that EROFS can store");
+    }
+    return entries;
+  }
+
+  #entry(name: string, split: SplitXattrName, value: Uint8Array): XattrEntry {
+    if (value.length > VALUE_LIMIT) throw invalid(name, `at most ${VALUE_LIMIT} bytes`);
+    const key = `${name}\0${Buffer.from(value.buffer, value.byteOffset, value.length).toString("latin1")}`;
+    let entry = this.#known.get(key);
+    if (entry === undefined) {
+      const size = alignUp(XATTR_ENTRY_SIZE + split.suffix.length + value.length, XATTR_ENTRY_SIZE);
+      entry = { name: split, value, size, uses: 0, sharedOffset: -1 };
+      this.#known.set(key, entry);
+    }
+    entry.uses += 1;
+    return entry;
+  }
+
+  #placeShared(): void {
+    for (const entry of this.#known.values()) {
+      if (entry.uses < 2) continue;
+      entry.sharedOffset = this.#sharedSize;
+      this.#sharedSize += entry.size;
+    }
+  }
+}
+
+function splitEntries(entries: readonly XattrEntry[]): XattrBody {
+  const shareable = entries.filter(({ sharedOffset }) => sharedOffset >= 0);
+  const shared = shareable.slice(0, SHARED_LIMIT);
+  const inline = [...entries.filter(({ sharedOffset }) => sharedOffset < 0), ...shareable.slice(SHARED_LIMIT)];
+  let size = XATTR_HEADER_SIZE + 4 * shared.length;
+  for (const entry of inline) size += entry.size;
+  if (size <= BODY_LIMIT) return { shared, inline, size };
+  const text = `Cannot compile extended attributes: expected at most ${BODY_LIMIT} bytes for one inode, got ${size}`;
+  throw new EsgzError("EROFS_INVALID", text);
+}
+
+function writeEntry(view: DataView, offset: number, entry: XattrEntry): number {
+  const { suffix, prefix } = entry.name;
+  view.setUint8(offset, suffix.length);
+  view.setUint8(offset + 1, prefix);
+  view.setUint16(offset + 2, entry.value.length, true);
+  const image = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  image.set(suffix, offset + XATTR_ENTRY_SIZE);
+  image.set(entry.value, offset + XATTR_ENTRY_SIZE + suffix.length);
+  return offset + entry.size;
+}
+
+function invalid(name: string, wanted: string): EsgzError {
+  return new EsgzError("EROFS_INVALID", `Cannot compile extended attribute ${JSON.stringify(name)}: expected ${wanted}`);
+}
