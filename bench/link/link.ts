@@ -34,10 +34,10 @@ export async function startLink(targetPort: number, profile: LinkProfile): Promi
   const sockets = new Set<Socket>();
   const down = new Pacer(profile.bitsPerSecond);
   const up = new Pacer(profile.bitsPerSecond);
-  const server = createServer({ noDelay: true }, (client) => {
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
     counts.connections += 1;
     const bound = connectionBound(profile, counts.connections);
-    const upstream = connect({ port: targetPort, host: "127.0.0.1", noDelay: true });
+    const upstream = connect({ port: targetPort, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on("close", () => sockets.delete(socket));
@@ -105,6 +105,7 @@ function forward(
   const queue: { readonly atMs: number; readonly bytes: Uint8Array | undefined }[] = [];
   let underWay = 0;
   let timer: NodeJS.Timeout | undefined;
+  let blocked = false;
   const openedMs = performance.now() + handshakeMs;
   const schedule = (bytes: Uint8Array | undefined): void => {
     const readyMs = Math.max(performance.now(), openedMs);
@@ -112,11 +113,10 @@ function forward(
     queue.push({ atMs: departMs + oneWayMs, bytes });
     underWay += bytes?.length ?? 0;
     if (underWay > MAX_UNDER_WAY_BYTES) from.pause();
-    deliver();
+    if (timer === undefined) deliver();
   };
   const deliver = (): void => {
     timer = undefined;
-    let blocked = false;
     while (!blocked) {
       const next = queue[0];
       if (next === undefined) break;
@@ -133,19 +133,17 @@ function forward(
       underWay -= next.bytes.length;
       count(next.bytes.length);
       blocked = !to.write(next.bytes);
+      if (blocked) to.once("drain", onDrain);
     }
-    if (blocked) to.once("drain", deliver);
     if (underWay <= MAX_UNDER_WAY_BYTES / 2) from.resume();
   };
-  from.on("data", (bytes: Buffer) => {
-    if (timer !== undefined) clearTimeout(timer);
-    schedule(bytes);
-  });
+  const onDrain = (): void => {
+    blocked = false;
+    deliver();
+  };
+  from.on("data", (bytes: Buffer) => schedule(bytes));
   from.on("end", () => schedule(undefined));
   from.on("error", () => to.destroy());
-  from.on("close", () => {
-    if (queue.length === 0) to.end();
-  });
   to.on("close", () => {
     if (timer !== undefined) clearTimeout(timer);
     from.destroy();

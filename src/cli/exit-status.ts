@@ -33,6 +33,7 @@ const KINDS: Readonly<Record<ErrorCode, Kind>> = {
   FILE_NOT_FOUND: "notFound",
   FOOTER_INVALID: "unverified",
   FUSE_INVALID: "failure",
+  IMAGE_NOT_FOUND: "notFound",
   INTERNAL: "failure",
   IO_FAILED: "storage",
   LIMIT_EXCEEDED: "unverified",

@@ -1,0 +1,82 @@
+/**
+ * A registry behind shaped links, in a process of its own, so that it does not share the event loop of what is measured.
+ *
+ * @module
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { LinkProfile, LinkStatistics } from "../link/index.ts";
+
+/** What went through a harbor. */
+export interface HarborStatistics extends LinkStatistics {
+  readonly requests: number;
+}
+
+/** A running registry with links to it. */
+export interface Harbor extends AsyncDisposable {
+  /** Host and port of the registry without a link: for pushing. */
+  readonly direct: string;
+  /** Opens a link; its host and port. */
+  openLink(profile: LinkProfile): Promise<string>;
+  /** What the registry answered and the links carried since the last call. */
+  takeStatistics(): Promise<HarborStatistics>;
+}
+
+/** What is asked of the harbor's process. */
+export type HarborRequest =
+  | { readonly kind: "link"; readonly profile: LinkProfile }
+  | { readonly kind: "statistics" }
+  | { readonly kind: "close" };
+
+/** What it answers. */
+export type HarborAnswer =
+  | { readonly kind: "port"; readonly port: number }
+  | { readonly kind: "statistics"; readonly statistics: HarborStatistics };
+
+/** Starts a harbor whose registry keeps its content below `root`. */
+export async function startHarbor(root: string): Promise<Harbor> {
+  const child = fork(fileURLToPath(new URL("harbor-process.ts", import.meta.url)), [root]);
+  const first = await answerOf(child);
+  if (first.kind !== "port") throw new Error("Cannot start harbor: expected a port");
+  let turn: Promise<unknown> = Promise.resolve();
+  const ask = (request: HarborRequest): Promise<HarborAnswer> => {
+    const answer = turn.then(() => {
+      const reply = answerOf(child);
+      child.send(request);
+      return reply;
+    });
+    turn = answer.catch(() => undefined);
+    return answer;
+  };
+  return {
+    direct: `127.0.0.1:${first.port}`,
+    openLink: async (profile) => {
+      const answer = await ask({ kind: "link", profile });
+      if (answer.kind !== "port") throw new Error("Cannot open link: expected a port");
+      return `127.0.0.1:${answer.port}`;
+    },
+    takeStatistics: async () => {
+      const answer = await ask({ kind: "statistics" });
+      if (answer.kind !== "statistics") throw new Error("Cannot count: expected statistics");
+      return answer.statistics;
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode !== null) return;
+      const gone = new Promise((resolve) => child.once("exit", resolve));
+      child.send({ kind: "close" } satisfies HarborRequest);
+      await gone;
+    },
+  };
+}
+
+function answerOf(child: ChildProcess): Promise<HarborAnswer> {
+  return new Promise((resolve, reject) => {
+    const onExit = (code: number | null): void =>
+      reject(new Error(`Cannot reach harbor: it ended with ${code}`));
+    child.once("exit", onExit);
+    child.once("message", (message) => {
+      child.off("exit", onExit);
+      resolve(message as HarborAnswer);
+    });
+  });
+}

@@ -1,0 +1,65 @@
+/**
+ * What a command gets: the environment, and how to print.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { isEsgzError } from "../errors/index.ts";
+import { type Environment, writeTo } from "./environment.ts";
+import { ProgressBoard } from "./progress-board.ts";
+
+/** Prints results to stdout and progress to stderr. */
+export class CommandContext {
+  readonly environment: Environment;
+  /** Whether the result is wanted as JSON. */
+  readonly json: boolean;
+  readonly quiet: boolean;
+
+  constructor(environment: Environment, flags: { readonly json?: boolean; readonly quiet?: boolean }) {
+    this.environment = environment;
+    this.json = flags.json === true;
+    this.quiet = flags.quiet === true;
+  }
+
+  /** Prints the result: the value as JSON, or the text that people read. */
+  async print(value: unknown, text: string): Promise<void> {
+    await writeTo(this.environment.stdout, this.json ? `${JSON.stringify(value, undefined, 2)}\n` : text);
+  }
+
+  /** Says something that is not the result. */
+  note(text: string): void {
+    if (!this.quiet) this.environment.stderr.write(`${text}\n`);
+  }
+
+  /** A board for progress on stderr; silent with `--quiet` or `--json`. */
+  board(): ProgressBoard {
+    const { stderr, liveProgress } = this.environment;
+    const silent = this.quiet || this.json;
+    return new ProgressBoard({
+      write: (text) => void (silent || stderr.write(text)),
+      live: liveProgress && !silent,
+      columns: stderr.columns ?? 100,
+      rows: stderr.rows ?? 24,
+      nowMs: () => performance.now(),
+    });
+  }
+}
+
+/** Options that every command has. */
+export interface SharedFlags {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Adds the options that every command has. */
+export function addSharedFlags(command: Command): Command {
+  return command
+    .option("--json", "print the result as JSON on stdout")
+    .option("-q, --quiet", "no progress on stderr");
+}
+
+/** The line that tells a person what went wrong. */
+export function describeFailure(thrown: unknown): string {
+  if (isEsgzError(thrown)) return `${thrown.message} (${thrown.code})`;
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
