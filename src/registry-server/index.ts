@@ -1,0 +1,7 @@
+export {
+  type RegistryLimits,
+  type RegistryServer,
+  type RegistryServerOptions,
+  type RequestInfo,
+  startRegistryServer,
+} from "./registry-server.ts";
