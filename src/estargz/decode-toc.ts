@@ -1,0 +1,217 @@
+/**
+ * The table of contents: JSON that lists every file of the layer and where its content lies.
+ *
+ *     { "version": 1, "entries": [
+ *       { "name": "bin/", "type": "dir", "modtime": "2023-11-14T22:13:20Z", "mode": 493, ... },
+ *       { "name": "bin/tool", "type": "reg", "size": 150001, "offset": 192, "chunkSize": 65536,
+ *         "chunkDigest": "sha256:...", "digest": "sha256:...", ... },
+ *       { "name": "bin/tool", "type": "chunk", "offset": 9120, "chunkOffset": 65536, "chunkDigest": ..., ... },
+ *       ...
+ *     ] }
+ *
+ * An entry of type `chunk` continues the entry before it. This file reads and checks each entry by itself;
+ * `resolve-toc.ts` checks what they say together.
+ *
+ * Source: eStargz specification, "TOC"; containers-storage for `endOffset` and `chunkType`.
+ *
+ * @module
+ */
+import { decodeUtf8 } from "../bytes/index.ts";
+import type { Digest } from "../oci/index.ts";
+import { cleanPath, type TarEntryType } from "../tar/index.ts";
+import { ChunkListBuilder, type LocatedChunk } from "./chunk-list.ts";
+import { limitExceeded, type EstargzLimits } from "./limits.ts";
+import type { TocEntry } from "./toc-entry.ts";
+import {
+  invalidToc,
+  MAX_UINT32,
+  nameOf,
+  quote,
+  readDigest,
+  readModtime,
+  readNumber,
+  readText,
+  readXattrs,
+  type RawEntry,
+} from "./toc-fields.ts";
+import { scanTocJson } from "./toc-scan.ts";
+
+/** An entry whose chunks have no end in the blob yet: that needs all of them. */
+export interface DecodedEntry extends TocEntry {
+  readonly chunks: readonly LocatedChunk[];
+}
+
+/** What the decoder must know beside the JSON. */
+export interface DecodeTocOptions {
+  readonly limits: EstargzLimits;
+  /** Where the payload ends in the blob: chunks lie in front of it. */
+  readonly payloadSize: number;
+}
+
+const TYPES: Readonly<Record<string, TarEntryType>> = {
+  reg: "reg",
+  dir: "dir",
+  symlink: "symlink",
+  hardlink: "hardlink",
+  char: "char",
+  block: "block",
+  fifo: "fifo",
+};
+const NO_CHUNKS: readonly LocatedChunk[] = [];
+
+/**
+ * Decodes a TOC: its entries in order, duplicates and landmarks included.
+ *
+ * @throws {EsgzError} `TOC_INVALID`, `LIMIT_EXCEEDED`
+ */
+export function decodeToc(json: Uint8Array, options: DecodeTocOptions): DecodedEntry[] {
+  const rawEntries = parseEntries(json, options.limits);
+  const entries: DecodedEntry[] = [];
+  const users = new Map<number, string>();
+  const groups = new Map<number, string>();
+  for (let at = 0; at < rawEntries.length;) {
+    const raw = asEntry(rawEntries[at], at);
+    const end = endOfChunks(rawEntries, at + 1);
+    const entry = decodeEntry(raw, { ...options, continuations: rawEntries.slice(at + 1, end) });
+    entries.push({
+      ...entry,
+      userName: backFilled(users, entry.uid, entry.userName),
+      groupName: backFilled(groups, entry.gid, entry.groupName),
+    });
+    at = end;
+  }
+  return entries;
+}
+
+function parseEntries(json: Uint8Array, limits: EstargzLimits): readonly unknown[] {
+  if (json.length > limits.maxTocBytes) throw limitExceeded("TOC bytes", limits.maxTocBytes, json.length);
+  scanTocJson(json, limits);
+  const toc = parseJson(json);
+  if (typeof toc !== "object" || toc === null) throw invalidToc(undefined, "an object", quote(toc));
+  const entries: unknown = "entries" in toc ? toc.entries : undefined;
+  if (entries === undefined || entries === null) return [];
+  if (!Array.isArray(entries)) throw invalidToc(undefined, "entries to be a list", quote(entries));
+  if (entries.length > limits.maxEntries) {
+    throw limitExceeded("TOC entries", limits.maxEntries, entries.length);
+  }
+  return entries;
+}
+
+function parseJson(json: Uint8Array): unknown {
+  try {
+    return JSON.parse(decodeUtf8(json));
+  } catch (error) {
+    throw invalidToc(undefined, "JSON", error instanceof Error ? error.message : "other text");
+  }
+}
+
+function asEntry(value: unknown, index: number): RawEntry {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw invalidToc(undefined, `entry ${index} to be an object`, quote(value));
+}
+
+/** The index behind the `chunk` entries that begin at `at`. */
+function endOfChunks(entries: readonly unknown[], at: number): number {
+  let end = at;
+  while (end < entries.length && asEntry(entries[end], end).type === "chunk") end += 1;
+  return end;
+}
+
+interface EntryOptions extends DecodeTocOptions {
+  readonly continuations: readonly unknown[];
+}
+
+function decodeEntry(raw: RawEntry, options: EntryOptions): DecodedEntry {
+  const type = typeOf(raw);
+  const name = readText(raw, "name");
+  const path = pathOf(raw, name, options.limits);
+  const size = type === "reg" ? readNumber(raw, "size") : 0;
+  const digest = type === "reg" ? readDigest(raw, "digest") : undefined;
+  if (type !== "reg" && options.continuations.length > 0) {
+    throw invalidToc(name, "chunk entries behind a reg entry", `behind a ${type} entry`);
+  }
+  return {
+    path,
+    name,
+    type,
+    size,
+    mode: readNumber(raw, "mode") & 0o7777,
+    uid: readNumber(raw, "uid", MAX_UINT32),
+    gid: readNumber(raw, "gid", MAX_UINT32),
+    userName: readText(raw, "userName"),
+    groupName: readText(raw, "groupName"),
+    mtime: readModtime(raw),
+    linkName: linkNameOf(raw, type, options.limits),
+    devMajor: readNumber(raw, "devMajor", MAX_UINT32),
+    devMinor: readNumber(raw, "devMinor", MAX_UINT32),
+    xattrs: readXattrs(raw),
+    ...(digest === undefined ? {} : { digest }),
+    chunks: type === "reg" ? decodeChunks(raw, { ...options, name, size, digest }) : NO_CHUNKS,
+  };
+}
+
+function typeOf(raw: RawEntry): TarEntryType {
+  const type = typeof raw.type === "string" && Object.hasOwn(TYPES, raw.type) ? TYPES[raw.type] : undefined;
+  if (type !== undefined) return type;
+  const expected = raw.type === "chunk" ? "a reg entry in front of a chunk entry" : "a known type";
+  throw invalidToc(nameOf(raw), expected, quote(raw.type));
+}
+
+function linkNameOf(raw: RawEntry, type: TarEntryType, limits: EstargzLimits): string {
+  if (type !== "hardlink" && type !== "symlink") return "";
+  const text = readText(raw, "linkName");
+  if (text === "") throw invalidToc(nameOf(raw), `a target of the ${type}`, "none");
+  if (type === "hardlink") return pathOf(raw, text, limits);
+  if (text.length > limits.maxPathBytes || Buffer.byteLength(text) > limits.maxPathBytes) {
+    throw limitExceeded(`TOC entry ${quote(nameOf(raw))}: symlink bytes`, limits.maxPathBytes, text.length);
+  }
+  return text;
+}
+
+/** The cleaned path of a name, inside its limits. */
+function pathOf(raw: RawEntry, name: string, limits: EstargzLimits): string {
+  if (name.length > limits.maxTocBytes) throw limitExceeded("TOC name", limits.maxPathBytes, name.length);
+  const path = cleanPath(name);
+  // A path of n UTF-16 units has at most 3n bytes; most paths need no closer look.
+  if (path.length * 3 > limits.maxNameBytes || path.length > limits.maxDepth) checkPath(raw, path, limits);
+  return path;
+}
+
+function checkPath(raw: RawEntry, path: string, limits: EstargzLimits): void {
+  const bytes = Buffer.byteLength(path);
+  const what = `TOC entry ${quote(nameOf(raw))}`;
+  if (bytes > limits.maxPathBytes) throw limitExceeded(`${what}: path bytes`, limits.maxPathBytes, bytes);
+  const parts = path.split("/");
+  if (parts.length > limits.maxDepth) throw limitExceeded(`${what}: depth`, limits.maxDepth, parts.length);
+  for (const part of parts) {
+    const length = Buffer.byteLength(part);
+    if (length > limits.maxNameBytes) {
+      throw limitExceeded(`${what}: bytes of a name`, limits.maxNameBytes, length);
+    }
+  }
+}
+
+interface FileOptions extends EntryOptions {
+  readonly name: string;
+  readonly size: number;
+  readonly digest: Digest | undefined;
+}
+
+function decodeChunks(raw: RawEntry, options: FileOptions): readonly LocatedChunk[] {
+  const { continuations, size, name } = options;
+  if (size === 0) {
+    if (continuations.length > 0) throw invalidToc(name, "no chunks of an empty file", continuations.length);
+    return NO_CHUNKS;
+  }
+  const builder = new ChunkListBuilder(options);
+  builder.add(raw);
+  for (const [i, continuation] of continuations.entries()) builder.add(asEntry(continuation, i));
+  return builder.finish(readNumber(raw, "endOffset"));
+}
+
+/** Writers give a user's or group's name once; later entries with the same id mean it too. */
+function backFilled(names: Map<number, string>, id: number, name: string): string {
+  if (name === "") return names.get(id) ?? "";
+  names.set(id, name);
+  return name;
+}

@@ -1,0 +1,128 @@
+/**
+ * From a blob to its table of contents, in one read where possible and two at most.
+ *
+ * @module
+ */
+import type { BlobSource } from "../blob/index.ts";
+import { concatBytes } from "../bytes/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { ANNOTATIONS, type AnnotationMap } from "../oci/index.ts";
+import { decodeFooter, MAX_FOOTER_SIZE, type Footer } from "./footer.ts";
+import { DEFAULT_LIMITS, limitExceeded, type EstargzLimits } from "./limits.ts";
+import { extractExternalToc, extractGzipToc, extractZstdToc } from "./toc-member.ts";
+import { UnverifiedArchive } from "./unverified-archive.ts";
+import { decodeZstdPosition, SKIPPABLE_HEADER_SIZE } from "./zstd-footer.ts";
+
+/** How {@linkcode openArchive} works. */
+export interface OpenArchiveOptions {
+  /** The annotations of the layer's descriptor. Positions of zstd:chunked in them are taken before the footer's. */
+  readonly annotations?: AnnotationMap | null | undefined;
+  /** Limits that differ from {@linkcode DEFAULT_LIMITS}. */
+  readonly limits?: Partial<EstargzLimits> | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of the first read, at the end of the blob. By default a share of the blob that usually holds the TOC. */
+  readonly tailSize?: number | undefined;
+  /** For layers whose TOC is elsewhere: the TOC image's layer (gzip tar), or the JSON itself. */
+  readonly externalToc?: Uint8Array | undefined;
+}
+
+const MIN_TAIL = 256 * 1024;
+const MAX_TAIL = 4 * 1024 * 1024;
+/** TOCs take 1 % of their blob or less. */
+const BYTES_PER_TAIL_BYTE = 64;
+
+/**
+ * Opens a seekable layer.
+ *
+ * @throws {EsgzError} `FOOTER_INVALID` if the blob is not seekable (an ordinary layer); `TOC_MISSING` if its TOC is
+ * elsewhere and was not given; `TOC_INVALID`, `LIMIT_EXCEEDED` if the TOC cannot be taken out; codes of the blob.
+ */
+export async function openArchive(
+  blob: BlobSource,
+  options: OpenArchiveOptions = {},
+): Promise<UnverifiedArchive> {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const position = positionFrom(options.annotations, blob.size);
+  const tail = await readTail(blob, { ...options, tocOffset: position?.tocOffset });
+  const footer = position ?? decodeFooter(tail.bytes, blob.size);
+  const facts = { footer, blobSize: blob.size, limits };
+  if (footer.kind === "external") {
+    const json = await externalJson(options.externalToc, limits);
+    const payloadSize = blob.size - footer.footerSize;
+    return new UnverifiedArchive({ ...facts, json, compressed: undefined, payloadSize });
+  }
+  const compressed = await readToc(blob, { ...options, footer, tail, limits });
+  if (footer.kind === "zstd:chunked") {
+    const json = await extractZstdToc(compressed, { footer, limits });
+    const payloadSize = footer.tocOffset - SKIPPABLE_HEADER_SIZE;
+    return new UnverifiedArchive({ ...facts, json, compressed, payloadSize });
+  }
+  const json = await extractGzipToc(compressed, limits);
+  return new UnverifiedArchive({ ...facts, json, compressed: undefined, payloadSize: footer.tocOffset });
+}
+
+/** The zstd:chunked position that the annotations state; undefined if they state none that is usable. */
+function positionFrom(
+  annotations: AnnotationMap | null | undefined,
+  blobSize: number,
+): Exclude<Footer, { kind: "external" }> | undefined {
+  const position = annotations?.[ANNOTATIONS.zstdPosition] ?? annotations?.[ANNOTATIONS.zstdPositionStargz];
+  if (position === undefined) return undefined;
+  try {
+    const tarSplit = annotations?.[ANNOTATIONS.zstdTarSplitPosition];
+    return decodeZstdPosition(position, { tarSplit, blobSize });
+  } catch (error) {
+    // A footer may still say it right.
+    if (isEsgzError(error, "FOOTER_INVALID")) return undefined;
+    throw error;
+  }
+}
+
+interface Tail {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+async function readTail(
+  blob: BlobSource,
+  options: OpenArchiveOptions & { readonly tocOffset: number | undefined },
+): Promise<Tail> {
+  const share = Math.min(Math.max(Math.ceil(blob.size / BYTES_PER_TAIL_BYTE), MIN_TAIL), MAX_TAIL);
+  const known = options.tocOffset === undefined ? 0 : blob.size - options.tocOffset;
+  const wanted = options.tailSize ?? Math.min(known === 0 ? share : known, MAX_TAIL);
+  const size = Math.min(blob.size, Math.max(wanted, MAX_FOOTER_SIZE));
+  const offset = blob.size - size;
+  return { offset, bytes: size === 0 ? new Uint8Array(0) : await blob.read({ offset, size }, options) };
+}
+
+/** The bytes of the compressed TOC: out of the tail, and the part in front of it with a second read. */
+async function readToc(
+  blob: BlobSource,
+  options: {
+    readonly footer: Exclude<Footer, { kind: "external" }>;
+    readonly tail: Tail;
+    readonly limits: EstargzLimits;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<Uint8Array> {
+  const { footer, tail, limits } = options;
+  const start = footer.tocOffset;
+  const end =
+    footer.kind === "zstd:chunked" ? start + footer.tocCompressedSize : blob.size - footer.footerSize;
+  if (end - start > limits.maxTocBytes) {
+    throw limitExceeded("compressed TOC bytes", limits.maxTocBytes, end - start);
+  }
+  const inTail = tail.bytes.subarray(Math.max(0, start - tail.offset), Math.max(0, end - tail.offset));
+  if (start >= tail.offset) return inTail;
+  const size = Math.min(end, tail.offset) - start;
+  const front = await blob.read({ offset: start, size }, { signal: options.signal });
+  return concatBytes([front, inTail]);
+}
+
+async function externalJson(content: Uint8Array | undefined, limits: EstargzLimits): Promise<Uint8Array> {
+  if (content !== undefined) return await extractExternalToc(content, limits);
+  throw new EsgzError(
+    "TOC_MISSING",
+    "Cannot open layer: expected the external TOC that its footer speaks of, got none",
+  );
+}

@@ -1,0 +1,158 @@
+/**
+ * What the entries of a TOC say together: one entry per path, links that lead somewhere, directories above files, and
+ * chunks that lie beside each other in the blob.
+ *
+ * @module
+ */
+import { limitExceeded, type EstargzLimits } from "./limits.ts";
+import type { DecodedEntry } from "./decode-toc.ts";
+import type { LocatedChunk } from "./chunk-list.ts";
+import type { MemberCompression } from "./inflate-member.ts";
+import type { TocEntry } from "./toc-entry.ts";
+import { invalidToc, quote } from "./toc-fields.ts";
+
+/** Names at the root of a layer that belong to the format, not to the image. */
+export const PREFETCH_LANDMARK = ".prefetch.landmark";
+export const NO_PREFETCH_LANDMARK = ".no.prefetch.landmark";
+export const TOC_NAME = "stargz.index.json";
+
+/** Deflate cannot expand further than this. */
+const MAX_DEFLATE_RATIO = 1032;
+
+/** A checked TOC. */
+export interface ResolvedToc {
+  /** In TOC order; of entries with one path the last. Landmarks and the TOC itself are left out. */
+  readonly entries: readonly TocEntry[];
+  readonly byPath: ReadonlyMap<string, TocEntry>;
+  /** Hard links by path, with the entry that they finally lead to. */
+  readonly targets: ReadonlyMap<string, TocEntry>;
+  readonly landmark: "prefetch" | "no-prefetch" | undefined;
+  /** Bytes at the start of the blob to prefetch. */
+  readonly prefetchSize: number;
+}
+
+/** What the check must know beside the entries. */
+export interface ResolveTocOptions {
+  readonly limits: EstargzLimits;
+  readonly compression: MemberCompression;
+}
+
+/**
+ * Checks and joins decoded entries. Sets the end of every chunk's member.
+ *
+ * @throws {EsgzError} `TOC_INVALID`, `LIMIT_EXCEEDED`
+ */
+export function resolveToc(decoded: readonly DecodedEntry[], options: ResolveTocOptions): ResolvedToc {
+  placeChunks(decoded, options);
+  const byPath = new Map<string, DecodedEntry>();
+  for (const entry of decoded) byPath.set(entry.path, entry);
+  const prefetch = byPath.get(PREFETCH_LANDMARK);
+  const noPrefetch = byPath.has(NO_PREFETCH_LANDMARK);
+  for (const name of [PREFETCH_LANDMARK, NO_PREFETCH_LANDMARK, TOC_NAME]) byPath.delete(name);
+  const entries = decoded.filter((entry) => byPath.get(entry.path) === entry);
+  checkTree(entries, byPath);
+  return {
+    entries,
+    byPath,
+    targets: resolveHardlinks(entries, byPath),
+    landmark: prefetch !== undefined ? "prefetch" : noPrefetch ? "no-prefetch" : undefined,
+    prefetchSize: prefetch?.chunks[0]?.blobOffset ?? 0,
+  };
+}
+
+interface PlacedChunk {
+  readonly name: string;
+  readonly chunk: LocatedChunk;
+}
+
+/** Sorts all chunks by their place, refuses overlaps, and lets each member end where the next begins. */
+function placeChunks(decoded: readonly DecodedEntry[], options: ResolveTocOptions): void {
+  const placed: PlacedChunk[] = [];
+  for (const { name, chunks } of decoded) {
+    for (const chunk of chunks) if (chunk.kind === "data") placed.push({ name, chunk });
+  }
+  placed.sort(
+    (a, b) => a.chunk.blobOffset - b.chunk.blobOffset || a.chunk.innerOffset - b.chunk.innerOffset,
+  );
+  let nextMember = Infinity;
+  let following: PlacedChunk | undefined;
+  for (let i = placed.length - 1; i >= 0; i -= 1) {
+    const current = placed[i];
+    if (current === undefined) break;
+    if (following !== undefined) {
+      if (following.chunk.blobOffset > current.chunk.blobOffset) nextMember = following.chunk.blobOffset;
+      else checkOverlap(current, following);
+    }
+    current.chunk.blobEnd = Math.min(current.chunk.blobEnd, nextMember);
+    checkRatio(current, options);
+    following = current;
+  }
+}
+
+function checkOverlap(current: PlacedChunk, following: PlacedChunk): void {
+  const end = current.chunk.innerOffset + current.chunk.size;
+  if (following.chunk.innerOffset >= end) return;
+  const found = `one inside ${quote(current.name)}`;
+  throw invalidToc(following.name, "a chunk of its own", found);
+}
+
+function checkRatio({ name, chunk }: PlacedChunk, options: ResolveTocOptions): void {
+  const { compression, limits } = options;
+  const ratio =
+    compression === "gzip" ? Math.min(MAX_DEFLATE_RATIO, limits.maxInflateRatio) : limits.maxInflateRatio;
+  const most = (chunk.blobEnd - chunk.blobOffset) * ratio;
+  const size = chunk.innerOffset + chunk.size;
+  if (size > most) {
+    throw limitExceeded(`TOC entry ${quote(name)}: bytes inflated from its member`, most, size);
+  }
+}
+
+/** The root is a directory, and so is whatever has entries below it. */
+function checkTree(entries: readonly TocEntry[], byPath: ReadonlyMap<string, TocEntry>): void {
+  const checked = new Set<string>([""]);
+  const root = byPath.get("");
+  if (root !== undefined && root.type !== "dir") throw invalidToc("/", "a directory", `a ${root.type}`);
+  for (const { path } of entries) {
+    for (let parent = parentOf(path); !checked.has(parent); parent = parentOf(parent)) {
+      const type = byPath.get(parent)?.type ?? "dir";
+      if (type !== "dir") throw invalidToc(path, `${quote(parent)} to be a directory`, `a ${type}`);
+      checked.add(parent);
+    }
+  }
+}
+
+function parentOf(path: string): string {
+  const slash = path.lastIndexOf("/");
+  return slash < 0 ? "" : path.slice(0, slash);
+}
+
+function resolveHardlinks(
+  entries: readonly TocEntry[],
+  byPath: ReadonlyMap<string, TocEntry>,
+): ReadonlyMap<string, TocEntry> {
+  const targets = new Map<string, TocEntry>();
+  for (const entry of entries) {
+    if (entry.type === "hardlink" && !targets.has(entry.path)) followLinks(entry, { byPath, targets });
+  }
+  return targets;
+}
+
+/** Follows a chain of links to its end and remembers the end for each link on the way. */
+function followLinks(
+  link: TocEntry,
+  maps: { readonly byPath: ReadonlyMap<string, TocEntry>; readonly targets: Map<string, TocEntry> },
+): void {
+  const chain = new Set<string>();
+  let entry: TocEntry = link;
+  while (entry.type === "hardlink") {
+    if (chain.has(entry.path)) throw invalidToc(link.name, "hard links that end", "a cycle");
+    chain.add(entry.path);
+    const next: TocEntry | undefined = maps.targets.get(entry.path) ?? maps.byPath.get(entry.linkName);
+    if (next === undefined) {
+      throw invalidToc(entry.name, "the target of the hard link", `no entry ${quote(entry.linkName)}`);
+    }
+    entry = next;
+  }
+  if (entry.type === "dir") throw invalidToc(link.name, "a hard link to a file", "one to a directory");
+  for (const path of chain) maps.targets.set(path, entry);
+}

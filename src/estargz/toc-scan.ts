@@ -1,0 +1,122 @@
+/**
+ * A look at TOC JSON before it is parsed: is it of bounded size in memory, and does it mean one thing only?
+ *
+ * `JSON.parse` takes memory before anyone can count, and hides two ambiguities: of two members with one name the last
+ * wins, and Go's decoder takes `NAME` for `name`. Both would let two readers see different files under one digest, so
+ * in the TOC object and in its entries they are refused. (Names of extended attributes are data, not members: there the
+ * last wins, as in every reader.)
+ *
+ * @module
+ */
+import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
+import { EsgzError } from "../errors/index.ts";
+import { limitExceeded } from "./limits.ts";
+
+/** The members of the TOC object and of its entries that mean something. At most 31: a bit each. */
+const KNOWN_MEMBERS = [
+  ...["version", "entries", "name", "type", "size", "modtime", "linkName", "mode", "uid", "gid", "userName"],
+  ...["groupName", "offset", "endOffset", "innerOffset", "devMajor", "devMinor", "xattrs", "digest"],
+  ...["chunkOffset", "chunkSize", "chunkDigest", "chunkType", "tarSplitDigest"],
+];
+const LOWER_CASE_MEMBERS = new Set(KNOWN_MEMBERS.map((name) => name.toLowerCase()));
+
+interface KnownMember {
+  readonly bytes: Uint8Array;
+  readonly bit: number;
+}
+/** Known members by the length of their name. */
+const MEMBERS_BY_LENGTH: readonly (readonly KnownMember[])[] = Array.from({ length: 16 }, (_, length) =>
+  KNOWN_MEMBERS.flatMap((name, i) =>
+    name.length === length ? [{ bytes: encodeUtf8(name), bit: 1 << i }] : [],
+  ),
+);
+
+const MAX_NESTING = 32;
+/** Objects and arrays per entry: itself, its attributes, and some for members that we do not know. */
+const CONTAINERS_PER_ENTRY = 4;
+/** Commas per entry. */
+const COMMAS_PER_ENTRY = 64;
+const TOC_NESTING = 1;
+const ENTRY_NESTING = 3;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+
+/**
+ * Scans TOC JSON.
+ *
+ * @throws {EsgzError} `TOC_INVALID` for a member that is there twice, or in another case than its own, or with escapes
+ * in its name; `LIMIT_EXCEEDED` for more values than `maxEntries` entries can have.
+ */
+export function scanTocJson(json: Uint8Array, limits: { readonly maxEntries: number }): void {
+  const maxContainers = limits.maxEntries * CONTAINERS_PER_ENTRY + 64;
+  const maxCommas = limits.maxEntries * COMMAS_PER_ENTRY + 64;
+  const seen = new Uint32Array(MAX_NESTING + 1);
+  let nesting = 0;
+  let containers = 0;
+  let commas = 0;
+  for (let at = 0; at < json.length; at += 1) {
+    const byte = json[at];
+    if (byte === QUOTE) {
+      const end = endOfString(json, at + 1);
+      const isMember = (nesting === ENTRY_NESTING || nesting === TOC_NESTING) && isFollowedByColon(json, end);
+      if (isMember) seen[nesting] = withMember(json, { start: at + 1, end, seen: seen[nesting] ?? 0 });
+      at = end;
+    } else if (byte === COMMA) {
+      commas += 1;
+    } else if (byte === 0x7b || byte === 0x5b) {
+      nesting += 1;
+      containers += 1;
+      if (nesting > MAX_NESTING) throw limitExceeded("TOC nesting", MAX_NESTING, nesting);
+      seen[nesting] = 0;
+    } else if (byte === 0x7d || byte === 0x5d) {
+      nesting = Math.max(0, nesting - 1);
+    }
+  }
+  if (containers > maxContainers) throw limitExceeded("TOC objects", maxContainers, containers);
+  if (commas > maxCommas) throw limitExceeded("TOC values", maxCommas, commas);
+}
+
+/** The index of the closing quote, or the end of the bytes. */
+function endOfString(json: Uint8Array, start: number): number {
+  let at = start;
+  while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;
+  return at;
+}
+
+function isFollowedByColon(json: Uint8Array, quoteAt: number): boolean {
+  let at = quoteAt + 1;
+  while (json[at] === 0x20 || json[at] === 0x09 || json[at] === 0x0a || json[at] === 0x0d) at += 1;
+  return json[at] === COLON;
+}
+
+/** The set with one member more. */
+function withMember(json: Uint8Array, name: { start: number; end: number; seen: number }): number {
+  const bit = bitOf(json, name.start, name.end);
+  if ((name.seen & bit) === 0) return name.seen | bit;
+  throw invalid(`one member "${decodeUtf8(json.subarray(name.start, name.end))}"`, "two");
+}
+
+function bitOf(json: Uint8Array, start: number, end: number): number {
+  for (const known of MEMBERS_BY_LENGTH[end - start] ?? []) {
+    if (isAt(json, start, known.bytes)) return known.bit;
+  }
+  const name = json.subarray(start, end);
+  const text = decodeUtf8(name.subarray(0, 64));
+  if (name.includes(BACKSLASH)) throw invalid("member names without escapes", JSON.stringify(text));
+  if (LOWER_CASE_MEMBERS.has(text.toLowerCase())) {
+    throw invalid("member names in their own case", JSON.stringify(text));
+  }
+  return 0;
+}
+
+function isAt(json: Uint8Array, start: number, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i += 1) if (json[start + i] !== text[i]) return false;
+  return true;
+}
+
+function invalid(expected: string, found: string): EsgzError {
+  return new EsgzError("TOC_INVALID", `Cannot read TOC: expected ${expected}, got ${found}`);
+}
