@@ -36,8 +36,8 @@ export interface PaxRecord {
 export function decodePaxRecords(bytes: Uint8Array, offset: number): readonly PaxRecord[] {
   const records: PaxRecord[] = [];
   for (let at = 0; at < bytes.length;) {
-    const space = bytes.indexOf(SPACE, at);
-    const length = space === -1 ? undefined : decodeLength(bytes, at, space);
+    const space = indexOf(bytes, SPACE, at);
+    const length = decodeLength(bytes, at, space);
     if (length === undefined)
       throw invalidTar("PAX record", offset + at, "expected a decimal length, got other bytes");
     records.push(
@@ -49,6 +49,13 @@ export function decodePaxRecords(bytes: Uint8Array, offset: number): readonly Pa
     at += length;
   }
   return records;
+}
+
+/** Where a byte is, or the end. Keys and lengths are short: a loop is quicker than the built-in search. */
+function indexOf(bytes: Uint8Array, wanted: number, start: number): number {
+  let i = start;
+  while (i < bytes.length && bytes[i] !== wanted) i += 1;
+  return i;
 }
 
 function decodeLength(bytes: Uint8Array, start: number, end: number): number | undefined {
@@ -68,8 +75,8 @@ function decodeRecord(body: Uint8Array, place: { offset: number; size: number })
   if (size < 3 || body.length !== size)
     throw invalidTar("PAX record", offset, "expected its length to lie in the header");
   if (body[size - 1] !== NEWLINE) throw invalidTar("PAX record", offset, "expected a newline at its end");
-  const equals = body.indexOf(EQUALS);
-  if (equals < 1) throw invalidTar("PAX record", offset, "expected key=value");
+  const equals = indexOf(body, EQUALS, 0);
+  if (equals < 1 || equals === size) throw invalidTar("PAX record", offset, "expected key=value");
   return { key: decodeText(body, 0, equals), value: body.subarray(equals + 1, size - 1) };
 }
 
