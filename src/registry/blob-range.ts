@@ -1,0 +1,167 @@
+/**
+ * One ranged GET of a blob, with everything that servers do instead of answering it.
+ *
+ * | answer                        | here                                                               |
+ * | ----------------------------- | ------------------------------------------------------------------ |
+ * | 206, `Content-Range` as asked | passed on; may end early                                           |
+ * | 206, another or no range      | `REGISTRY_PROTOCOL`                                                |
+ * | 200                           | the head is skipped, up to a limit; beyond it `NOT_SUPPORTED`      |
+ * | another total size            | `SIZE_MISMATCH`                                                    |
+ * | a content encoding            | `REGISTRY_PROTOCOL`                                                |
+ * | 401, 403, 404, 410 of a known redirect target | the registry is asked again, once                  |
+ *
+ * @module
+ */
+import type { ByteRange } from "../blob/index.ts";
+import { EsgzError } from "../errors/index.ts";
+import type { Digest } from "../oci/index.ts";
+import { encodeRangeHeader, parseContentLength, parseContentRange } from "./content-range.ts";
+import type { Endpoint, EndpointRequest } from "./endpoint.ts";
+import type { HttpResponse } from "./http-response.ts";
+import type { RegistryHost } from "./registry-host.ts";
+import { repositoryScope } from "./token-scope.ts";
+
+/** What to get and from where. */
+export interface RangeRequest {
+  readonly endpoint: Endpoint;
+  readonly host: RegistryHost;
+  readonly repository: string;
+  readonly digest: Digest;
+  /** Of the whole blob. */
+  readonly size: number;
+  /** Not empty, inside the blob. */
+  readonly range: ByteRange;
+  /** Redirect targets known so far; kept up to date. */
+  readonly redirects: Map<Endpoint, URL>;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A server that ignores ranges may be made to send this many bytes for nothing. */
+const MAX_SKIPPED_BYTES = 64 << 20;
+const EXPIRED: ReadonlySet<number> = new Set([400, 401, 403, 404, 410]);
+
+/**
+ * Streams the range; ends early where the body does. Never passes on more than was asked for.
+ *
+ * @throws {EsgzError} as the table says; codes of {@linkcode Endpoint.send}; the code of a failed status.
+ */
+export async function* openRange(request: RangeRequest): AsyncGenerator<Uint8Array, void, undefined> {
+  const response = await requestRange(request);
+  try {
+    if (response.status !== 200 && response.status !== 206) {
+      throw await request.host.failure(response, `read blob "${request.digest}" of ${request.repository}`);
+    }
+    const skip = checkedSkip(request, response);
+    yield* cut(request, response, skip);
+  } catch (error) {
+    response.abandon();
+    throw error;
+  }
+}
+
+async function requestRange(request: RangeRequest): Promise<HttpResponse> {
+  const { endpoint, redirects, repository, digest } = request;
+  const known = redirects.get(endpoint);
+  if (known !== undefined) {
+    // Forgotten first: a target that cannot be reached is not asked twice either.
+    redirects.delete(endpoint);
+    const response = await endpoint.send(getRequest(request, known));
+    if (response.ok) redirects.set(endpoint, known);
+    if (!EXPIRED.has(response.status)) return response;
+    await response.discard();
+  }
+  const url = endpoint.urlOf(`${repository}/blobs/${digest}`);
+  const response = await endpoint.send(getRequest(request, url));
+  if (response.ok && response.url.href !== url.href) redirects.set(endpoint, response.url);
+  return response;
+}
+
+function getRequest({ range, repository, size, signal }: RangeRequest, url: URL): EndpointRequest {
+  const whole = range.size === size;
+  return {
+    method: "GET",
+    url,
+    headers: whole ? {} : { range: encodeRangeHeader(range) },
+    range,
+    scopes: [repositoryScope(repository, ["pull"])],
+    repository,
+    signal,
+  };
+}
+
+/** How many bytes of the body come before the range. */
+function checkedSkip(request: RangeRequest, response: HttpResponse): number {
+  const { range, size } = request;
+  const encoding = response.header("content-encoding") ?? "identity";
+  if (encoding.trim().toLowerCase() !== "identity" && encoding.trim() !== "") {
+    throw unexpected(
+      request,
+      "REGISTRY_PROTOCOL",
+      "the blob as it is stored",
+      `content encoding "${encoding}"`,
+    );
+  }
+  if (response.status === 206) {
+    const text = response.header("content-range");
+    const found = parseContentRange(text);
+    const fits = found !== undefined && found.offset === range.offset && found.size <= range.size;
+    if (!fits) {
+      const wanted = `bytes ${range.offset}-${range.offset + range.size - 1}`;
+      throw unexpected(
+        request,
+        "REGISTRY_PROTOCOL",
+        wanted,
+        text === undefined ? "no Content-Range" : `"${text}"`,
+      );
+    }
+    if (found.total !== undefined && found.total !== size) {
+      throw unexpected(request, "SIZE_MISMATCH", `a blob of ${size} bytes`, `${found.total}`);
+    }
+    return 0;
+  }
+  const length = parseContentLength(response.header("content-length"));
+  if (length !== undefined && length !== size) {
+    throw unexpected(request, "SIZE_MISMATCH", `a blob of ${size} bytes`, `${length}`);
+  }
+  if (range.offset > MAX_SKIPPED_BYTES) {
+    throw unexpected(request, "NOT_SUPPORTED", "status 206", "200: the server ignores ranges");
+  }
+  return range.offset;
+}
+
+/** The body without its first `skip` bytes, ended after the range. */
+async function* cut(
+  request: RangeRequest,
+  response: HttpResponse,
+  skip: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { range, size } = request;
+  const toBlobEnd = range.offset + range.size === size;
+  let toSkip = skip;
+  let left = range.size;
+  for await (const chunk of response.body()) {
+    const kept = chunk.subarray(Math.min(toSkip, chunk.length));
+    toSkip -= chunk.length - kept.length;
+    if (kept.length > left && toBlobEnd) {
+      throw unexpected(request, "SIZE_MISMATCH", `a blob of ${size} bytes`, "more");
+    }
+    const wanted = kept.subarray(0, left);
+    left -= wanted.length;
+    if (wanted.length > 0) yield wanted;
+    // A body that ends with the range is read to its end, which keeps the connection; one that goes on is cut off.
+    if (kept.length > wanted.length) return;
+  }
+}
+
+function unexpected(
+  { digest, endpoint }: RangeRequest,
+  code: "REGISTRY_PROTOCOL" | "SIZE_MISMATCH" | "NOT_SUPPORTED",
+  expected: string,
+  found: string,
+): EsgzError {
+  return new EsgzError(
+    code,
+    `Cannot read blob "${digest}" from "${endpoint.base.host}": expected ${expected}, got ${found}`,
+    { details: { host: endpoint.base.host } },
+  );
+}

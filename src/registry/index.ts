@@ -1,0 +1,19 @@
+export type { PushBlobOptions, PushedBlob } from "./blob-push.ts";
+export type { Credential, CredentialProvider, CredentialQuery } from "./credential.ts";
+export type {
+  EndpointConfig,
+  HostConfig,
+  MirrorConfig,
+  PemInput,
+  TlsConfig,
+  UploadMode,
+} from "./host-config.ts";
+export type { HttpMethod, RequestRecord } from "./http-transport.ts";
+export { isLoopbackHost } from "./loopback.ts";
+export type { CallOptions, PushManifestOptions } from "./manifest-store.ts";
+export type { ProxySettings } from "./proxy-selection.ts";
+export type { ListReferrersOptions } from "./referrers.ts";
+export { RegistryClient, type RegistryClientOptions, type RepositoryName } from "./registry-client.ts";
+export type { BlobTarget } from "./remote-blob.ts";
+export { type MountBlobOptions, Repository } from "./repository.ts";
+export { DEFAULT_RETRY_POLICY } from "./retry-budget.ts";
