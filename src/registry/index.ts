@@ -17,3 +17,9 @@ export { RegistryClient, type RegistryClientOptions, type RepositoryName } from 
 export type { BlobTarget } from "./remote-blob.ts";
 export { type MountBlobOptions, Repository } from "./repository.ts";
 export { DEFAULT_RETRY_POLICY } from "./retry-budget.ts";
+export type { HelperAction, HelperCall, HelperResult, RunHelper } from "./credential-helper.ts";
+export {
+  createDockerCredentials,
+  type DockerCredentials,
+  type DockerCredentialsOptions,
+} from "./docker-credentials.ts";
