@@ -80,11 +80,14 @@ test("the vocabulary has no node: imports", () => {
 test("codecs do no I/O beyond zlib and crypto", () => {
   const codecs = new Set(LAYERS.at(-2));
   const allowed = /^node:(zlib|crypto)$/;
+  // The one place where a codec loads a native library of the machine.
+  const native = join("estargz", "libdeflate.ts");
   const wrong = allPaths(SOURCES)
     .filter((path) => codecs.has(moduleOf(path)) && path.endsWith(".ts") && !path.endsWith(".test.ts"))
     .flatMap((path) =>
       [...readFileSync(join(SOURCES, path), "utf8").matchAll(/from "(node:[^"]+)"/g)]
         .filter(([, name]) => name !== undefined && !allowed.test(name))
+        .filter(([, name]) => path !== native || name !== "node:module")
         .map(([, name]) => `${path}: ${name}`),
     );
   assert.deepEqual(wrong, []);

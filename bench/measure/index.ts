@@ -1,0 +1,3 @@
+export * from "./compare.ts";
+export * from "./measure-command.ts";
+export * from "./results.ts";

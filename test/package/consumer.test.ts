@@ -1,0 +1,144 @@
+/**
+ * The package as others get it: packed, installed elsewhere without install scripts, imported, type-checked, started.
+ */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, test } from "node:test";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const TSC = join(ROOT, "node_modules/.bin/tsc");
+const scratch = mkdtempSync(join(tmpdir(), "esgz-package-"));
+const PACKED = [
+  "bin",
+  "src",
+  "package.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+  "README.md",
+  "ARCHITECTURE.md",
+  "CHANGELOG.md",
+  "LICENSE",
+];
+const consumer = join(scratch, "consumer");
+const installed = join(consumer, "node_modules/esgz");
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+interface PackageJson {
+  readonly version: string;
+  readonly scripts?: Readonly<Record<string, string>>;
+  readonly exports: Readonly<Record<string, unknown>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+/** Packs a copy of the checkout, so that runs side by side do not write into one dist/. */
+before(() => {
+  const staging = join(scratch, "staging");
+  mkdirSync(staging);
+  for (const name of PACKED) cpSync(join(ROOT, name), join(staging, name), { recursive: true });
+  symlinkSync(join(ROOT, "node_modules"), join(staging, "node_modules"));
+  const output = execFileSync("npm", ["pack", "--json", "--pack-destination", scratch], {
+    cwd: staging,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const filename = /"filename": "([^"]+)"/.exec(output)?.[1] ?? "";
+  mkdirSync(installed, { recursive: true });
+  execFileSync("tar", ["-C", installed, "--strip-components=1", "-xzf", join(scratch, filename)]);
+  linkDependencies(readPackage(ROOT));
+  writeFileSync(
+    join(consumer, "package.json"),
+    JSON.stringify({ name: "consumer", type: "module", private: true }),
+  );
+});
+
+/** What npm would install beside it, taken from the checkout: the test needs no network. */
+function linkDependencies({ dependencies }: PackageJson): void {
+  for (const name of [...Object.keys(dependencies), "@types", "undici-types", "@koromix"]) {
+    symlinkSync(join(ROOT, "node_modules", name), join(consumer, "node_modules", name));
+  }
+}
+
+test("every subpath of the package can be imported", () => {
+  const names = subpaths();
+  const code = names.map((name) => `import * as ${variable(name)} from "esgz/${name}";`).join("\n");
+  const check = names.map(
+    (name) => `if (Object.keys(${variable(name)}).length === 0) throw new Error("${name}");`,
+  );
+  writeFileSync(join(consumer, "all.mjs"), `${code}\n${check.join("\n")}\n`);
+  execFileSync(process.execPath, ["all.mjs"], { cwd: consumer });
+});
+
+test("its types check for a consumer that is as strict as esgz", () => {
+  const code = subpaths().map((name) => `export * as ${variable(name)} from "esgz/${name}";`);
+  writeFileSync(join(consumer, "all.ts"), `${code.join("\n")}\n`);
+  const config = {
+    extends: join(ROOT, "tsconfig.json"),
+    compilerOptions: { skipLibCheck: false },
+    include: ["all.ts"],
+  };
+  writeFileSync(join(consumer, "tsconfig.json"), JSON.stringify(config));
+  const output = runTsc(join(consumer, "tsconfig.json"));
+  assert.deepEqual(
+    output.filter((line) => line.includes("node_modules/esgz") || line.startsWith("all.ts")),
+    [],
+  );
+});
+
+test("the installed command starts", () => {
+  const text = execFileSync(process.execPath, [join(installed, "bin/esgz.js"), "--version"], {
+    encoding: "utf8",
+  });
+  assert.equal(text.trim(), readPackage(ROOT).version);
+});
+
+test("nothing runs at installation", () => {
+  const { scripts = {} } = readPackage(ROOT);
+  const hooks = ["preinstall", "install", "postinstall", "prepare"].filter((name) => name in scripts);
+  assert.deepEqual(hooks, []);
+});
+
+test("the lock file names no registry", () => {
+  assert.doesNotMatch(readFileSync(join(ROOT, "package-lock.json"), "utf8"), /"resolved": "http/);
+});
+
+test("every module that is there to be imported has a subpath", () => {
+  const modules = readdirSync(join(ROOT, "src")).filter((name) =>
+    readdirSync(join(ROOT, "src", name)).includes("index.ts"),
+  );
+  assert.deepEqual(modules.toSorted(), subpaths().toSorted());
+});
+
+function subpaths(): string[] {
+  return Object.keys(readPackage(ROOT).exports)
+    .filter((path) => path !== "./package.json")
+    .map((path) => path.slice(2));
+}
+
+function variable(name: string): string {
+  return name.replaceAll("-", "_");
+}
+
+function runTsc(project: string): string[] {
+  try {
+    execFileSync(TSC, ["-p", project], { encoding: "utf8", cwd: consumer });
+    return [];
+  } catch (error) {
+    return String((error as { stdout?: unknown }).stdout).split("\n");
+  }
+}
+
+function readPackage(directory: string): PackageJson {
+  return JSON.parse(readFileSync(join(directory, "package.json"), "utf8")) as PackageJson;
+}
