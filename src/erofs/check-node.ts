@@ -24,7 +24,8 @@ export function checkNode(node: ErofsNode, deviceBlocks: readonly number[]): voi
   checkNumber("uid", node.uid, UINT32_LIMIT);
   checkNumber("gid", node.gid, UINT32_LIMIT);
   checkNumber("nanoseconds of mtime", node.mtime.nanoseconds, NANOSECONDS_LIMIT);
-  if (!Number.isSafeInteger(node.mtime.seconds)) throw invalid("seconds of mtime", "whole", node.mtime.seconds);
+  if (!Number.isSafeInteger(node.mtime.seconds))
+    throw invalid("seconds of mtime", "whole", node.mtime.seconds);
   if (node.type === "char" || node.type === "block") {
     checkNumber("device major", node.major, MAJOR_LIMIT);
     checkNumber("device minor", node.minor, MINOR_LIMIT);
@@ -37,5 +38,8 @@ function checkNumber(what: string, value: number, limit: number): void {
 }
 
 function invalid(what: string, wanted: string, found: number): EsgzError {
-  return new EsgzError("EROFS_INVALID", `Cannot compile node: expected ${what} to be ${wanted}, got ${found}`);
+  return new EsgzError(
+    "EROFS_INVALID",
+    `Cannot compile node: expected ${what} to be ${wanted}, got ${found}`,
+  );
 }

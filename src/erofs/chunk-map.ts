@@ -28,7 +28,11 @@ export function chunkCountOf(file: ErofsFile, bits: number): number {
 }
 
 /** Writes the chunk indexes of a file at `offset`. */
-export function writeChunkIndexes(view: DataView, offset: number, options: { readonly file: ErofsFile; readonly bits: number }): void {
+export function writeChunkIndexes(
+  view: DataView,
+  offset: number,
+  options: { readonly file: ErofsFile; readonly bits: number },
+): void {
   const { file, bits } = options;
   const chunkSize = BLOCK_SIZE * 2 ** bits;
   const count = chunkCountOf(file, bits);
@@ -54,10 +58,12 @@ export function checkExtents(file: ErofsFile, deviceBlocks: readonly number[]): 
   let end = 0;
   for (const extent of file.extents) {
     const { fileOffset, size, device, deviceOffset } = extent;
-    if (!isPlace(fileOffset) || !isPlace(deviceOffset)) throw invalid(`one at ${fileOffset} from ${deviceOffset}`);
+    if (!isPlace(fileOffset) || !isPlace(deviceOffset))
+      throw invalid(`one at ${fileOffset} from ${deviceOffset}`);
     if (!Number.isSafeInteger(size) || size <= 0) throw invalid(`one of ${size} bytes`);
     if (fileOffset < end) throw invalid(`one at ${fileOffset} that overlaps the one before`);
-    if (fileOffset + size > file.size) throw invalid(`one that ends at ${fileOffset + size} in ${file.size} bytes`);
+    if (fileOffset + size > file.size)
+      throw invalid(`one that ends at ${fileOffset + size} in ${file.size} bytes`);
     const blocks = deviceBlocks[device];
     if (blocks === undefined) throw invalid(`one on device ${device} of ${deviceBlocks.length}`);
     if (deviceOffset + size > blocks * BLOCK_SIZE) throw invalid(`one that ends behind device ${device}`);
@@ -93,10 +99,13 @@ function bitsToCover(count: number): number {
 
 /** How often 2 divides a number, at most 31 times; 0 is divided by all. */
 function trailingZeros(value: number): number {
-  const low = value % 2 ** 32 | 0;
+  const low = (value % 2 ** 32) | 0;
   return low === 0 ? CHUNK_BITS_MASK : 31 - Math.clz32(low & -low);
 }
 
 function invalid(found: string): EsgzError {
-  return new EsgzError("EROFS_INVALID", `Cannot compile file: expected extents in order, aligned to ${BLOCK_SIZE}, got ${found}`);
+  return new EsgzError(
+    "EROFS_INVALID",
+    `Cannot compile file: expected extents in order, aligned to ${BLOCK_SIZE}, got ${found}`,
+  );
 }

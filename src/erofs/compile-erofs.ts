@@ -76,7 +76,10 @@ const VOLUME_NAME_LIMIT = 15;
 export function compileErofs(root: ErofsDirectory, options: CompileErofsOptions = {}): ErofsImage {
   const devices = (options.devices ?? []).map(slotFromDevice);
   const list = collectInodes(root);
-  checkNodes(list, devices.map(({ blocks }) => blocks));
+  checkNodes(
+    list,
+    devices.map(({ blocks }) => blocks),
+  );
   const xattrs = new XattrTable(list.nodes, { foreign: options.foreignXattrs ?? "reject" });
   const plan = planImage(list, { xattrs, firstRecord: endOfDeviceTable(devices.length) });
   checkPlan(plan, options.maxImageSize ?? DEFAULT_MAX_IMAGE_SIZE);
@@ -158,7 +161,8 @@ function writeData(view: DataView, body: number, { node, inode, parts }: InodeTo
     writeChunkIndexes(view, indexes, { file: node, bits: plan.chunkBits[inode] ?? 0 });
   } else if (node.type === "dir") {
     const size = plan.sizes[inode] ?? 0;
-    const lastOffset = plan.layouts[inode] === LAYOUT_INLINE ? body : offset + alignUp(size, BLOCK_SIZE) - BLOCK_SIZE;
+    const lastOffset =
+      plan.layouts[inode] === LAYOUT_INLINE ? body : offset + alignUp(size, BLOCK_SIZE) - BLOCK_SIZE;
     writeDirectory(view, { list, directory: inode, offset, lastOffset, nids: plan.nids });
   } else if (node.type === "symlink") {
     const target = plan.targets.get(inode) ?? new Uint8Array(0);
@@ -173,7 +177,9 @@ function checkNodes(list: InodeList, deviceBlocks: readonly number[]): void {
       checkNode(node, deviceBlocks);
     } catch (cause) {
       const name = JSON.stringify(nameOf(list, inode));
-      throw new EsgzError("EROFS_INVALID", `Cannot compile ${name}: expected a node that an inode can hold`, { cause });
+      throw new EsgzError("EROFS_INVALID", `Cannot compile ${name}: expected a node that an inode can hold`, {
+        cause,
+      });
     }
   }
 }
@@ -191,7 +197,10 @@ function checkPlan(plan: ImagePlan, maxImageSize: number): void {
 }
 
 function tooLarge(what: string, limit: number, found: number): EsgzError {
-  return new EsgzError("LIMIT_EXCEEDED", `Cannot compile EROFS image: expected ${what} at most at ${limit}, got ${found}`);
+  return new EsgzError(
+    "LIMIT_EXCEEDED",
+    `Cannot compile EROFS image: expected ${what} at most at ${limit}, got ${found}`,
+  );
 }
 
 function slotFromDevice(device: ErofsDevice): ErofsDeviceSlot {
@@ -212,5 +221,8 @@ function textField(what: string, text: string, limit: number): Uint8Array {
 
 function uuidFrom(uuid: Uint8Array | undefined): Uint8Array {
   if (uuid === undefined || uuid.length === 16) return uuid ?? new Uint8Array(16);
-  throw new EsgzError("EROFS_INVALID", `Cannot compile EROFS image: expected a UUID of 16 bytes, got ${uuid.length}`);
+  throw new EsgzError(
+    "EROFS_INVALID",
+    `Cannot compile EROFS image: expected a UUID of 16 bytes, got ${uuid.length}`,
+  );
 }

@@ -39,7 +39,10 @@ export interface ImagePlan {
 }
 
 /** Plans the image of a list of inodes, whose first record begins at `firstRecord`. */
-export function planImage(list: InodeList, options: { readonly xattrs: XattrTable; readonly firstRecord: number }): ImagePlan {
+export function planImage(
+  list: InodeList,
+  options: { readonly xattrs: XattrTable; readonly firstRecord: number },
+): ImagePlan {
   return new Planner(list, options.xattrs, options.firstRecord).plan();
 }
 

@@ -1,6 +1,12 @@
 export * from "./compile-erofs.ts";
+export type { ErofsRun } from "./data-map.ts";
 export * from "./device-plan.ts";
 export * from "./erofs-node.ts";
+export * from "./erofs-reader.ts";
+export type { ErofsSource } from "./erofs-source.ts";
+export type { ErofsInode } from "./inode-record.ts";
 export * from "./overlay-marks.ts";
+export type { ErofsDeviceSlot, ErofsSuperblock } from "./superblock.ts";
+export * from "./walk-erofs.ts";
 export { isErofsXattrName } from "./xattr-name.ts";
 export type { ForeignXattrs } from "./xattr-table.ts";

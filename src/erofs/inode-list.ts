@@ -85,7 +85,8 @@ class Collector implements InodeList {
       return number;
     }
     if (known !== undefined) {
-      const text = "Cannot compile tree: expected directories with one name each, got a directory that is reachable twice";
+      const text =
+        "Cannot compile tree: expected directories with one name each, got a directory that is reachable twice";
       throw new EsgzError("EROFS_INVALID", text);
     }
     const number = this.#add(child);

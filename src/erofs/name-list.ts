@@ -58,7 +58,8 @@ export class NameList {
     for (const [index, { name, bytes }] of encoded.entries()) {
       // Different texts can stand for the same bytes.
       const previous = encoded[index - 1];
-      if (previous !== undefined && compareBytes(previous.bytes, bytes) === 0) throw invalid(name, "is there twice");
+      if (previous !== undefined && compareBytes(previous.bytes, bytes) === 0)
+        throw invalid(name, "is there twice");
       this.#addBytes(bytes, name);
     }
     return encoded.map(({ name }) => name);
@@ -83,7 +84,8 @@ export class NameList {
   }
 
   #finish(end: number, name: string): void {
-    if (end - this.#end(this.#count - 1) > NAME_LIMIT) throw invalid(name, `is longer than ${NAME_LIMIT} bytes`);
+    if (end - this.#end(this.#count - 1) > NAME_LIMIT)
+      throw invalid(name, `is longer than ${NAME_LIMIT} bytes`);
     if (this.#count === this.#ends.length) {
       const larger = new Uint32Array(this.#count * 2);
       larger.set(this.#ends);
@@ -119,5 +121,8 @@ function checkName(name: string): void {
 
 function invalid(name: string, found: string): EsgzError {
   const shown = JSON.stringify(name.slice(0, NAME_LIMIT));
-  return new EsgzError("EROFS_INVALID", `Cannot compile name ${shown}: expected a name of a directory, got one that ${found}`);
+  return new EsgzError(
+    "EROFS_INVALID",
+    `Cannot compile name ${shown}: expected a name of a directory, got one that ${found}`,
+  );
 }

@@ -109,7 +109,11 @@ export function writeSuperblock(image: Uint8Array, superblock: ErofsSuperblock):
   view.setUint32(at + 44, superblock.xattrBlock, true);
   image.set(superblock.uuid, at + 48);
   image.set(superblock.volumeName, at + 64);
-  view.setUint32(at + 80, superblock.devices.length > 0 ? KNOWN_INCOMPAT : FEATURE_INCOMPAT_CHUNKED_FILE, true);
+  view.setUint32(
+    at + 80,
+    superblock.devices.length > 0 ? KNOWN_INCOMPAT : FEATURE_INCOMPAT_CHUNKED_FILE,
+    true,
+  );
   view.setUint16(at + 86, superblock.devices.length, true);
   view.setUint16(at + 88, superblock.devices.length > 0 ? DEVICE_TABLE_OFFSET / DEVICE_SLOT_SIZE : 0, true);
   view.setUint32(at + 4, crc32cRegister(image.subarray(at, BLOCK_SIZE)), true);
@@ -158,13 +162,15 @@ function checkSuperblock(firstBlock: Uint8Array): void {
   const view = viewOf(firstBlock);
   const at = SUPERBLOCK_OFFSET;
   const magic = view.getUint32(at, true);
-  if (magic !== SUPERBLOCK_MAGIC) throw invalid(`magic 0x${SUPERBLOCK_MAGIC.toString(16)}`, `0x${magic.toString(16)}`);
+  if (magic !== SUPERBLOCK_MAGIC)
+    throw invalid(`magic 0x${SUPERBLOCK_MAGIC.toString(16)}`, `0x${magic.toString(16)}`);
   const bits = view.getUint8(at + 12);
   if (bits !== BLOCK_BITS) throw unsupported(`block size 2^${BLOCK_BITS}`, `2^${bits}`);
   if ((view.getUint32(at + 8, true) & FEATURE_COMPAT_CHECKSUM) !== 0) checkChecksum(firstBlock);
   const unknown = view.getUint32(at + 80, true) & ~KNOWN_INCOMPAT;
   // Zero padding (1) speaks of compressed data only; some writers always set it.
-  if ((unknown & ~1) !== 0) throw unsupported("no further incompatible features", `0x${(unknown >>> 0).toString(16)}`);
+  if ((unknown & ~1) !== 0)
+    throw unsupported("no further incompatible features", `0x${(unknown >>> 0).toString(16)}`);
   if (view.getUint8(at + 90) !== 0) throw unsupported("directory blocks as large as all blocks", "others");
 }
 

@@ -32,7 +32,11 @@ export function splitXattrName(name: string): SplitXattrName | undefined {
     if (!name.startsWith(text)) continue;
     const suffix = encodePathText(name.slice(text.length));
     const isWhole = !text.endsWith(".");
-    if (isWhole ? suffix.length === 0 : suffix.length > 0 && suffix.length <= SUFFIX_LIMIT && !suffix.includes(0)) {
+    if (
+      isWhole
+        ? suffix.length === 0
+        : suffix.length > 0 && suffix.length <= SUFFIX_LIMIT && !suffix.includes(0)
+    ) {
       return { prefix, suffix };
     }
   }

@@ -126,7 +126,10 @@ export class XattrTable {
 function splitEntries(entries: readonly XattrEntry[]): XattrBody {
   const shareable = entries.filter(({ sharedOffset }) => sharedOffset >= 0);
   const shared = shareable.slice(0, SHARED_LIMIT);
-  const inline = [...entries.filter(({ sharedOffset }) => sharedOffset < 0), ...shareable.slice(SHARED_LIMIT)];
+  const inline = [
+    ...entries.filter(({ sharedOffset }) => sharedOffset < 0),
+    ...shareable.slice(SHARED_LIMIT),
+  ];
   let size = XATTR_HEADER_SIZE + 4 * shared.length;
   for (const entry of inline) size += entry.size;
   if (size <= BODY_LIMIT) return { shared, inline, size };
@@ -146,5 +149,8 @@ function writeEntry(view: DataView, offset: number, entry: XattrEntry): number {
 }
 
 function invalid(name: string, wanted: string): EsgzError {
-  return new EsgzError("EROFS_INVALID", `Cannot compile extended attribute ${JSON.stringify(name)}: expected ${wanted}`);
+  return new EsgzError(
+    "EROFS_INVALID",
+    `Cannot compile extended attribute ${JSON.stringify(name)}: expected ${wanted}`,
+  );
 }
