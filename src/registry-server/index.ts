@@ -1,7 +1,8 @@
-export {
-  type RegistryLimits,
-  type RegistryServer,
-  type RegistryServerOptions,
-  type RequestInfo,
-  startRegistryServer,
-} from "./registry-server.ts";
+export type { GarbageOptions, GarbageReport } from "./garbage-collection.ts";
+export type {
+  RegistryLimits,
+  RegistryServerOptions,
+  RequestInfo,
+  TokenSettings,
+} from "./registry-options.ts";
+export { type RegistryServer, startRegistryServer } from "./registry-server.ts";

@@ -21,7 +21,7 @@ const CHUNK_RANGE = /^(?:bytes )?(\d{1,16})-(\d{1,16})(?:\/(?:\d+|\*))?$/;
  * The part of a blob of `size` bytes that a `Range` header asks for.
  *
  * @returns undefined where the whole blob is the right answer: no header, another unit, several ranges, nonsense;
- * `"unsatisfiable"` where no byte of the range exists.
+ * `"unsatisfiable"` where no byte of the range exists, or its ends are in the wrong order.
  */
 export function parseRangeHeader(
   header: string | undefined,
@@ -36,8 +36,7 @@ export function parseRangeHeader(
   }
   const offset = Number(first);
   const end = last === undefined ? size - 1 : Math.min(Number(last), size - 1);
-  if (last !== undefined && Number(last) < offset) return undefined;
-  return offset >= size ? "unsatisfiable" : { offset, size: end - offset + 1 };
+  return end < offset ? "unsatisfiable" : { offset, size: end - offset + 1 };
 }
 
 /**

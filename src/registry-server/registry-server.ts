@@ -7,65 +7,23 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { type Clock, systemClock } from "../async/index.ts";
+import { type Clock, Semaphore, systemClock } from "../async/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
-import { type AccessControl, OPEN_ACCESS } from "./access-control.ts";
 import { Catalog } from "./catalog.ts";
+import { createAccess } from "./create-access.ts";
 import { openDirectoryStorage } from "./directory-storage.ts";
 import { dispatch, type DispatchContext } from "./dispatch.ts";
 import { Exchange } from "./exchange.ts";
+import { collectGarbage, type GarbageOptions, type GarbageReport } from "./garbage-collection.ts";
 import { MemoryStorage } from "./memory-storage.ts";
+import {
+  DEFAULT_LIMITS,
+  type RegistryLimits,
+  type RegistryServerOptions,
+  type RequestInfo,
+} from "./registry-options.ts";
 import { problemFromError } from "./registry-problem.ts";
 import { UploadSessions } from "./upload-sessions.ts";
-
-/** What an observer learns of a request once it has been answered. */
-export interface RequestInfo {
-  readonly method: string;
-  /** Path and query. */
-  readonly url: string;
-  readonly status: number;
-  /** Of the answer: body and headers, as far as the connection has taken them. */
-  readonly bytesSent: number;
-  readonly ms: number;
-  /** What failed inside the server, where it answered 5xx or broke the answer off. */
-  readonly error?: unknown;
-}
-
-/** Bounds on what clients may ask of the server. */
-export interface RegistryLimits {
-  /** The largest manifest, in bytes; default 4 MiB, the least that the specification wants. */
-  readonly maxManifestBytes: number;
-  /** The largest blob, in bytes; default 1 TiB. */
-  readonly maxBlobBytes: number;
-  /** Unfinished uploads at one time; default 1000. */
-  readonly maxUploads: number;
-  /** Unfinished uploads that nobody touched for so long are dropped; default 24 hours. */
-  readonly uploadExpiryMs: number;
-  /** Connections at one time; default 4096. */
-  readonly maxConnections: number;
-  /** A connection on which nothing moves for so long during a request is closed; default 2 minutes. */
-  readonly idleTimeoutMs: number;
-  /** The time to send all headers of a request; default 30 seconds. */
-  readonly headersTimeoutMs: number;
-}
-
-/** How to serve a registry. */
-export interface RegistryServerOptions {
-  /** The directory that holds the registry, created if missing. Without it everything is in memory and ends with the server. */
-  readonly root?: string | undefined;
-  /** The address to listen on; default `127.0.0.1`. */
-  readonly host?: string | undefined;
-  /** The port to listen on; default 0, any free one. */
-  readonly port?: number | undefined;
-  /** Serves HTTPS. PEM texts. */
-  readonly tls?: { readonly key: string; readonly cert: string } | undefined;
-  readonly limits?: Partial<RegistryLimits> | undefined;
-  /** Told of every request once it has been answered. Must not throw. */
-  readonly onRequest?: ((info: RequestInfo) => void) | undefined;
-  readonly clock?: Clock | undefined;
-  /** Ends the start, not the server. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** A registry that is being served. */
 export interface RegistryServer extends AsyncDisposable {
@@ -73,31 +31,30 @@ export interface RegistryServer extends AsyncDisposable {
   readonly port: number;
   /** `http://127.0.0.1:5000`, without a slash at the end. */
   readonly url: string;
+  /**
+   * Deletes what no repository needs, while serving; calls wait for each other.
+   *
+   * @throws {EsgzError} `IO_FAILED`
+   */
+  collectGarbage(options?: GarbageOptions): Promise<GarbageReport>;
   /** Stops listening, lets requests in flight end for a few seconds, closes all connections and the storage. Idempotent. */
   close(): Promise<void>;
 }
 
-const DEFAULT_LIMITS: RegistryLimits = {
-  maxManifestBytes: 4 << 20,
-  maxBlobBytes: 2 ** 40,
-  maxUploads: 1000,
-  uploadExpiryMs: 24 * 60 * 60 * 1000,
-  maxConnections: 4096,
-  idleTimeoutMs: 120_000,
-  headersTimeoutMs: 30_000,
-};
 const MAX_HEADER_BYTES = 32 << 10;
 // Longer than clients keep idle connections, so that the client closes first and no request meets a closing socket.
 const KEEP_ALIVE_MS = 120_000;
 const CLOSE_GRACE_MS = 5_000;
+const SWEEP_INTERVAL_MS = 60 * 60 * 1000;
 
 /**
  * Starts a registry of the OCI distribution specification 1.1.
  *
- * @throws {EsgzError} `IO_FAILED`, `NO_SPACE` if the directory cannot be used; `NETWORK_FAILED` if the address is taken.
+ * @throws {EsgzError} `CONFIGURATION_INVALID` for passwords or tokens; `IO_FAILED`, `NO_SPACE` if the directory cannot be used; `NETWORK_FAILED` if the address is taken.
  */
 export async function startRegistryServer(options: RegistryServerOptions = {}): Promise<RegistryServer> {
   const clock = options.clock ?? systemClock;
+  const access = createAccess(options, clock);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const storage =
     options.root === undefined
@@ -106,9 +63,9 @@ export async function startRegistryServer(options: RegistryServerOptions = {}): 
   const catalog = new Catalog(storage);
   const uploads = new UploadSessions({ catalog, clock, limits, createId: () => randomUUID() });
   await uploads.sweep();
-  const access: AccessControl = OPEN_ACCESS;
   const context = { catalog, uploads, access, maxManifestBytes: limits.maxManifestBytes };
   const server = new RunningServer({ ...options, context, clock, limits });
+  options.signal?.throwIfAborted();
   await server.listen(options);
   return server;
 }
@@ -122,6 +79,8 @@ class RunningServer implements RegistryServer {
   #host = "";
   #port = 0;
   #closed: Promise<void> | undefined;
+  readonly #stopped = new AbortController();
+  readonly #collecting = new Semaphore(1);
 
   constructor(
     options: Omit<RegistryServerOptions, "clock" | "limits"> & {
@@ -166,6 +125,12 @@ class RunningServer implements RegistryServer {
     });
     this.#host = host;
     this.#port = (this.#server.address() as AddressInfo).port;
+    void this.#sweepForever();
+  }
+
+  async collectGarbage(options: GarbageOptions = {}): Promise<GarbageReport> {
+    const parts = { ...this.#context, clock: this.#clock };
+    return await this.#collecting.run(() => collectGarbage(parts, options), { signal: options.signal });
   }
 
   close(): Promise<void> {
@@ -177,7 +142,17 @@ class RunningServer implements RegistryServer {
     return this.close();
   }
 
+  /** Drops abandoned uploads now and then. A sweep that fails is tried again at the next turn. */
+  async #sweepForever(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await this.#clock.sleep(SWEEP_INTERVAL_MS, { signal }).catch(() => undefined);
+      if (!signal.aborted) await this.#context.uploads.sweep().catch(() => undefined);
+    }
+  }
+
   async #close(): Promise<void> {
+    this.#stopped.abort();
     const ended = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     const grace = new AbortController();
