@@ -245,6 +245,11 @@ void test("TarDecoder applies GNU tar's global PAX headers", { skip: !HAS_TAR },
   assert.equal(entry.selfContained, false);
 });
 
+const CAPS: ReadonlyMap<string, Uint8Array> = new Map([
+  ["security.capability", new Uint8Array(Buffer.from("0100000200200000000000000000000000000000", "hex"))],
+  ["user.%25=%", Uint8Array.of(0, 255, 10)],
+]);
+
 const FILES: readonly TarMetadata[] = [
   metadataOf({ name: "d/", type: "dir", mode: 0o1750 }),
   metadataOf({
@@ -271,7 +276,7 @@ const FILES: readonly TarMetadata[] = [
   metadataOf({ name: "d/null", type: "char", mode: 0o666, devMajor: 1, devMinor: 3 }),
   metadataOf({ name: "d/loop", type: "block", mode: 0o660, devMajor: 7, devMinor: 300 }),
   metadataOf({ name: "d/big", size: 4, uid: 3_000_000_000, gid: 4_000_000_000 }),
-  metadataOf({ name: "d/caps", size: 4, xattrs: new Map([["user.a=b", Uint8Array.of(0, 255, 10)]]) }),
+  metadataOf({ name: "d/caps", size: 4, xattrs: CAPS }),
 ];
 
 function contentOf({ size, name }: TarMetadata): Uint8Array {
@@ -316,7 +321,7 @@ void test("encodeTarHeader() is read by Python's tarfile as it was meant", { ski
 });
 
 void test("encodeTarHeader() is extracted by GNU tar as it was meant", (t) => {
-  if (!HAS_TAR || !IS_ROOT) return t.skip("needs GNU tar and root");
+  if (!HAS_TAR || !HAS_PYTHON || !IS_ROOT) return t.skip("needs GNU tar, python3 and root");
   const directory = makeDirectory(t);
   mkdirSync(join(directory, "out"));
   const options = [
@@ -351,4 +356,10 @@ void test("encodeTarHeader() is extracted by GNU tar as it was meant", (t) => {
   const hard = lstatSync(join(directory, "out/d/hard"));
   assert.equal(hard.ino, lstatSync(join(directory, "out/d/plain")).ino);
   assert.equal(lstatSync(join(directory, "out/d/null")).rdev, 0x103);
+  const list =
+    "import os, sys; f = sys.argv[1]; print(sorted((n, os.getxattr(f, n).hex()) for n in os.listxattr(f)))";
+  const xattrs = python(list, { args: [join(directory, "out/d/caps")] });
+  const expected =
+    "[('security.capability', '0100000200200000000000000000000000000000'), ('user.%25=%', '00ff0a')]";
+  assert.equal(xattrs.trim(), expected);
 });

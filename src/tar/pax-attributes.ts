@@ -127,9 +127,12 @@ export function paxXattrs(attributes: PaxAttributes, offset: number): ReadonlyMa
   return plain;
 }
 
-/** The PAX key of an extended attribute. */
+/**
+ * The PAX key of an extended attribute. A `%` is escaped only where GNU tar would take it for an escape: Go's archive/tar
+ * knows no escapes, and so both read the same name.
+ */
 export function xattrKey(name: string): string {
-  return SCHILY + name.replaceAll("%", "%25").replaceAll("=", "%3D");
+  return SCHILY + name.replaceAll(/%(?=25|3D)/gu, "%25").replaceAll("=", "%3D");
 }
 
 function decodeXattrName(name: string): string {
