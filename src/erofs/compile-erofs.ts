@@ -19,13 +19,12 @@ import {
   LAYOUT_PLAIN,
   NODE_SLOT_SIZE,
   NULL_BLOCK,
-  ROOT_OFFSET_LIMIT,
 } from "./disk-layout.ts";
 import type { ErofsDirectory, ErofsNode } from "./erofs-node.ts";
 import { planImage, type ImagePlan } from "./image-plan.ts";
 import { collectInodes, type InodeList } from "./inode-list.ts";
 import { TYPE_NUMBERS } from "./node-types.ts";
-import { endOfDeviceTable, writeSuperblock, type ErofsDeviceSlot } from "./superblock.ts";
+import { DEVICE_LIMIT, endOfDeviceTable, writeSuperblock, type ErofsDeviceSlot } from "./superblock.ts";
 import { writeUint64 } from "./uint64.ts";
 import { XattrTable, type ForeignXattrs } from "./xattr-table.ts";
 
@@ -39,7 +38,7 @@ export interface ErofsDevice {
 
 /** How to compile a tree. */
 export interface CompileErofsOptions {
-  /** The data devices that extents refer to. A mount must name as many, in this order. At most 16,374. */
+  /** The data devices that extents refer to. A mount must name as many, in this order. At most {@linkcode DEVICE_LIMIT}. */
   readonly devices?: readonly ErofsDevice[];
   /** 16 bytes; zeros by default. */
   readonly uuid?: Uint8Array;
@@ -74,7 +73,7 @@ const VOLUME_NAME_LIMIT = 15;
  * larger than `maxImageSize`, before memory is taken for it.
  */
 export function compileErofs(root: ErofsDirectory, options: CompileErofsOptions = {}): ErofsImage {
-  const devices = (options.devices ?? []).map(slotFromDevice);
+  const devices = checkDevices(options.devices ?? []);
   const list = collectInodes(root);
   checkNodes(
     list,
@@ -82,7 +81,8 @@ export function compileErofs(root: ErofsDirectory, options: CompileErofsOptions 
   );
   const xattrs = new XattrTable(list.nodes, { foreign: options.foreignXattrs ?? "reject" });
   const plan = planImage(list, { xattrs, firstRecord: endOfDeviceTable(devices.length) });
-  checkPlan(plan, options.maxImageSize ?? DEFAULT_MAX_IMAGE_SIZE);
+  const limit = options.maxImageSize ?? DEFAULT_MAX_IMAGE_SIZE;
+  if (plan.imageSize > limit) throw tooLarge("bytes", limit, plan.imageSize);
   const bytes = new Uint8Array(plan.imageSize);
   const rootNid = plan.nids[0] ?? 0;
   writeInodes(viewOf(bytes), { list, plan, xattrs });
@@ -97,10 +97,12 @@ export function compileErofs(root: ErofsDirectory, options: CompileErofsOptions 
     buildNanoseconds: 0,
     uuid: uuidFrom(options.uuid),
     volumeName: textField("volume name", options.volumeName ?? "", VOLUME_NAME_LIMIT),
-    devices,
+    devices: slotsFromDevices(devices, plan.imageSize / BLOCK_SIZE),
   });
   return { bytes, inodeCount: list.nodes.length, rootNid, skippedXattrs: xattrs.skippedNames };
 }
+
+type CheckedDevice = Omit<ErofsDeviceSlot, "mappedBlock">;
 
 interface Parts {
   readonly list: InodeList;
@@ -190,20 +192,32 @@ function nameOf(list: InodeList, inode: number): string {
   return entry < 0 ? "/" : list.names.textOf(entry);
 }
 
-function checkPlan(plan: ImagePlan, maxImageSize: number): void {
-  const rootOffset = (plan.nids[0] ?? 0) * NODE_SLOT_SIZE;
-  if (rootOffset > ROOT_OFFSET_LIMIT) throw tooLarge("the root inode", ROOT_OFFSET_LIMIT, rootOffset);
-  if (plan.imageSize > maxImageSize) throw tooLarge("the end", maxImageSize, plan.imageSize);
+function checkDevices(devices: readonly ErofsDevice[]): readonly CheckedDevice[] {
+  if (devices.length > DEVICE_LIMIT) throw tooLarge("data devices", DEVICE_LIMIT, devices.length);
+  return devices.map(checkDevice);
+}
+
+/**
+ * The slots of the device table. Devices are mapped one after the other behind the image: a mount that names no
+ * devices fails to read there, where address 0 would give it bytes of the image as file contents.
+ */
+function slotsFromDevices(devices: readonly CheckedDevice[], imageBlocks: number): ErofsDeviceSlot[] {
+  let mapped = imageBlocks;
+  return devices.map((device) => {
+    const mappedBlock = Math.min(mapped, NULL_BLOCK);
+    mapped += device.blocks;
+    return { ...device, mappedBlock };
+  });
 }
 
 function tooLarge(what: string, limit: number, found: number): EsgzError {
   return new EsgzError(
     "LIMIT_EXCEEDED",
-    `Cannot compile EROFS image: expected ${what} at most at ${limit}, got ${found}`,
+    `Cannot compile EROFS image: expected at most ${limit} ${what}, got ${found}`,
   );
 }
 
-function slotFromDevice(device: ErofsDevice): ErofsDeviceSlot {
+function checkDevice(device: ErofsDevice): CheckedDevice {
   const blocks = Math.ceil(device.size / BLOCK_SIZE);
   if (!(blocks >= 0 && blocks <= NULL_BLOCK)) {
     const text = `Cannot compile EROFS image: expected devices of at most ${NULL_BLOCK * BLOCK_SIZE} bytes, got ${device.size}`;

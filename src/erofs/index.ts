@@ -6,6 +6,7 @@ export * from "./erofs-reader.ts";
 export type { ErofsSource } from "./erofs-source.ts";
 export type { ErofsInode } from "./inode-record.ts";
 export * from "./overlay-marks.ts";
+export { DEVICE_LIMIT } from "./superblock.ts";
 export type { ErofsDeviceSlot, ErofsSuperblock } from "./superblock.ts";
 export * from "./walk-erofs.ts";
 export { isErofsXattrName } from "./xattr-name.ts";

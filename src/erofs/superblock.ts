@@ -27,7 +27,7 @@
  * device slot
  * 0      64   tag
  * 64     4    blocks
- * 68     4    where the device is mapped into the address space of the image (zero: nowhere)
+ * 68     4    first block of the device in one address space with the image (zero: none)
  * 72     56   zeros
  *        = 128
  * ```
@@ -48,6 +48,7 @@ import {
   FEATURE_COMPAT_MTIME,
   FEATURE_INCOMPAT_CHUNKED_FILE,
   FEATURE_INCOMPAT_DEVICE_TABLE,
+  ROOT_OFFSET_LIMIT,
   SUPERBLOCK_MAGIC,
   SUPERBLOCK_OFFSET,
   SUPERBLOCK_SIZE,
@@ -60,6 +61,11 @@ export interface ErofsDeviceSlot {
   readonly blocks: number;
   /** At most 64 bytes that say what belongs here; a SHA-256 in hexadecimal fits. Without the zeros behind it. */
   readonly tag: Uint8Array;
+  /**
+   * The first block of the device in one address space with the image. It counts only where no devices are named in
+   * the mount: then the kernel reads device data there, in the file of the image.
+   */
+  readonly mappedBlock: number;
 }
 
 /** What the superblock says about an image. */
@@ -82,6 +88,14 @@ export interface ErofsSuperblock {
 
 const DEVICE_TABLE_OFFSET = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE;
 const KNOWN_INCOMPAT = FEATURE_INCOMPAT_CHUNKED_FILE | FEATURE_INCOMPAT_DEVICE_TABLE;
+
+/**
+ * The number of data devices that an image can have, 16,343. The root's record, which follows the device table, must
+ * begin where 16 bits of node id reach, even after it was moved up to the next block.
+ */
+export const DEVICE_LIMIT: number = Math.floor(
+  (ROOT_OFFSET_LIMIT - (ROOT_OFFSET_LIMIT % BLOCK_SIZE) - DEVICE_TABLE_OFFSET) / DEVICE_SLOT_SIZE,
+);
 
 /** Where the device table ends, for so many devices. */
 export function endOfDeviceTable(devices: number): number {
@@ -121,10 +135,11 @@ export function writeSuperblock(image: Uint8Array, superblock: ErofsSuperblock):
 
 function writeDeviceTable(image: Uint8Array, devices: readonly ErofsDeviceSlot[]): void {
   const view = viewOf(image);
-  for (const [index, { blocks, tag }] of devices.entries()) {
+  for (const [index, { blocks, tag, mappedBlock }] of devices.entries()) {
     const at = DEVICE_TABLE_OFFSET + index * DEVICE_SLOT_SIZE;
     image.set(tag, at);
     view.setUint32(at + DEVICE_TAG_SIZE, blocks, true);
+    view.setUint32(at + DEVICE_TAG_SIZE + 4, mappedBlock, true);
   }
 }
 
@@ -185,8 +200,12 @@ function checkChecksum(firstBlock: Uint8Array): void {
 function parseDeviceTable(table: Uint8Array): ErofsDeviceSlot[] {
   return Array.from({ length: table.length / DEVICE_SLOT_SIZE }, (_, index) => {
     const slot = table.slice(index * DEVICE_SLOT_SIZE, (index + 1) * DEVICE_SLOT_SIZE);
-    const blocks = viewOf(slot).getUint32(DEVICE_TAG_SIZE, true);
-    return { blocks, tag: untilZero(slot.subarray(0, DEVICE_TAG_SIZE)) };
+    const view = viewOf(slot);
+    return {
+      blocks: view.getUint32(DEVICE_TAG_SIZE, true),
+      mappedBlock: view.getUint32(DEVICE_TAG_SIZE + 4, true),
+      tag: untilZero(slot.subarray(0, DEVICE_TAG_SIZE)),
+    };
   });
 }
 

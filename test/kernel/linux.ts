@@ -68,6 +68,14 @@ export function fsmountErofs(options: {
   }
 }
 
+/** Mounts overlayfs without an upper layer; the first layer is the topmost. */
+export function mountOverlay(options: { readonly layers: readonly string[]; readonly target: string }): void {
+  check(
+    mount("overlay", options.target, "overlay", MS_RDONLY, `lowerdir=${options.layers.join(":")}`),
+    "mount",
+  );
+}
+
 /** Unmounts, at once for the name and for the rest when nothing uses it any more. */
 export function unmount(target: string): void {
   check(umount2(target, MNT_DETACH), "umount2");
