@@ -13,6 +13,7 @@
  * @module
  */
 import { EsgzError } from "../errors/index.ts";
+import { ChunkReader } from "./chunk-reader.ts";
 import { ContentCursor } from "./content-cursor.ts";
 import { EntryBuilder } from "./entry-builder.ts";
 import { HeaderGroup } from "./header-group.ts";
@@ -50,13 +51,9 @@ type State = "header" | "extension" | "map" | "content" | "padding" | "trailer";
 export class TarDecoder {
   readonly #limits: TarLimits;
   readonly #expand: boolean;
+  readonly #reader: ChunkReader = new ChunkReader();
   readonly #globals: PaxAttributes = new Map();
   #state: State = "header";
-  #chunk: Uint8Array = new Uint8Array(0);
-  #at = 0;
-  #chunkOffset = 0;
-  #partial: Uint8Array | undefined;
-  #filled = 0;
   #group: HeaderGroup | undefined;
   #globalHeader: Uint8Array | undefined;
   #extension: Extension = { typeFlag: "", offset: 0, size: 0 };
@@ -73,7 +70,7 @@ export class TarDecoder {
 
   /** The tar offset of the next byte that the decoder will look at. */
   get position(): number {
-    return this.#chunkOffset + this.#at;
+    return this.#reader.position;
   }
 
   /**
@@ -84,10 +81,7 @@ export class TarDecoder {
    */
   push(chunk: Uint8Array): Iterable<TarEvent> {
     this.#checkReady();
-    this.#chunkOffset += this.#at;
-    // A Buffer's slice() does not copy, and its views are Buffers: work on a plain array of the same memory.
-    this.#chunk = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
-    this.#at = 0;
+    this.#reader.load(chunk);
     return this.#drain();
   }
 
@@ -99,7 +93,7 @@ export class TarDecoder {
    */
   finish(): Iterable<TarEvent> {
     this.#checkReady();
-    const isComplete = this.#state === "header" && this.#partial === undefined && this.#group === undefined;
+    const isComplete = this.#state === "header" && !this.#reader.hasPartial && this.#group === undefined;
     if (isComplete || this.#state === "trailer") return [];
     this.#failure = invalidTar(
       "archive",
@@ -111,7 +105,7 @@ export class TarDecoder {
 
   #checkReady(): void {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#at === this.#chunk.length && !this.#atHole) return;
+    if (this.#reader.isEmpty && !this.#atHole) return;
     throw new EsgzError(
       "INTERNAL",
       "Cannot go on reading a tar: expected all events of the last push to be taken",
@@ -120,7 +114,7 @@ export class TarDecoder {
 
   *#drain(): Generator<TarEvent, void, undefined> {
     try {
-      while (this.#at < this.#chunk.length || this.#atHole) {
+      while (!this.#reader.isEmpty || this.#atHole) {
         const event = this.#step();
         if (event !== undefined) yield event;
       }
@@ -148,13 +142,13 @@ export class TarDecoder {
       case "padding":
         return this.#readPadding();
       case "trailer":
-        return { kind: "trailer", bytes: this.#takeSome(Infinity) };
+        return { kind: "trailer", bytes: this.#reader.takeSome(Infinity) };
     }
   }
 
   #readHeader(): TarEvent | undefined {
-    const offset = this.position - this.#filled;
-    const block = this.#take(TAR_BLOCK_SIZE);
+    const offset = this.#reader.pieceOffset;
+    const block = this.#reader.take(TAR_BLOCK_SIZE);
     if (block === undefined) return undefined;
     if (isZero(block)) return this.#endArchive(block, offset);
     const ustar = decodeUstarHeader(block, offset);
@@ -208,7 +202,7 @@ export class TarDecoder {
 
   #readExtension(): TarEvent | undefined {
     const { typeFlag, offset, size } = this.#extension;
-    const bytes = this.#take(size + paddingOf(size));
+    const bytes = this.#reader.take(size + paddingOf(size));
     if (bytes === undefined) return undefined;
     this.#state = "header";
     const payload = bytes.subarray(0, size);
@@ -244,7 +238,7 @@ export class TarDecoder {
   }
 
   #readMapBlock(): TarEvent | undefined {
-    const block = this.#take(TAR_BLOCK_SIZE);
+    const block = this.#reader.take(TAR_BLOCK_SIZE);
     if (block === undefined || this.#builder === undefined) return undefined;
     this.#group?.addRaw(block);
     this.#builder.pushMapBlock(block);
@@ -279,7 +273,7 @@ export class TarDecoder {
     const cursor = this.#cursor;
     if (cursor === undefined) return undefined;
     const stored = cursor.storedAhead;
-    const bytes = stored === 0 ? cursor.takeHole() : this.#takeSome(stored);
+    const bytes = stored === 0 ? cursor.takeHole() : this.#reader.takeSome(stored);
     if (stored > 0) cursor.advance(bytes.length);
     this.#endContentIfDone(cursor);
     return { kind: "data", bytes };
@@ -291,34 +285,10 @@ export class TarDecoder {
   }
 
   #readPadding(): TarEvent {
-    const bytes = this.#takeSome(this.#paddingLeft);
+    const bytes = this.#reader.takeSome(this.#paddingLeft);
     this.#paddingLeft -= bytes.length;
     if (this.#paddingLeft === 0) this.#state = "header";
     return { kind: "padding", bytes };
-  }
-
-  /** Takes up to `limit` bytes as a view. */
-  #takeSome(limit: number): Uint8Array {
-    const end = Math.min(this.#chunk.length, this.#at + limit);
-    const bytes = this.#chunk.subarray(this.#at, end);
-    this.#at = end;
-    return bytes;
-  }
-
-  /** Takes exactly `size` bytes: a view, or a copy when they come in several chunks; undefined until they are there. */
-  #take(size: number): Uint8Array | undefined {
-    if (this.#partial === undefined) {
-      if (this.#chunk.length - this.#at >= size) return this.#takeSome(size);
-      this.#partial = new Uint8Array(size);
-    }
-    const bytes = this.#takeSome(size - this.#filled);
-    this.#partial.set(bytes, this.#filled);
-    this.#filled += bytes.length;
-    if (this.#filled < size) return undefined;
-    const whole = this.#partial;
-    this.#partial = undefined;
-    this.#filled = 0;
-    return whole;
   }
 }
 
