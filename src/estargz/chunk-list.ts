@@ -112,8 +112,7 @@ export class ChunkListBuilder {
   #checkOrder(chunk: LocatedChunk): void {
     const last = this.#lastData;
     if (last === undefined || last.blobOffset < chunk.blobOffset) return;
-    const follows =
-      last.blobOffset === chunk.blobOffset && chunk.innerOffset >= last.innerOffset + last.size;
+    const follows = last.blobOffset === chunk.blobOffset && chunk.innerOffset >= last.innerOffset + last.size;
     if (follows) return;
     throw invalidToc(this.#file.name, "chunks in the order of the blob", `offset ${chunk.blobOffset}`);
   }

@@ -66,14 +66,25 @@ export function encodeExternalFooter(): Uint8Array {
  *
  * @throws {EsgzError} `FOOTER_INVALID` if it is one whose content is broken.
  */
-export function decodeGzipFooter(tail: Uint8Array, blobSize: number): GzipFooter | ExternalFooter | undefined {
+export function decodeGzipFooter(
+  tail: Uint8Array,
+  blobSize: number,
+): GzipFooter | ExternalFooter | undefined {
   const estargz = contentAfter(tail, ESTARGZ_PREFIX, ESTARGZ_FOOTER_SIZE);
   if (estargz !== undefined) {
-    return { kind: "estargz", tocOffset: pointerOf(estargz, blobSize - ESTARGZ_FOOTER_SIZE), footerSize: ESTARGZ_FOOTER_SIZE };
+    return {
+      kind: "estargz",
+      tocOffset: pointerOf(estargz, blobSize - ESTARGZ_FOOTER_SIZE),
+      footerSize: ESTARGZ_FOOTER_SIZE,
+    };
   }
   const stargz = contentAfter(tail, STARGZ_PREFIX, STARGZ_FOOTER_SIZE);
   if (stargz !== undefined) {
-    return { kind: "stargz", tocOffset: pointerOf(stargz, blobSize - STARGZ_FOOTER_SIZE), footerSize: STARGZ_FOOTER_SIZE };
+    return {
+      kind: "stargz",
+      tocOffset: pointerOf(stargz, blobSize - STARGZ_FOOTER_SIZE),
+      footerSize: STARGZ_FOOTER_SIZE,
+    };
   }
   const external = contentAfter(tail, EXTERNAL_PREFIX, EXTERNAL_FOOTER_SIZE);
   if (external === undefined) return undefined;

@@ -1,8 +1,17 @@
 export * from "./archive.ts";
+export {
+  createCompressor,
+  type CompressOptions,
+  type Compressor,
+  type CompressorKind,
+} from "./compressor.ts";
 export * from "./footer.ts";
 export * from "./inflate-member.ts";
+export { probeLibdeflate } from "./libdeflate.ts";
 export { DEFAULT_LIMITS, type EstargzLimits } from "./limits.ts";
 export * from "./open-archive.ts";
 export * from "./read-file.ts";
+export type { ArchiveInput } from "./tar-layout.ts";
 export * from "./toc-entry.ts";
 export { UnverifiedArchive } from "./unverified-archive.ts";
+export * from "./write-archive.ts";

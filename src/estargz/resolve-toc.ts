@@ -71,9 +71,7 @@ function placeChunks(decoded: readonly DecodedEntry[], options: ResolveTocOption
   for (const { name, chunks } of decoded) {
     for (const chunk of chunks) if (chunk.kind === "data") placed.push({ name, chunk });
   }
-  placed.sort(
-    (a, b) => a.chunk.blobOffset - b.chunk.blobOffset || a.chunk.innerOffset - b.chunk.innerOffset,
-  );
+  placed.sort((a, b) => a.chunk.blobOffset - b.chunk.blobOffset || a.chunk.innerOffset - b.chunk.innerOffset);
   let nextMember = Infinity;
   let following: PlacedChunk | undefined;
   for (let i = placed.length - 1; i >= 0; i -= 1) {

@@ -8,8 +8,7 @@ import type { Timestamp } from "../tar/index.ts";
 /** 1970-01-01T00:00:00Z. */
 export const UNIX_EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
 
-const TIME =
-  /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
+const TIME = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 /** Go's zero time, which its encoders write for "unknown". */
 const GO_ZERO_SECONDS = -62_135_596_800;
 /** The first and last second that four digits of year can say (the first is Go's zero time and means "unknown"). */

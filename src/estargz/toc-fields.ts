@@ -61,7 +61,8 @@ export function readNumber(
 ): number {
   const value = raw[field];
   if (value === undefined || value === null) return 0;
-  if (typeof value === "number" && value >= 0 && value <= max && Number.isSafeInteger(value)) return value + 0;
+  if (typeof value === "number" && value >= 0 && value <= max && Number.isSafeInteger(value))
+    return value + 0;
   throw invalidField(raw, field, `a whole number from 0 to ${max}`);
 }
 

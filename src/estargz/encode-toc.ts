@@ -1,0 +1,100 @@
+/**
+ * Writes the table of contents: compact JSON, members that are zero or empty left out.
+ *
+ * Source: eStargz specification, "TOC". Where the specification and the reference differ on `chunkSize`, both readers
+ * understand what is written here: it is there for chunks of full size and absent for a shorter last one.
+ *
+ * @module
+ */
+import { encodeUtf8 } from "../bytes/index.ts";
+import { formatRfc3339 } from "./rfc3339.ts";
+import type { ChunkRecord, FileRecord, NameRecord } from "./toc-records.ts";
+
+const VERSION = 1;
+/** Digest of no bytes. */
+const EMPTY_DIGEST = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/** A JSON object whose undefined members are not written. */
+type TocObject = Record<string, unknown>;
+
+/**
+ * Encodes a TOC.
+ *
+ * @param chunkSize the size of a full chunk
+ */
+export function encodeToc(
+  records: readonly NameRecord[],
+  options: { readonly chunkSize: number },
+): Uint8Array {
+  const entries: TocObject[] = [];
+  const users = new Map<number, string>();
+  const groups = new Map<number, string>();
+  for (const record of records) {
+    const { uid, gid, userName, groupName } = record.file.metadata;
+    const owner = {
+      userName: ifChanged(users, uid, userName),
+      groupName: ifChanged(groups, gid, groupName),
+    };
+    const [first, ...rest] = record.linkPath === undefined ? record.file.chunks : [];
+    entries.push(entryObject(record, { owner, first, ...options }));
+    for (const chunk of rest) {
+      entries.push({ name: record.name, type: "chunk", ...chunkMembers(chunk, options.chunkSize) });
+    }
+  }
+  return encodeUtf8(JSON.stringify({ version: VERSION, entries }));
+}
+
+function entryObject(
+  record: NameRecord,
+  options: {
+    readonly owner: TocObject;
+    readonly first: ChunkRecord | undefined;
+    readonly chunkSize: number;
+  },
+): TocObject {
+  const { file, linkPath, name } = record;
+  const { metadata } = file;
+  const type = linkPath === undefined ? metadata.type : "hardlink";
+  const isUnknownTime = metadata.mtime.seconds === 0 && metadata.mtime.nanoseconds === 0;
+  return {
+    name,
+    type,
+    size: type === "reg" ? unlessZero(metadata.size) : undefined,
+    modtime: isUnknownTime ? undefined : formatRfc3339(metadata.mtime),
+    linkName: linkPath ?? file.symlink,
+    mode: unlessZero(metadata.mode),
+    uid: unlessZero(metadata.uid),
+    gid: unlessZero(metadata.gid),
+    ...options.owner,
+    devMajor: unlessZero(metadata.devMajor),
+    devMinor: unlessZero(metadata.devMinor),
+    xattrs: file.xattrs,
+    digest: type === "reg" ? digestOf(file) : undefined,
+    ...(options.first === undefined ? {} : chunkMembers(options.first, options.chunkSize)),
+  };
+}
+
+function chunkMembers(chunk: ChunkRecord, chunkSize: number): TocObject {
+  return {
+    offset: unlessZero(chunk.place.blobOffset),
+    innerOffset: unlessZero(chunk.innerOffset),
+    chunkOffset: unlessZero(chunk.fileOffset),
+    chunkSize: chunk.size === chunkSize ? chunkSize : undefined,
+    chunkDigest: chunk.digest,
+  };
+}
+
+function digestOf(file: FileRecord): string | undefined {
+  return file.metadata.size === 0 ? EMPTY_DIGEST : file.digest;
+}
+
+function unlessZero(value: number): number | undefined {
+  return value === 0 ? undefined : value;
+}
+
+/** A name that readers would not fill in by themselves from an earlier entry with the same id. */
+function ifChanged(names: Map<number, string>, id: number, name: string): string | undefined {
+  if (name === "" || names.get(id) === name) return undefined;
+  names.set(id, name);
+  return name;
+}

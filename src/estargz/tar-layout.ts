@@ -1,0 +1,175 @@
+/**
+ * From the events of a tar to the tar that is written: which entries are kept, with which headers, and the landmark.
+ *
+ * @module
+ */
+import { EsgzError } from "../errors/index.ts";
+import {
+  cleanPath,
+  encodeTarHeader,
+  END_OF_ARCHIVE,
+  paddingOf,
+  TAR_BLOCK_SIZE,
+  type TarEntry,
+  type TarEvent,
+  type TarMetadata,
+} from "../tar/index.ts";
+import type { MemberCutter } from "./member-cutter.ts";
+import { NO_PREFETCH_LANDMARK, PREFETCH_LANDMARK, TOC_NAME } from "./resolve-toc.ts";
+import { UNIX_EPOCH } from "./rfc3339.ts";
+import type { TocRecords } from "./toc-records.ts";
+
+/**
+ * What an archive is written from: the events of a tar, and where the prioritized files end. Bytes in events are kept
+ * until they are compressed: their memory must not be used again.
+ */
+export type ArchiveInput = TarEvent | { readonly kind: "landmark" };
+
+/** How the tar is written. */
+export interface TarLayoutOptions {
+  /** Whether every byte of the tar is kept. */
+  readonly losslessTar: boolean;
+  readonly landmark: "no-prefetch" | "prefetch";
+  readonly cutter: MemberCutter;
+  readonly records: TocRecords;
+}
+
+const LANDMARK_CONTENT = Uint8Array.of(0x0f);
+const RESERVED_NAMES: readonly string[] = [PREFETCH_LANDMARK, NO_PREFETCH_LANDMARK, TOC_NAME];
+const PADDING = new Uint8Array(TAR_BLOCK_SIZE);
+
+/** Lays out the tar of one archive. */
+export class TarLayout {
+  readonly #options: TarLayoutOptions;
+  #needsLandmark: boolean;
+  #isDropping = false;
+  #paddingLeft = 0;
+
+  constructor(options: TarLayoutOptions) {
+    this.#options = options;
+    this.#needsLandmark = !options.losslessTar;
+    if (options.landmark === "no-prefetch") this.#writeLandmark();
+  }
+
+  /**
+   * Takes the next event.
+   *
+   * @throws {EsgzError} `NOT_SUPPORTED` for what a lossless archive cannot hold; `TAR_INVALID` for events out of order.
+   */
+  add(event: ArchiveInput): void {
+    const { cutter, losslessTar } = this.#options;
+    if (event.kind === "entry") this.#addEntry(event.entry);
+    else if (event.kind === "data") this.#addData(event.bytes);
+    else if (event.kind === "landmark") this.#addLandmark();
+    else if (losslessTar) cutter.append(event.bytes);
+  }
+
+  /**
+   * Ends the tar.
+   *
+   * @param endOfArchive whether to write the two zero blocks; a lossless tar has its own
+   */
+  finish(endOfArchive: boolean): void {
+    const { cutter, losslessTar } = this.#options;
+    this.#assertComplete();
+    this.#writeLandmark();
+    if (endOfArchive && !losslessTar) cutter.append(END_OF_ARCHIVE);
+    cutter.cut();
+  }
+
+  #addEntry(entry: TarEntry): void {
+    const { cutter, losslessTar, records } = this.#options;
+    this.#assertComplete();
+    this.#isDropping = RESERVED_NAMES.includes(cleanPath(entry.name));
+    if (losslessTar) this.#assertLossless(entry);
+    if (this.#isDropping) return;
+    const isVerbatim = losslessTar || (entry.selfContained && entry.sparse === undefined);
+    cutter.append(isVerbatim ? entry.rawHeader : encodeTarHeader(entry));
+    const file = records.add(entry);
+    const size = entry.type === "reg" ? entry.size : 0;
+    this.#paddingLeft = losslessTar ? 0 : paddingOf(size);
+    if (size > 0) cutter.beginFile(file, size);
+  }
+
+  #addData(bytes: Uint8Array): void {
+    if (this.#isDropping) return;
+    const { cutter } = this.#options;
+    if (bytes.length > cutter.missing) {
+      throw invalidInput(`${cutter.missing} more bytes of content`, `${bytes.length}`);
+    }
+    cutter.appendContent(bytes);
+    if (cutter.missing === 0) this.#pad();
+  }
+
+  #pad(): void {
+    this.#options.cutter.append(PADDING.subarray(0, this.#paddingLeft));
+    this.#paddingLeft = 0;
+  }
+
+  #addLandmark(): void {
+    const { landmark, losslessTar } = this.#options;
+    this.#assertComplete();
+    if (losslessTar) throw lossless("no landmark", "one");
+    if (landmark !== "prefetch" || !this.#needsLandmark) {
+      throw invalidInput(`one landmark after the prioritized files`, `one with "${landmark}", or a second`);
+    }
+    this.#writeLandmark();
+  }
+
+  /** Writes the landmark in a member of its own, unless it is there or not wanted. */
+  #writeLandmark(): void {
+    if (!this.#needsLandmark) return;
+    this.#needsLandmark = false;
+    const { cutter, landmark, records } = this.#options;
+    const metadata = landmarkMetadata(landmark === "prefetch" ? PREFETCH_LANDMARK : NO_PREFETCH_LANDMARK);
+    cutter.append(encodeTarHeader(metadata));
+    cutter.seal();
+    cutter.beginFile(records.add(metadata), metadata.size);
+    cutter.appendContent(LANDMARK_CONTENT);
+    cutter.append(PADDING.subarray(0, paddingOf(metadata.size)));
+    cutter.seal();
+  }
+
+  #assertComplete(): void {
+    const { missing } = this.#options.cutter;
+    if (missing > 0)
+      throw invalidInput("the rest of a file's content", `its end, ${missing} bytes too early`);
+  }
+
+  #assertLossless(entry: TarEntry): void {
+    if (this.#isDropping) throw lossless("no entry with a name of the format", JSON.stringify(entry.name));
+    if (entry.sparse !== undefined) throw lossless("no sparse file", JSON.stringify(entry.name));
+  }
+}
+
+function landmarkMetadata(name: string): TarMetadata {
+  return {
+    name,
+    type: "reg",
+    size: LANDMARK_CONTENT.length,
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    userName: "",
+    groupName: "",
+    mtime: UNIX_EPOCH,
+    linkName: "",
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: new Map(),
+  };
+}
+
+/** The header, content and end of the tar that the TOC member of an eStargz blob holds. */
+export function tarOfToc(toc: Uint8Array): Uint8Array[] {
+  const header = encodeTarHeader({ ...landmarkMetadata(TOC_NAME), size: toc.length });
+  return [header, toc, PADDING.subarray(0, paddingOf(toc.length)), END_OF_ARCHIVE];
+}
+
+function invalidInput(expected: string, found: string): EsgzError {
+  return new EsgzError("TAR_INVALID", `Cannot write archive: expected ${expected}, got ${found}`);
+}
+
+function lossless(expected: string, found: string): EsgzError {
+  return new EsgzError("NOT_SUPPORTED", `Cannot keep the tar as it is: expected ${expected}, got ${found}`);
+}
