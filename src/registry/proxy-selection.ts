@@ -49,7 +49,7 @@ function matchesEntry(entry: string, host: string, port: string): boolean {
   if (withPort !== null && withPort[2] !== port) return false;
   const name = (withPort?.[1] ?? entry).replace(/^\*\./, ".");
   if (name.startsWith(".")) return host.endsWith(name);
-  return host === name || host === `[${name}]` || (!isIpv4(name) && host.endsWith(`.${name}`));
+  return host === name || host === `[${name}]` || (!isIpv4(host) && host.endsWith(`.${name}`));
 }
 
 function isInNetwork(host: string, network: string, bits: number): boolean {
