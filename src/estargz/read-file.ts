@@ -6,7 +6,7 @@
 import type { BlobSource, ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Archive } from "./archive.ts";
-import { inflateMember, memberSizeFor, sliceChunk } from "./inflate-member.ts";
+import { inflateMember, type MemberCompression, memberSizeFor, sliceChunk } from "./inflate-member.ts";
 import type { Chunk, TocEntry } from "./toc-entry.ts";
 
 /** Zeros of a hole are given out in pieces of this size. */
@@ -30,18 +30,32 @@ export async function* readFile(
   path: string,
   options: ReadOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const entry = findFile(archive, path);
+  const { chunks } = findFile(archive, path);
+  yield* readChunks(blob, chunks, { ...options, compression: archive.compression });
+}
+
+/**
+ * Reads the chunks of one file, in order, each verified before it is given out; as {@linkcode readFile} for callers that
+ * have found the file themselves.
+ *
+ * @throws {EsgzError} as {@linkcode readFile}, without `FILE_NOT_FOUND`.
+ */
+export async function* readChunks(
+  blob: BlobSource,
+  chunks: readonly Chunk[],
+  options: ReadOptions & { readonly compression: MemberCompression },
+): AsyncGenerator<Uint8Array, void, undefined> {
   let current: { readonly blobOffset: number; readonly bytes: Uint8Array } | undefined;
-  for (const [i, chunk] of entry.chunks.entries()) {
+  for (const [i, chunk] of chunks.entries()) {
     options.signal?.throwIfAborted();
     if (chunk.kind === "zeros") {
       yield* zeros(chunk.size);
       continue;
     }
     if (current?.blobOffset !== chunk.blobOffset) {
-      const size = memberSizeFor(lastOfMember(entry, i) ?? chunk);
+      const size = memberSizeFor(lastOfMember(chunks, i) ?? chunk);
       const compressed = await readMember(blob, { chunk, size, signal: options.signal });
-      const bytes = inflateMember(compressed, { compression: archive.compression, size });
+      const bytes = inflateMember(compressed, { compression: options.compression, size });
       current = { blobOffset: chunk.blobOffset, bytes };
     }
     yield sliceChunk(current.bytes, chunk);
@@ -59,10 +73,10 @@ function findFile(archive: Archive, path: string): TocEntry {
 }
 
 /** The file's last chunk in the member that holds its chunk `at`: they follow each other. */
-function lastOfMember(entry: TocEntry, at: number): Chunk | undefined {
-  let last = entry.chunks[at];
-  for (let i = at + 1; i < entry.chunks.length; i += 1) {
-    const chunk = entry.chunks[i];
+function lastOfMember(chunks: readonly Chunk[], at: number): Chunk | undefined {
+  let last = chunks[at];
+  for (let i = at + 1; i < chunks.length; i += 1) {
+    const chunk = chunks[i];
     if (chunk?.kind === "data" && chunk.blobOffset !== last?.blobOffset) break;
     if (chunk?.kind === "data") last = chunk;
   }
