@@ -1,0 +1,12 @@
+import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+
+/** The typed error for a file operation that the system refused: `NO_SPACE`, `IMAGE_NOT_FOUND` or `IO_FAILED`. */
+export function ioFailure(doing: string, path: string, cause: unknown): EsgzError {
+  if (cause instanceof EsgzError) return cause;
+  const system = systemCodeOf(cause);
+  if (system === "ENOENT" || system === "ENOTDIR") {
+    return new EsgzError("IMAGE_NOT_FOUND", `Cannot ${doing} "${path}": it does not exist`, { cause });
+  }
+  const code = system === "ENOSPC" || system === "EDQUOT" ? "NO_SPACE" : "IO_FAILED";
+  return new EsgzError(code, `Cannot ${doing} "${path}": ${system ?? messageOf(cause)}`, { cause });
+}
