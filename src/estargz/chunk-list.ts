@@ -11,7 +11,7 @@ import { invalidToc, quote, readDigest, readNumber, readText, type RawEntry } fr
 export interface LocatedChunk {
   readonly fileOffset: number;
   readonly size: number;
-  readonly digest?: Digest;
+  readonly digest?: Digest | undefined;
   readonly kind: "data" | "zeros";
   readonly blobOffset: number;
   /** At most the end of the payload; the start of the next member may be nearer. */
@@ -59,7 +59,7 @@ export class ChunkListBuilder {
     const chunk: LocatedChunk = {
       fileOffset,
       size: chunkSize,
-      ...digestOf(raw),
+      digest: readDigest(raw, "chunkDigest"),
       kind: kindOf(raw, name),
       blobOffset: readNumber(raw, "offset"),
       blobEnd: payloadSize,
@@ -116,11 +116,6 @@ export class ChunkListBuilder {
     if (follows) return;
     throw invalidToc(this.#file.name, "chunks in the order of the blob", `offset ${chunk.blobOffset}`);
   }
-}
-
-function digestOf(raw: RawEntry): { readonly digest?: Digest } {
-  const digest = readDigest(raw, "chunkDigest");
-  return digest === undefined ? {} : { digest };
 }
 
 function kindOf(raw: RawEntry, name: string): "data" | "zeros" {

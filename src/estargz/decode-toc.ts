@@ -17,18 +17,17 @@
  * @module
  */
 import { decodeUtf8 } from "../bytes/index.ts";
-import type { Digest } from "../oci/index.ts";
 import { cleanPath, type TarEntryType } from "../tar/index.ts";
-import { ChunkListBuilder, type LocatedChunk } from "./chunk-list.ts";
+import { ChunkListBuilder, type ChunkListOptions, type LocatedChunk } from "./chunk-list.ts";
 import { limitExceeded, type EstargzLimits } from "./limits.ts";
 import type { TocEntry } from "./toc-entry.ts";
 import {
   invalidToc,
   MAX_UINT32,
+  ModtimeReader,
   nameOf,
   quote,
   readDigest,
-  readModtime,
   readNumber,
   readText,
   readXattrs,
@@ -57,6 +56,7 @@ const TYPES: Readonly<Record<string, TarEntryType>> = {
   block: "block",
   fifo: "fifo",
 };
+const NO_CONTINUATIONS: readonly unknown[] = [];
 const NO_CHUNKS: readonly LocatedChunk[] = [];
 
 /**
@@ -66,18 +66,18 @@ const NO_CHUNKS: readonly LocatedChunk[] = [];
  */
 export function decodeToc(json: Uint8Array, options: DecodeTocOptions): DecodedEntry[] {
   const rawEntries = parseEntries(json, options.limits);
+  const context: DecodeContext = {
+    ...options,
+    users: new Map(),
+    groups: new Map(),
+    modtimes: new ModtimeReader(),
+  };
   const entries: DecodedEntry[] = [];
-  const users = new Map<number, string>();
-  const groups = new Map<number, string>();
   for (let at = 0; at < rawEntries.length;) {
     const raw = asEntry(rawEntries[at], at);
     const end = endOfChunks(rawEntries, at + 1);
-    const entry = decodeEntry(raw, { ...options, continuations: rawEntries.slice(at + 1, end) });
-    entries.push({
-      ...entry,
-      userName: backFilled(users, entry.uid, entry.userName),
-      groupName: backFilled(groups, entry.gid, entry.groupName),
-    });
+    const continuations = end === at + 1 ? NO_CONTINUATIONS : rawEntries.slice(at + 1, end);
+    entries.push(decodeEntry(raw, continuations, context));
     at = end;
   }
   return entries;
@@ -117,36 +117,50 @@ function endOfChunks(entries: readonly unknown[], at: number): number {
   return end;
 }
 
-interface EntryOptions extends DecodeTocOptions {
-  readonly continuations: readonly unknown[];
+interface DecodeContext extends DecodeTocOptions {
+  /** The last name seen of each id. */
+  readonly users: Map<number, string>;
+  readonly groups: Map<number, string>;
+  readonly modtimes: ModtimeReader;
 }
 
-function decodeEntry(raw: RawEntry, options: EntryOptions): DecodedEntry {
+function decodeEntry(raw: RawEntry, continuations: readonly unknown[], context: DecodeContext): DecodedEntry {
+  const { limits } = context;
   const type = typeOf(raw);
   const name = readText(raw, "name");
-  const path = pathOf(raw, name, options.limits);
-  const size = type === "reg" ? readNumber(raw, "size") : 0;
-  const digest = type === "reg" ? readDigest(raw, "digest") : undefined;
-  if (type !== "reg" && options.continuations.length > 0) {
+  if (type !== "reg" && continuations.length > 0) {
     throw invalidToc(name, "chunk entries behind a reg entry", `behind a ${type} entry`);
   }
+  const size = type === "reg" ? readNumber(raw, "size") : 0;
+  const digest = type === "reg" ? readDigest(raw, "digest") : undefined;
+  const uid = readNumber(raw, "uid", MAX_UINT32);
+  const gid = readNumber(raw, "gid", MAX_UINT32);
   return {
-    path,
+    path: pathOf(raw, name, limits),
     name,
     type,
     size,
     mode: readNumber(raw, "mode") & 0o7777,
-    uid: readNumber(raw, "uid", MAX_UINT32),
-    gid: readNumber(raw, "gid", MAX_UINT32),
-    userName: readText(raw, "userName"),
-    groupName: readText(raw, "groupName"),
-    mtime: readModtime(raw),
-    linkName: linkNameOf(raw, type, options.limits),
+    uid,
+    gid,
+    userName: backFilled(context.users, uid, readText(raw, "userName")),
+    groupName: backFilled(context.groups, gid, readText(raw, "groupName")),
+    mtime: context.modtimes.read(raw),
+    linkName: linkNameOf(raw, type, limits),
     devMajor: readNumber(raw, "devMajor", MAX_UINT32),
     devMinor: readNumber(raw, "devMinor", MAX_UINT32),
     xattrs: readXattrs(raw),
-    ...(digest === undefined ? {} : { digest }),
-    chunks: type === "reg" ? decodeChunks(raw, { ...options, name, size, digest }) : NO_CHUNKS,
+    digest,
+    chunks:
+      size === 0 && continuations.length === 0
+        ? NO_CHUNKS
+        : decodeChunks(raw, continuations, {
+            name,
+            size,
+            digest,
+            limits,
+            payloadSize: context.payloadSize,
+          }),
   };
 }
 
@@ -170,7 +184,6 @@ function linkNameOf(raw: RawEntry, type: TarEntryType, limits: EstargzLimits): s
 
 /** The cleaned path of a name, inside its limits. */
 function pathOf(raw: RawEntry, name: string, limits: EstargzLimits): string {
-  if (name.length > limits.maxTocBytes) throw limitExceeded("TOC name", limits.maxPathBytes, name.length);
   const path = cleanPath(name);
   // A path of n UTF-16 units has at most 3n bytes; most paths need no closer look.
   if (path.length * 3 > limits.maxNameBytes || path.length > limits.maxDepth) checkPath(raw, path, limits);
@@ -191,19 +204,14 @@ function checkPath(raw: RawEntry, path: string, limits: EstargzLimits): void {
   }
 }
 
-interface FileOptions extends EntryOptions {
-  readonly name: string;
-  readonly size: number;
-  readonly digest: Digest | undefined;
-}
-
-function decodeChunks(raw: RawEntry, options: FileOptions): readonly LocatedChunk[] {
-  const { continuations, size, name } = options;
-  if (size === 0) {
-    if (continuations.length > 0) throw invalidToc(name, "no chunks of an empty file", continuations.length);
-    return NO_CHUNKS;
-  }
-  const builder = new ChunkListBuilder(options);
+function decodeChunks(
+  raw: RawEntry,
+  continuations: readonly unknown[],
+  file: ChunkListOptions,
+): readonly LocatedChunk[] {
+  if (file.size === 0)
+    throw invalidToc(file.name, "no chunks of an empty file", String(continuations.length));
+  const builder = new ChunkListBuilder(file);
   builder.add(raw);
   for (const [i, continuation] of continuations.entries()) builder.add(asEntry(continuation, i));
   return builder.finish(readNumber(raw, "endOffset"));

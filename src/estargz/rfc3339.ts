@@ -20,23 +20,17 @@ const SECONDS_PER_DAY = 86_400;
 export function parseRfc3339(text: string): Timestamp | undefined {
   const match = TIME.exec(text);
   if (match === null) return undefined;
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const [, , , , , , , fraction, sign, offsetHours = "0", offsetMinutes = "0"] = match;
+  const part = (index: number): number => Number(match[index] ?? 0);
+  const [year, month, day, hour, minute, second] = [part(1), part(2), part(3), part(4), part(5), part(6)];
   const inRange =
     month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour <= 23 && minute <= 59 && second <= 60;
   if (!inRange) return undefined;
-  const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * 60 * (sign === "-" ? -1 : 1);
+  const offset = (part(9) * 60 + part(10)) * 60 * (match[8] === "-" ? -1 : 1);
   const days = daysFromCivil(year, month, day);
   const seconds = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - offset;
   if (seconds === GO_ZERO_SECONDS) return UNIX_EPOCH;
-  return { seconds, nanoseconds: Number((fraction ?? "").padEnd(9, "0")) };
+  const fraction = match[7];
+  return { seconds, nanoseconds: fraction === undefined ? 0 : Number(fraction.padEnd(9, "0")) };
 }
 
 /**

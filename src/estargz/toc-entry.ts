@@ -13,7 +13,7 @@ export interface Chunk {
   /** Its uncompressed bytes, at least 1. */
   readonly size: number;
   /** The digest of its uncompressed bytes. Every `data` chunk of an `Archive` has one. */
-  readonly digest?: Digest;
+  readonly digest?: Digest | undefined;
   /** `zeros` is a hole: it has no bytes in the blob, and its offsets mean nothing. */
   readonly kind: "data" | "zeros";
   /** The blob offset of the compressed member that holds the piece. */
@@ -46,7 +46,7 @@ export interface TocEntry {
   readonly devMinor: number;
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
   /** The digest of the whole file, where the TOC has it. */
-  readonly digest?: Digest;
+  readonly digest?: Digest | undefined;
   /** The pieces of a `reg`, in file order, covering `size` exactly; none for all else. */
   readonly chunks: readonly Chunk[];
 }

@@ -38,6 +38,8 @@ export interface RawEntry {
 
 /** Numbers of users and groups, and of devices, are 32 bits wide on Linux. */
 export const MAX_UINT32 = 0xffff_ffff;
+const SHA256 = /^sha256:[0-9a-f]{64}$/;
+const MAX_KNOWN_TIMES = 4096;
 const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
 /** The error for a TOC that breaks its format, naming the entry where there is one. */
@@ -78,17 +80,31 @@ export function readText(raw: RawEntry, field: keyof RawEntry): string {
 export function readDigest(raw: RawEntry, field: keyof RawEntry): Digest | undefined {
   const value = raw[field];
   if (value === undefined || value === null || value === "") return undefined;
-  if (isDigest(value)) return value;
+  if (isSha256(value) || isDigest(value)) return value;
   throw invalidField(raw, field, "a digest");
 }
 
-/** The modification time; absent is the epoch. */
-export function readModtime(raw: RawEntry): Timestamp {
-  const value = raw.modtime;
-  if (value === undefined || value === null || value === "") return UNIX_EPOCH;
-  const time = typeof value === "string" ? parseRfc3339(value) : undefined;
-  if (time === undefined) throw invalidField(raw, "modtime", "an RFC 3339 time");
-  return time;
+/** The usual digest, told without taking it apart. */
+function isSha256(value: unknown): value is Digest {
+  return typeof value === "string" && SHA256.test(value);
+}
+
+/** Reads modification times; layers have few different ones, so each is parsed once. */
+export class ModtimeReader {
+  readonly #known = new Map<string, Timestamp>();
+
+  /** The modification time; absent is the epoch. */
+  read(raw: RawEntry): Timestamp {
+    const value = raw.modtime;
+    if (value === undefined || value === null || value === "") return UNIX_EPOCH;
+    const known = typeof value === "string" ? this.#known.get(value) : undefined;
+    if (known !== undefined) return known;
+    const time = typeof value === "string" ? parseRfc3339(value) : undefined;
+    if (typeof value !== "string" || time === undefined)
+      throw invalidField(raw, "modtime", "an RFC 3339 time");
+    if (this.#known.size < MAX_KNOWN_TIMES) this.#known.set(value, time);
+    return time;
+  }
 }
 
 /** Extended attributes: an object of base64 texts. */
