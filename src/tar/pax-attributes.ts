@@ -43,7 +43,7 @@ const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 export type PaxAttributes = Map<string, Uint8Array>;
 
 /** Whether a record with this key can change an entry. */
-export function isPaxAttribute(key: string): boolean {
+function isPaxAttribute(key: string): boolean {
   return (
     PLAIN_KEYS.has(key) || key.startsWith(SCHILY) || key.startsWith(LIBARCHIVE) || key.startsWith(SPARSE)
   );

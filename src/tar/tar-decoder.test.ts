@@ -294,7 +294,13 @@ void test("TarDecoder checks limits before it waits for the bytes", () => {
   refuses(many, "LIMIT_EXCEEDED", { limits: { maxHeaderBytes: 3000 } });
   assert.equal(only(many, { limits: { maxHeaderBytes: 3584 } }).entry.name, "a");
   const globals = Buffer.concat([paxHeader(["SCHILY.xattr.a="], "g"), paxHeader(["SCHILY.xattr.b="], "g")]);
-  refuses(globals, "LIMIT_EXCEEDED", { limits: { maxPaxBytes: 20 } });
+  refuses(globals, "LIMIT_EXCEEDED", { limits: { maxGlobalBytes: 20 } });
+});
+
+void test("TarDecoder keeps PAX names of a megabyte that is not UTF-8 cheap", () => {
+  const record = `SCHILY.xattr.${"\xc3\xff".repeat(500_000)}=v`;
+  const { entry } = only(Buffer.concat([paxHeader([record]), headerOf({ name: "a", type: "0" })]));
+  assert.deepEqual([...entry.xattrs.keys()], ["\udcc3\udcff".repeat(500_000)]);
 });
 
 void test("TarDecoder takes values or refuses them, whatever bytes are changed", () => {

@@ -216,7 +216,7 @@ export class TarDecoder {
   #endGlobal(header: Uint8Array, bytes: Uint8Array, payload: Uint8Array): TarEvent {
     const { offset } = this.#extension;
     const records = decodePaxRecords(payload, offset + TAR_BLOCK_SIZE);
-    applyGlobalRecords(this.#globals, records, { limit: this.#limits.maxPaxBytes, offset });
+    applyGlobalRecords(this.#globals, records, { limit: this.#limits.maxGlobalBytes, offset });
     this.#globalHeader = undefined;
     const whole = new Uint8Array(header.length + bytes.length);
     whole.set(header);

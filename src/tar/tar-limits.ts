@@ -6,8 +6,10 @@
 
 /** Bounds of a tar stream; passing one is `LIMIT_EXCEEDED`. */
 export interface TarLimits {
-  /** Bytes of records in one PAX header, and of all global records in effect. */
+  /** Bytes of records in one PAX header. */
   readonly maxPaxBytes: number;
+  /** Bytes of all global PAX records in effect; each entry of 512 bytes may take them all up again. */
+  readonly maxGlobalBytes: number;
   /** Bytes of all blocks of one entry's header, its extension headers and sparse map included. */
   readonly maxHeaderBytes: number;
   /** Bytes of a name or link target. */
@@ -24,6 +26,7 @@ export interface TarLimits {
  */
 export const DEFAULT_TAR_LIMITS: TarLimits = {
   maxPaxBytes: 1024 * 1024,
+  maxGlobalBytes: 16 * 1024,
   maxHeaderBytes: 8 * 1024 * 1024,
   maxPathBytes: 4 * 4096,
   maxSparseSegments: 128 * 1024,
