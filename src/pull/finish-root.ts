@@ -1,0 +1,76 @@
+/**
+ * The last steps of a pull to a root: what is neither directory nor content, and what has to come last.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { FileTable } from "./file-table.ts";
+import { finishDirectories } from "./finish-nodes.ts";
+import { type Omission, OmissionList } from "./omissions.ts";
+import type { PullState } from "./pull-state.ts";
+import { filesToFinish, runInSlices } from "./resume-files.ts";
+import type { RootNodes } from "./root-nodes.ts";
+import { RootPaths } from "./root-paths.ts";
+import { stagedName } from "./stage-layer.ts";
+import type { WorkerPool } from "./worker-pool.ts";
+
+/** Nodes that a worker makes in one go. */
+const NODES_PER_JOB = 1024;
+
+/** What finishing works with. */
+export interface FinishOptions {
+  readonly state: PullState;
+  readonly pool: WorkerPool;
+  readonly files: FileTable;
+  /** 1 for files that are finished already. */
+  readonly whole: Uint8Array;
+}
+
+/** Makes everything that is not there yet, gives all its metadata, removes the state. Returns what could not be done. */
+export async function finishRoot(nodes: RootNodes, options: FinishOptions): Promise<Omission[]> {
+  const { state, pool, files, whole } = options;
+  await runInSlices(filesToFinish(files, whole), async (slice) => {
+    await pool.run({ kind: "finish-shared", files: slice });
+  });
+  const moves = nodes.staged.map(({ path, size, layer, tarOffset }) => ({
+    from: join(state.stagePath(layer), stagedName(tarOffset)),
+    to: path,
+    size,
+  }));
+  await inSlices(moves, async (slice) => await pool.run({ kind: "place", moves: slice }));
+  const results = await inSlices(
+    nodes.specials,
+    async (slice) => await pool.run({ kind: "specials", nodes: slice }),
+  );
+  const missing = new Set(results.flatMap((result) => result.missing ?? []));
+  await inSlices(nodes.symlinks, async (slice) => await pool.run({ kind: "symlinks", nodes: slice }));
+  const links = nodes.links.filter(({ target }) => !missing.has(target));
+  await inSlices(links, async (slice) => await pool.run({ kind: "links", nodes: slice }));
+  await pool.run({ kind: "directories", nodes: nodes.directories });
+  const omissions = new OmissionList();
+  for (const result of await pool.runOnAll({ kind: "omissions" })) omissions.merge(result.omissions ?? []);
+  state.remove();
+  finishTop(nodes, { state, omissions });
+  return omissions.toArray();
+}
+
+/** The top directory gets its metadata on this thread, when nothing will be made in it any more. */
+function finishTop(
+  { root }: RootNodes,
+  { state, omissions }: { readonly state: PullState; readonly omissions: OmissionList },
+): void {
+  const metadata = {
+    uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
+    umask: undefined,
+    omissions,
+  };
+  const node = { path: "", metadata: root };
+  finishDirectories({ paths: new RootPaths(state.directory), metadata }, [node]);
+}
+
+async function inSlices<T, R>(items: readonly T[], run: (slice: T[]) => Promise<R>): Promise<R[]> {
+  const slices: T[][] = [];
+  for (let at = 0; at < items.length; at += NODES_PER_JOB) slices.push(items.slice(at, at + NODES_PER_JOB));
+  return await Promise.all(slices.map(run));
+}

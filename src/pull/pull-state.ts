@@ -1,0 +1,167 @@
+/**
+ * The state of an unfinished pull, kept inside the directory that it fills.
+ *
+ * ```text
+ * DIR/.esgz-pull/image.json            whose content this is, and since which start of the machine
+ * DIR/.esgz-pull/layers/3/0/1536       staged file of layer 3, by its place in the tar
+ * DIR/.esgz-pull/layers/3.entries      the entries of layer 3: it is complete and was verified
+ * ```
+ *
+ * @module
+ */
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join, resolve } from "node:path";
+import { deserialize, serialize } from "node:v8";
+import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import type { Digest } from "../oci/index.ts";
+import type { TarEntry } from "../tar/index.ts";
+
+/** The name of the state directory, at the top of the root. */
+export const STATE_NAME = ".esgz-pull";
+
+const IMAGE_FILE = "image.json";
+const VERSION = 1;
+
+/** A directory that belongs to one pull until it is done. */
+export class PullState {
+  /** The directory that is filled; absolute. */
+  readonly directory: string;
+  /** Whether an earlier pull of the same image began here. */
+  readonly resumed: boolean;
+  readonly #sameBoot: boolean;
+
+  private constructor(
+    directory: string,
+    { resumed, sameBoot }: { readonly resumed: boolean; readonly sameBoot: boolean },
+  ) {
+    this.directory = directory;
+    this.resumed = resumed;
+    this.#sameBoot = sameBoot;
+  }
+
+  /**
+   * Takes a directory that is empty, missing, or left by an interrupted pull of the same image.
+   *
+   * @throws {EsgzError} `ALREADY_EXISTS` if it holds anything else; `IO_FAILED`
+   */
+  static claim(directory: string, manifestDigest: Digest): PullState {
+    const absolute = resolve(directory);
+    try {
+      mkdirSync(absolute, { recursive: true });
+      const found = readdirSync(absolute);
+      if (found.length === 0) return PullState.#begin(absolute, manifestDigest);
+      const marker = readMarker(absolute);
+      if (marker?.image === manifestDigest) {
+        return new PullState(absolute, { resumed: true, sameBoot: marker.boot === bootId() });
+      }
+      const what = marker === undefined ? "other files" : `an unfinished pull of ${marker.image}`;
+      throw new EsgzError(
+        "ALREADY_EXISTS",
+        `Cannot pull into directory "${directory}": expected it to be empty, got ${what}`,
+      );
+    } catch (error) {
+      if (error instanceof EsgzError) throw error;
+      throw new EsgzError("IO_FAILED", `Cannot pull into directory "${directory}": ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  static #begin(directory: string, manifestDigest: Digest): PullState {
+    // Also takes off a setgid bit, which would give new files another group.
+    chmodSync(directory, 0o700);
+    const state = join(directory, STATE_NAME);
+    mkdirSync(join(state, "layers"), { recursive: true, mode: 0o700 });
+    const marker = { version: VERSION, image: manifestDigest, boot: bootId() };
+    writeFileSync(join(state, "image.tmp"), JSON.stringify(marker), { flag: "wx" });
+    renameSync(join(state, "image.tmp"), join(state, IMAGE_FILE));
+    return new PullState(directory, { resumed: false, sameBoot: true });
+  }
+
+  /** An empty directory to stage a layer in. */
+  openStage(layer: number): string {
+    const stage = this.stagePath(layer);
+    rmSync(stage, { recursive: true, force: true });
+    mkdirSync(stage, 0o700);
+    return stage;
+  }
+
+  /** Where a layer is staged. */
+  stagePath(layer: number): string {
+    return join(this.directory, STATE_NAME, "layers", String(layer));
+  }
+
+  /** Remembers that a layer is staged completely and verified. */
+  commitStage(layer: number, entries: readonly TarEntry[]): void {
+    const path = `${this.stagePath(layer)}.entries`;
+    rmSync(`${path}.tmp`, { force: true });
+    writeFileSync(`${path}.tmp`, serialize(entries), { flag: "wx" });
+    renameSync(`${path}.tmp`, path);
+  }
+
+  /**
+   * The entries of a layer that an earlier pull staged completely; undefined if there is none to rely on. After a
+   * restart of the machine there is none: what was not flushed may be missing.
+   */
+  readStage(layer: number): readonly TarEntry[] | undefined {
+    if (!this.resumed || !this.#sameBoot) return undefined;
+    const path = this.stagePath(layer);
+    const isOurs = isDirectory(path) && lstatSync(`${path}.entries`, { throwIfNoEntry: false })?.isFile();
+    if (isOurs !== true) return undefined;
+    try {
+      const entries: unknown = deserialize(readFileSync(`${path}.entries`));
+      return Array.isArray(entries) ? (entries as TarEntry[]) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Removes the state: the pull is done. The marker goes last, so that an interrupted removal can be repeated. */
+  remove(): void {
+    const state = join(this.directory, STATE_NAME);
+    for (const name of readdirSync(state)) {
+      if (name !== IMAGE_FILE) rmSync(join(state, name), { recursive: true, force: true });
+    }
+    rmSync(state, { recursive: true, force: true });
+  }
+}
+
+/** Undefined if there is no marker, or not one in a real directory of ours. */
+function readMarker(directory: string): { readonly image: string; readonly boot: string } | undefined {
+  const state = join(directory, STATE_NAME);
+  if (!isDirectory(state) || !isDirectory(join(state, "layers"))) return undefined;
+  const path = join(state, IMAGE_FILE);
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  try {
+    const marker: unknown = JSON.parse(readFileSync(path, "utf8"));
+    if (typeof marker !== "object" || marker === null) return undefined;
+    const { version, image, boot } = marker as Record<string, unknown>;
+    if (version !== VERSION || typeof image !== "string") return undefined;
+    return { image, boot: typeof boot === "string" ? boot : "" };
+  } catch (error) {
+    if (systemCodeOf(error) !== undefined) throw error;
+    return undefined;
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Names the time since the machine was started; empty where the system has no such name. */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What the main thread and the workers of a pull say to each other.
+ *
+ * @module
+ */
+import {
+  EsgzError,
+  type ErrorCode,
+  type ErrorDetails,
+  isEsgzError,
+  messageOf,
+  systemCodeOf,
+} from "../errors/index.ts";
+import type { TarEntry } from "../tar/index.ts";
+import type { FetchTable } from "./fetch-table.ts";
+import type { FileTable } from "./file-table.ts";
+import type { Omission } from "./omissions.ts";
+import type { DirectoryNode, HardLinkNode, SpecialNode, SymlinkNode } from "./root-nodes.ts";
+import type { StagedMove } from "./place-staged.ts";
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  /** The directory that the image is written to. */
+  readonly directory: string;
+}
+
+/** One thing for a worker to do. Jobs of one worker are done in the order of their arrival. */
+export type WorkerJob =
+  | { readonly kind: "files"; readonly table: FileTable }
+  | { readonly kind: "fetch"; readonly table: FetchTable }
+  | {
+      readonly kind: "scan" | "create-dataless" | "create-shared" | "finish-shared";
+      readonly files: Uint32Array;
+    }
+  | {
+      readonly kind: "write";
+      readonly buffer: SharedArrayBuffer;
+      /** Where the buffer begins in the blob. */
+      readonly blobOffset: number;
+      readonly compression: "gzip" | "zstd";
+      readonly from: number;
+      readonly to: number;
+    }
+  | { readonly kind: "symlinks"; readonly nodes: readonly SymlinkNode[] }
+  | { readonly kind: "specials"; readonly nodes: readonly SpecialNode[] }
+  | { readonly kind: "links"; readonly nodes: readonly HardLinkNode[] }
+  | { readonly kind: "directories"; readonly nodes: readonly DirectoryNode[] }
+  | { readonly kind: "stage-open"; readonly stage: number; readonly directory: string }
+  | { readonly kind: "stage-push"; readonly stage: number; readonly bytes: Uint8Array }
+  | { readonly kind: "stage-finish"; readonly stage: number }
+  | { readonly kind: "place"; readonly moves: readonly StagedMove[] }
+  | { readonly kind: "omissions" };
+
+/** What a job results in, where it has a result. */
+export interface JobResult {
+  /** Of `specials`: the paths that could not be made. */
+  readonly missing?: readonly string[];
+  /** Of `stage-finish`. */
+  readonly entries?: readonly TarEntry[];
+  /** Of `omissions`: what the worker counted so far. */
+  readonly omissions?: readonly Omission[];
+}
+
+/** A job with its number, as it is posted. */
+export interface JobMessage {
+  readonly id: number;
+  readonly job: WorkerJob;
+}
+
+/** A worker's answer. */
+export type AnswerMessage =
+  { readonly id: number; readonly result: JobResult } | { readonly id: number; readonly failure: JobFailure };
+
+/** An error as data: what structured cloning leaves of it would lose the code. */
+export interface JobFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: ErrorDetails;
+}
+
+/** Turns what a job threw into data. */
+export function failureOf(thrown: unknown): JobFailure {
+  if (isEsgzError(thrown)) return { code: thrown.code, message: thrown.message, details: thrown.details };
+  const system = systemCodeOf(thrown);
+  const code = system === "ENOSPC" || system === "EDQUOT" ? "NO_SPACE" : "IO_FAILED";
+  return { code, message: `Cannot write image: ${messageOf(thrown)}`, details: { system } };
+}
+
+/** The error that a failure describes. */
+export function errorOfFailure({ code, message, details }: JobFailure): EsgzError {
+  return new EsgzError(code, message, { details });
+}
