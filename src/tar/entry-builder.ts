@@ -52,7 +52,7 @@ const TYPES: ReadonlyMap<string, TarEntryType> = new Map<string, TarEntryType>([
 const NO_ATTRIBUTES: PaxAttributes = new Map();
 
 /** The entry's own header block, as it stands and decoded. */
-export interface OwnHeader {
+interface OwnHeader {
   readonly block: Uint8Array;
   readonly ustar: UstarHeader;
 }
