@@ -16,10 +16,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { openImageDestination, parseImageName, FileBlob } from "../src/image/index.ts";
+import { openImageDestination, parseImageName } from "../src/image/index.ts";
 import { type Descriptor, encodeManifest, MEDIA_TYPES } from "../src/oci/index.ts";
 import type { RegistryClient } from "../src/registry/index.ts";
-import { wholeRange } from "../src/blob/index.ts";
 
 /** The program of the image: it loads a large package and says what it sees. */
 const PROGRAM = `
@@ -72,8 +71,7 @@ async function writeLayout(
   });
   const layers: Descriptor[] = [];
   for (const tar of tars) {
-    await using blob = await FileBlob.open(tar);
-    const written = await destination.writeBlob(blob.stream(wholeRange(blob)));
+    const written = await destination.writeBlob(createReadStream(tar, { highWaterMark: 1 << 20 }));
     layers.push({ mediaType: MEDIA_TYPES.ociLayer, ...written });
   }
   const config = encodeManifest({

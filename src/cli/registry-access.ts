@@ -9,6 +9,7 @@ import type { Command } from "commander";
 import { EsgzError } from "../errors/index.ts";
 import type {
   CredentialProvider,
+  DockerCredentialsOptions,
   HostConfig,
   MirrorConfig,
   RegistryClient,
@@ -59,10 +60,9 @@ export async function openRegistryClient(
 export function credentialLocations(
   environment: Environment,
   authfile: string | undefined,
-): { configPath?: string; home: string; env: Environment["variables"] } {
+): DockerCredentialsOptions {
   const { home, variables: env } = environment;
-  const configPath = authfile ?? env["REGISTRY_AUTH_FILE"];
-  return { home, env, ...(configPath === undefined ? {} : { configPath }) };
+  return { home, env, configPath: authfile };
 }
 
 function hostConfig(

@@ -116,3 +116,10 @@ export function probeLibdeflate(): { readonly usable: boolean; readonly detail: 
   if (loadLibdeflate() !== undefined) return { usable: true, detail: "libdeflate.so.0" };
   return { usable: false, detail: "libdeflate.so.0 does not load" };
 }
+
+/** Whether members are inflated by libdeflate on this machine, in words for people. */
+export function probeLibdeflate(): { readonly usable: boolean; readonly detail: string } {
+  return loadLibdeflate() === undefined
+    ? { usable: false, detail: `none of ${FILES.join(", ")} can be loaded` }
+    : { usable: true, detail: "inflates at about twice zlib's speed" };
+}

@@ -8,6 +8,7 @@ export { FileBlob, type FileBlobOptions } from "./file-blob.ts";
 export type { FindTocOptions } from "./find-layer-toc.ts";
 export * from "./image.ts";
 export * from "./image-destination.ts";
+export * from "./image-files.ts";
 export * from "./image-name.ts";
 export * from "./image-source.ts";
 export * from "./layer-report.ts";

@@ -8,7 +8,6 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import type { ConvertEvent, ConvertFormat, ConvertOptions, ConvertReport } from "../../convert/index.ts";
-import { EsgzError } from "../../errors/index.ts";
 import type { ImageDestination, ImageName } from "../../image/index.ts";
 import { type Platform, parsePlatform, shortDigest } from "../../oci/index.ts";
 import type { RegistryClient } from "../../registry/index.ts";
@@ -37,7 +36,6 @@ interface Flags extends SharedFlags, RegistryFlags {
 }
 
 const FORMATS: readonly ConvertFormat[] = ["estargz", "zstd:chunked", "gzip", "zstd", "uncompressed"];
-const TOC_SUFFIX = "-esgztoc";
 
 /** Adds the command. */
 export function registerConvert(program: Command, environment: Environment): void {
@@ -50,7 +48,7 @@ export function registerConvert(program: Command, environment: Environment): voi
     .option("--chunk-size <bytes>", "largest piece that is fetched at once (default: 4MiB)", parseSize)
     .option("--min-chunk-size <bytes>", "let small files share a member until it holds so much", parseSize)
     .option("--prioritize <file>", "list of paths and globs that come first in their layer, one a line")
-    .option("--external-toc", `keep the layers free of TOCs; they go to the image DESTINATION${TOC_SUFFIX}`)
+    .option("--external-toc", "keep the layers free of TOCs; they go to the image DESTINATION-esgztoc")
     .option("--keep-diff-id", "keep every byte of the tars, and so the image's diff ids")
     .option("--force", "recompress layers that are in the format already")
     .option("--platform <os/arch>", "platform to convert (repeatable; default: this machine's)", collect, [])
@@ -150,26 +148,11 @@ async function readList(file: string): Promise<string[]> {
 
 /** The image of external TOCs has the destination's name, with a suffix on the tag. */
 async function openTocDestination(name: ImageName, registry: RegistryClient): Promise<ImageDestination> {
-  const { openImageDestination } = await import("../../image/index.ts");
-  switch (name.kind) {
-    case "registry": {
-      const { digest: _digest, tag, ...place } = name.reference;
-      if (tag === undefined) break;
-      return openImageDestination(
-        { kind: "registry", reference: { ...place, tag: `${tag}${TOC_SUFFIX}` } },
-        { registry },
-      );
-    }
-    case "oci":
-      return openImageDestination({ ...name, tag: `${name.tag ?? "latest"}${TOC_SUFFIX}` }, { registry });
-    case "docker-archive":
-    case "dir":
-      break;
-  }
-  throw new EsgzError(
-    "NOT_SUPPORTED",
-    "Cannot write external TOCs: expected a destination with a tag (registry or oci:)",
-  );
+  const [{ openImageDestination }, { tocImageNameOf }] = await Promise.all([
+    import("../../image/index.ts"),
+    import("../../convert/index.ts"),
+  ]);
+  return openImageDestination(tocImageNameOf(name), { registry });
 }
 
 function showEvent(board: ProgressBoard, event: ConvertEvent): void {

@@ -52,7 +52,7 @@ async function login(context: CommandContext, registry: string, flags: LoginFlag
       "Cannot log in: expected --password-stdin, so that no password stands in the process list or the shell's history",
     );
   }
-  const { saveCredential } = await import("../../registry/index.ts");
+  const { createDockerCredentials } = await import("../../registry/index.ts");
   const credential = { username: flags.username, password: await readPassword(environment) };
   await using client = await openRegistryClient(
     environment,
@@ -61,16 +61,17 @@ async function login(context: CommandContext, registry: string, flags: LoginFlag
     { credentialFor: async () => credential },
   );
   await client.ping(registry, { signal: environment.signal });
-  const where = await saveCredential(registry, credential, credentialLocations(environment, flags.authfile));
-  await context.print(
-    { registry, username: flags.username, savedIn: where },
-    `Logged in to ${registry} (${where})\n`,
+  await createDockerCredentials(credentialLocations(environment, flags.authfile)).saveCredential(
+    registry,
+    credential,
   );
+  await context.print({ registry, username: flags.username }, `Logged in to ${registry}\n`);
 }
 
 async function logout(context: CommandContext, registry: string, flags: LoginFlags): Promise<void> {
-  const { eraseCredential } = await import("../../registry/index.ts");
-  const erased = await eraseCredential(registry, credentialLocations(context.environment, flags.authfile));
+  const { createDockerCredentials } = await import("../../registry/index.ts");
+  const credentials = createDockerCredentials(credentialLocations(context.environment, flags.authfile));
+  const erased = await credentials.eraseCredential(registry);
   await context.print(
     { registry, erased },
     erased ? `Logged out of ${registry}\n` : `Not logged in to ${registry}\n`,
