@@ -85,7 +85,7 @@ async function checkImage(name: string, options: Partial<ConvertOptions>): Promi
     const found = await openLayerArchive(layer, { source });
     assert.equal(found.kind, "seekable");
     const report = await verifyLayer(layer, { source });
-    assert.equal(report.ok, true, JSON.stringify(report));
+    assert.equal(report.passed, true, JSON.stringify(report));
   }
   await using original = await shop.source(shop.image("sample"));
   const before = await openImage(original, { platform: AMD64 });
@@ -132,7 +132,7 @@ test("convertImage() passes layers through by one tail read and a mount, without
       ["passed-through", "mounted"],
       ["passed-through", "mounted"],
       ["reused", "none"],
-    ].map((row, index) => (index === 3 ? row : row)),
+    ],
   );
   assert.equal(again.images[0]?.layers[0]?.reason, "already eStargz");
   // Three layers that differ: a tail read each; they and the config are mounted; nothing is uploaded.

@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { isEsgzError } from "../errors/index.ts";
+import type { Archive } from "../estargz/index.ts";
 import { type Layer, openLayerArchive } from "../image/index.ts";
 import type { Descriptor, Digest, MediaTypeFamily } from "../oci/index.ts";
 import type { Conversion, LayerOutcome } from "./conversion.ts";
 import type { LayerConversion, LayerIdentity } from "./convert-report.ts";
-import { convertedDescriptor, passedDescriptor } from "./layer-descriptor.ts";
-import { type LayerFacts, type LayerPlan, planByContent, planByDescriptor } from "./layer-plan.ts";
+import { blobFactsOf, convertedDescriptor, passedDescriptor } from "./layer-descriptor.ts";
+import { type LayerPlan, planByContent, planByDescriptor } from "./layer-plan.ts";
 import { LayerProgress } from "./layer-progress.ts";
 import { passBlob } from "./pass-blob.ts";
 import { selectPrioritized } from "./prioritized-paths.ts";
@@ -61,9 +63,7 @@ async function outcomeOf(
   options: IdentifiedOptions,
 ): Promise<{ readonly outcome: LayerOutcome; readonly reused: boolean }> {
   const { outcomes } = options.conversion;
-  // The media type says how to read the bytes, the annotations how to verify them, the URLs whether they may be read.
-  const { mediaType, digest, annotations, urls } = layer.descriptor;
-  const key = JSON.stringify([mediaType, digest, layer.diffId, annotations, urls]);
+  const key = JSON.stringify([layer.descriptor.digest, layer.diffId, blobFactsOf(layer.descriptor)]);
   const known = outcomes.get(key);
   if (known !== undefined) return { outcome: await known, reused: true };
   const outcome = dealWith(layer, options);
@@ -85,20 +85,33 @@ async function planLayer(
   layer: IdentifiedLayer,
   { conversion, signal }: IdentifiedOptions,
 ): Promise<LayerPlan> {
-  const { settings, source } = conversion;
+  const { settings } = conversion;
   const early = planByDescriptor(layer.descriptor, settings);
   if (early !== undefined) return early;
-  const found = await openLayerArchive(layer, { source, signal, verification: "computed" });
-  if (found.kind === "opaque") return planByContent({ verified: false, external: false }, settings);
-  const { archive, verified } = found;
-  const facts: LayerFacts = { format: archive.format, verified, external: found.external };
-  const plan = planByContent(facts, settings);
-  if (plan.kind !== "pass-through" || conversion.globs.length === 0) return plan;
+  const found = await openLayerArchive(layer, { signal });
+  if (found.kind === "seekable") {
+    const plan = planByContent({ kind: "seekable", format: found.archive.format }, settings);
+    return plan.kind === "pass-through" ? withOrderHint(plan, { archive: found.archive, conversion }) : plan;
+  }
+  if (isEsgzError(found.cause, "TOC_MISSING")) return planByContent({ kind: "external" }, settings);
+  if (found.mismatch) {
+    const { digest } = layer.descriptor;
+    conversion.warnings.push(`layer ${digest} is not what its manifest promises: ${found.reason}`);
+  }
+  return planByContent({ kind: "opaque", reason: found.reason }, settings);
+}
+
+/** A layer that passes keeps its own order, which matters if files in it should come first. */
+function withOrderHint(
+  plan: LayerPlan,
+  { archive, conversion }: { readonly archive: Archive; readonly conversion: Conversion },
+): LayerPlan {
+  if (conversion.globs.length === 0) return plan;
   const paths = new Set(archive.entries.map(({ path }) => path));
   const { matched } = selectPrioritized(conversion.globs, paths);
   for (const pattern of matched) conversion.matched.add(pattern);
-  const hint = matched.size === 0 ? "" : ", in its own order: forcing would put the prioritized files first";
-  return { ...plan, reason: plan.reason + hint };
+  if (matched.size === 0) return plan;
+  return { ...plan, reason: `${plan.reason}, in its own order: only force puts files first` };
 }
 
 interface CarryOutOptions extends IdentifiedOptions {

@@ -15,9 +15,6 @@ export type ConvertFormat = "estargz" | "zstd:chunked" | "gzip" | "zstd" | "unco
 /** Which implementation of deflate writes gzip members. */
 export type DeflateName = "zlib" | "libdeflate";
 
-/** Whose annotations and footer a zstd:chunked layer carries. */
-export type ZstdDialect = "stargz" | "containers";
-
 /** What `convertImage()` is told. */
 export interface ConvertOptions {
   readonly format: ConvertFormat;
@@ -45,8 +42,6 @@ export interface ConvertOptions {
   readonly mediaTypes?: MediaTypeFamily | undefined;
   /** Who deflates; default zlib. */
   readonly compressor?: DeflateName | undefined;
-  /** Default `stargz`: the 40 byte footer and the annotations that stargz-snapshotter reads. */
-  readonly zstdDialect?: ZstdDialect | undefined;
   /** How many pieces are compressed at once, over all layers. Never changes the result. */
   readonly jobs: number;
   /** An existing directory for the tar of a layer whose files are put into another order. */
@@ -75,7 +70,6 @@ export interface ConvertSettings {
   readonly allPlatforms: boolean;
   readonly mediaTypes: MediaTypeFamily | undefined;
   readonly compressor: DeflateName;
-  readonly zstdDialect: ZstdDialect;
   readonly jobs: number;
   readonly temporaryDirectory: string;
   readonly clock: Clock;
@@ -123,7 +117,6 @@ function completeOptions(options: ConvertOptions): ConvertSettings {
     allPlatforms: options.allPlatforms ?? false,
     mediaTypes: options.mediaTypes ?? (seekable || zstd ? "oci" : undefined),
     compressor: options.compressor ?? "zlib",
-    zstdDialect: options.zstdDialect ?? "stargz",
     jobs: options.jobs,
     temporaryDirectory: options.temporaryDirectory,
     clock: options.clock ?? systemClock,

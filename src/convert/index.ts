@@ -1,5 +1,5 @@
 export { convertImage } from "./convert-image.ts";
-export type { ConvertFormat, ConvertOptions, DeflateName, ZstdDialect } from "./convert-options.ts";
+export type { ConvertFormat, ConvertOptions, DeflateName } from "./convert-options.ts";
 export type {
   ConvertEvent,
   ConvertReport,
@@ -9,4 +9,4 @@ export type {
   LayerIdentity,
   LayerTransfer,
 } from "./convert-report.ts";
-export { TOC_IMAGE_SUFFIX, tocImageNameOf } from "./toc-image.ts";
+export { tocImageNameOf } from "./toc-image.ts";

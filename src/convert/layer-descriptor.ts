@@ -27,6 +27,12 @@ const CONTENT_ANNOTATIONS: ReadonlySet<string> = new Set([
   "io.github.containers.zstd-chunked.tarsplit-checksum",
 ]);
 
+/** What a layer's descriptor says about its blob beyond digest and size: how to read it, where, and what proves it. */
+export function blobFactsOf({ mediaType, annotations, urls }: Descriptor): readonly unknown[] {
+  const facts = Object.entries(annotations ?? {}).filter(([key]) => CONTENT_ANNOTATIONS.has(key));
+  return [mediaType, urls, facts];
+}
+
 /** The blob that a layer was written to. */
 export interface WrittenLayer {
   readonly digest: Digest;

@@ -49,11 +49,11 @@ test("planByDescriptor() leaves the decision to the content for seekable formats
   assert.equal(planByDescriptor(layer(GZIP), settings({ force: true }))?.kind, "convert");
 });
 
-const estargz: LayerFacts = { format: "estargz", verified: true, external: false };
+const estargz: LayerFacts = { kind: "seekable", format: "estargz" };
 
-test("planByContent() passes a verified layer of the wanted format", () => {
+test("planByContent() passes a proven layer of the wanted format", () => {
   assert.deepEqual(planByContent(estargz, settings()), { kind: "pass-through", reason: "already eStargz" });
-  const zstd: LayerFacts = { ...estargz, format: "zstd:chunked" };
+  const zstd: LayerFacts = { kind: "seekable", format: "zstd:chunked" };
   assert.deepEqual(planByContent(zstd, settings({ format: "zstd:chunked" })), {
     kind: "pass-through",
     reason: "already zstd:chunked",
@@ -62,12 +62,15 @@ test("planByContent() passes a verified layer of the wanted format", () => {
 
 test("planByContent() converts everything else and says why", () => {
   const cases: readonly (readonly [LayerFacts, PlanSettings, string])[] = [
-    [{ verified: false, external: false }, settings(), "was an ordinary layer"],
-    [{ ...estargz, format: "stargz", verified: false }, settings(), "was stargz"],
+    [{ kind: "opaque", reason: "it is red" }, settings(), "not eStargz: it is red"],
+    [{ kind: "seekable", format: "stargz" }, settings(), "was stargz"],
     [estargz, settings({ format: "zstd:chunked" }), "was estargz"],
-    [{ ...estargz, verified: false }, settings(), "was eStargz without the annotation that proves its TOC"],
-    [{ ...estargz, external: true }, settings(), "its TOC lies in another image and is made anew"],
-    [estargz, settings({ externalToc: true }), "its TOC lies inside and moves to the TOC image"],
+    [{ kind: "external" }, settings(), "its table of contents lies in another image and is made anew"],
+    [
+      estargz,
+      settings({ externalToc: true }),
+      "its table of contents lies inside and moves to the TOC image",
+    ],
   ];
   for (const [facts, wanted, reason] of cases) {
     assert.deepEqual(planByContent(facts, wanted), { kind: "convert", reason });

@@ -7,14 +7,13 @@ import { type Descriptor, layerCompressionOf } from "../oci/index.ts";
 import type { ConvertSettings } from "./convert-options.ts";
 
 /** What one tail read told about a layer. */
-export interface LayerFacts {
-  /** The seekable format that the layer has, or undefined for an ordinary layer. */
-  readonly format?: "estargz" | "stargz" | "zstd:chunked" | undefined;
-  /** Whether the TOC was verified against the digest on the layer's descriptor. */
-  readonly verified: boolean;
-  /** Whether the TOC lies in another image. */
-  readonly external: boolean;
-}
+export type LayerFacts =
+  /** It is seekable, with a table of contents that the manifest proves. */
+  | { readonly kind: "seekable"; readonly format: "estargz" | "stargz" | "zstd:chunked" }
+  /** It is eStargz, and its table of contents lies in another image. */
+  | { readonly kind: "external" }
+  /** It is none of these, for a reason. */
+  | { readonly kind: "opaque"; readonly reason: string };
 
 /** What to do with a layer. */
 export interface LayerPlan {
@@ -46,13 +45,13 @@ export function planByDescriptor(layer: Descriptor, settings: PlanSettings): Lay
 export function planByContent(facts: LayerFacts, settings: PlanSettings): LayerPlan {
   const { format } = settings;
   const name = format === "estargz" ? "eStargz" : format;
-  if (facts.format === undefined) return { kind: "convert", reason: "was an ordinary layer" };
+  if (facts.kind === "opaque") return { kind: "convert", reason: `not ${name}: ${facts.reason}` };
+  if (facts.kind === "external") {
+    return { kind: "convert", reason: "its table of contents lies in another image and is made anew" };
+  }
   if (facts.format !== format) return { kind: "convert", reason: `was ${facts.format}` };
-  if (facts.external) return { kind: "convert", reason: "its TOC lies in another image and is made anew" };
-  if (settings.externalToc)
-    return { kind: "convert", reason: "its TOC lies inside and moves to the TOC image" };
-  if (!facts.verified) {
-    return { kind: "convert", reason: `was ${name} without the annotation that proves its TOC` };
+  if (settings.externalToc) {
+    return { kind: "convert", reason: "its table of contents lies inside and moves to the TOC image" };
   }
   return { kind: "pass-through", reason: `already ${name}` };
 }

@@ -22,7 +22,9 @@ export interface PassBlobOptions extends ReadOptions {
  */
 export async function passBlob(descriptor: Descriptor, options: PassBlobOptions): Promise<LayerTransfer> {
   const { source, destination, signal } = options;
-  if (await destination.mountBlob(descriptor, source, { signal })) return "mounted";
+  // A mount answers both questions, whether it is there and whether it can be, in one request.
+  const mountable = destination.kind === "registry" && source.repository !== undefined;
+  if (mountable && (await destination.mountBlob(descriptor, source, { signal }))) return "mounted";
   if (await destination.hasBlob(descriptor, { signal })) return "present";
   const content = watched(source.openBlob(descriptor), options);
   await destination.writeBlob(content, { expected: descriptor, signal });

@@ -80,7 +80,7 @@ test("parseGlob() accepts any text, and a path escaped character by character ma
       fc.string({ maxLength: 30 }),
       (parts, noise) => {
         const path = parts.join("/");
-        const escaped = [...path].map((c) => (c === "/" ? c : `\\${c}`)).join("");
+        const escaped = Array.from(path, (c) => (c === "/" ? c : `\\${c}`)).join("");
         assert.equal(parseGlob(escaped).matches(path), true);
         parseGlob(noise).matches(path);
       },

@@ -53,7 +53,7 @@ export function parseGlob(text: string): PathGlob {
 }
 
 function parseSegment(text: string): readonly Token[] {
-  const characters = [...text];
+  const characters = Array.from(text);
   const tokens: Token[] = [];
   for (let at = 0; at < characters.length;) {
     const [token, next] = parseToken(characters, at);
@@ -102,7 +102,7 @@ function matchesSegments(segments: readonly Segment[], parts: readonly string[])
 
 function matchesSegment(segment: Segment, part: string): boolean {
   if (segment === "**") return true;
-  return matchesRuns(segment, [...part], {
+  return matchesRuns(segment, Array.from(part), {
     isRun: (token) => token.kind === "run",
     matchesOne: matchesToken,
   });

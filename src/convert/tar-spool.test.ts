@@ -60,8 +60,19 @@ test("TarSpool reads every entry alone as it reads it in the stream", async () =
 
 function metadata(changes: Partial<TarMetadata>): TarMetadata {
   return {
-    ...{ name: "", type: "reg", size: 0, mode: 0o644, uid: 0, gid: 0, userName: "", groupName: "" },
-    ...{ mtime: { seconds: 0, nanoseconds: 0 }, linkName: "", devMajor: 0, devMinor: 0, xattrs: new Map() },
+    name: "",
+    type: "reg",
+    size: 0,
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    userName: "",
+    groupName: "",
+    mtime: { seconds: 0, nanoseconds: 0 },
+    linkName: "",
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: new Map(),
     ...changes,
   };
 }

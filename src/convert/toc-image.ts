@@ -17,7 +17,12 @@ import { gunzip } from "node:zlib";
 import { encodeUtf8 } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { encodeTocLayer } from "../estargz/index.ts";
-import { formatImageName, type ImageDestination, type ImageName } from "../image/index.ts";
+import {
+  EXTERNAL_TOC_SUFFIX,
+  formatImageName,
+  type ImageDestination,
+  type ImageName,
+} from "../image/index.ts";
 import {
   ANNOTATIONS,
   type Descriptor,
@@ -27,9 +32,6 @@ import {
   MEDIA_TYPES,
 } from "../oci/index.ts";
 
-/** What is appended to the tag of an image to name the image of its TOCs. */
-export const TOC_IMAGE_SUFFIX = "-esgztoc";
-
 /**
  * The name of the TOC image that belongs to an image name.
  *
@@ -38,14 +40,14 @@ export const TOC_IMAGE_SUFFIX = "-esgztoc";
 export function tocImageNameOf(name: ImageName): ImageName {
   if (name.kind === "registry" && name.reference.digest === undefined && name.reference.tag !== undefined) {
     const { registry, repository, tag } = name.reference;
-    return { kind: "registry", reference: { registry, repository, tag: tag + TOC_IMAGE_SUFFIX } };
+    return { kind: "registry", reference: { registry, repository, tag: tag + EXTERNAL_TOC_SUFFIX } };
   }
   if (name.kind === "oci") {
-    return { kind: "oci", directory: name.directory, tag: (name.tag ?? "latest") + TOC_IMAGE_SUFFIX };
+    return { kind: "oci", directory: name.directory, tag: (name.tag ?? "latest") + EXTERNAL_TOC_SUFFIX };
   }
   throw new EsgzError(
     "NOT_SUPPORTED",
-    `Cannot name TOC image of "${formatImageName(name)}": expected a tag in a registry or an OCI layout, since readers find the TOCs under the tag and "${TOC_IMAGE_SUFFIX}"`,
+    `Cannot name TOC image of "${formatImageName(name)}": expected a tag in a registry or an OCI layout, since readers find the TOCs under the tag and "${EXTERNAL_TOC_SUFFIX}"`,
   );
 }
 

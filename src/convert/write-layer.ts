@@ -105,7 +105,6 @@ function archiveOptions({ conversion, landmark, signal }: WriteSeekableOptions):
     jobs: settings.jobs,
     maxBytesInFlight: bytesPerLayer,
     signal,
-    zstdDialect: settings.zstdDialect,
   };
 }
 
