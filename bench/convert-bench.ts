@@ -4,9 +4,10 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { probeLibdeflate } from "../src/estargz/index.ts";
 import { esgzCommand } from "./esgz-command.ts";
 import { findCommand } from "./find-command.ts";
@@ -14,7 +15,6 @@ import { ensureBenchLayout } from "./inputs/bench-images.ts";
 import { type BenchInputName, ensureBenchInput } from "./inputs/bench-inputs.ts";
 import type { BenchContext } from "./main.ts";
 import { compare, type Comparison, type Contender, measureCommand } from "./measure/index.ts";
-import { buildReference } from "../test/interop/reference/build-reference.ts";
 
 const LEVEL = "6";
 
@@ -26,16 +26,12 @@ export async function benchConvert(context: BenchContext, input: BenchInputName)
   if (probeLibdeflate().usable)
     contenders.push(esgzContender("esgz convert, libdeflate", layout, "libdeflate"));
   else context.say("skipped: esgz with libdeflate (the library is missing)");
-  const reference = await buildReference();
-  if (reference.kind === "built") {
-    contenders.push(
-      shellContender(
-        "reference library, 2 workers",
-        tars,
-        `${reference.path} build -level ${LEVEL} -parallelism 2 "$1" "$2"`,
-      ),
-    );
-  } else context.say(`skipped: the reference library (${reference.reason})`);
+  const reference = buildReference(context.cache);
+  if (reference === undefined) context.say("skipped: the reference library (needs go and its module)");
+  else {
+    const command = `${reference} build -level ${LEVEL} -workers 2 "$1" "$2"`;
+    contenders.push(shellContender("reference library, 2 workers", tars, command));
+  }
   for (const [name, command] of [
     ["gzip", `gzip -${LEVEL}`],
     ["pigz", `pigz -p 2 -${LEVEL}`],
@@ -74,6 +70,22 @@ function esgzContender(name: string, layout: string, compressor: string): Conten
         return { ...measurement, facts: { MB: megabytes(Number.parseInt(kilobytes, 10) * 1024) } };
       }),
   };
+}
+
+/** The witness of the interoperability tests, built once; undefined where it cannot be. */
+function buildReference(cache: string): string | undefined {
+  const program = join(cache, "reference");
+  if (existsSync(program)) return program;
+  const source = fileURLToPath(new URL("../test/interop/reference", import.meta.url));
+  try {
+    execFileSync("go", ["build", "-o", program, "."], {
+      cwd: source,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    return program;
+  } catch {
+    return undefined;
+  }
 }
 
 /** One run of a command for every layer, with $1 the tar and $2 the output. */

@@ -7,6 +7,7 @@
 import { execFileSync } from "node:child_process";
 import {
   cpSync,
+  createReadStream,
   existsSync,
   mkdirSync,
   realpathSync,

@@ -111,12 +111,6 @@ function bind(library: ReturnType<Koffi["load"]>): Libdeflate {
   };
 }
 
-/** Whether libdeflate can be used on this machine, with the name of the library or why not. */
-export function probeLibdeflate(): { readonly usable: boolean; readonly detail: string } {
-  if (loadLibdeflate() !== undefined) return { usable: true, detail: "libdeflate.so.0" };
-  return { usable: false, detail: "libdeflate.so.0 does not load" };
-}
-
 /** Whether members are inflated by libdeflate on this machine, in words for people. */
 export function probeLibdeflate(): { readonly usable: boolean; readonly detail: string } {
   return loadLibdeflate() === undefined
