@@ -36,6 +36,8 @@ export interface EndpointRequest {
   /** Token scopes, as `repository:library/python:pull`. */
   readonly scopes?: readonly string[] | undefined;
   readonly repository?: string | undefined;
+  /** Overrides the client's, in milliseconds. */
+  readonly stallTimeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -130,7 +132,7 @@ export class Endpoint {
   }
 
   #exchange(request: EndpointRequest, extra: Readonly<Record<string, string>>): Promise<HttpResponse> {
-    const { method, url, headers, body, bodySize, range, signal } = request;
+    const { method, url, headers, body, bodySize, range, stallTimeoutMs, signal } = request;
     return this.#options.transport.exchange({
       method,
       url,
@@ -138,6 +140,7 @@ export class Endpoint {
       body,
       bodySize,
       range,
+      stallTimeoutMs,
       signal,
       tls: tlsForOther(this.#options.config, this.base, url),
     });

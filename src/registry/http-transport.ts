@@ -45,6 +45,8 @@ export interface HttpRequest {
   /** For the record only; the header is the caller's. */
   readonly range?: ByteRange | undefined;
   readonly tls?: TlsConfig | undefined;
+  /** Overrides the transport's, in milliseconds. */
+  readonly stallTimeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -84,6 +86,7 @@ export class HttpTransport {
     request.signal?.throwIfAborted();
     const finish = this.#startRecord(request);
     const count = { sent: 0 };
+    const stallTimeoutMs = request.stallTimeoutMs ?? this.#stallTimeoutMs;
     try {
       const dispatcher = await this.#dispatchers.dispatcherFor(request.url, request.tls ?? {});
       const answer = await dispatcher.request({
@@ -93,8 +96,8 @@ export class HttpTransport {
         headers: this.#headersOf(request),
         body: bodyOf(request, count),
         signal: request.signal ?? null,
-        headersTimeout: this.#stallTimeoutMs,
-        bodyTimeout: this.#stallTimeoutMs,
+        headersTimeout: stallTimeoutMs,
+        bodyTimeout: stallTimeoutMs,
       });
       return new HttpResponse(request, answer, (bytesReceived) => {
         finish({ status: answer.statusCode, bytesReceived, bytesSent: count.sent });

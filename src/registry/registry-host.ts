@@ -26,8 +26,6 @@ export interface HostContext {
 const AVOID_MS = 30_000;
 /** Tries per mirror: there is another place to go to. */
 const MIRROR_ATTEMPTS = 2;
-/** For telling a registry that an upload was given up. */
-const CLEANUP_MS = 5_000;
 const OUTAGES: ReadonlySet<ErrorCode> = new Set(["NETWORK_FAILED", "TIMED_OUT", "REGISTRY_UNAVAILABLE"]);
 
 /** The endpoints of one registry and the rules of trying them. */
@@ -88,19 +86,6 @@ export class RegistryHost {
     const attempts = options.mirror ? Math.min(MIRROR_ATTEMPTS, retryPolicy.attempts) : retryPolicy.attempts;
     const policy = { ...retryPolicy, attempts };
     return await retry(work, { policy, clock, random, judge: judgeFailure, signal: options.signal });
-  }
-
-  /** Runs best-effort work that nobody waits for long: its signal comes after a few seconds, its failure is dropped. */
-  async withDeadline(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const deadline = new AbortController();
-    const over = new AbortController();
-    const timer = this.#context.clock.sleep(CLEANUP_MS, { signal: over.signal }).then(
-      () => deadline.abort(),
-      () => undefined,
-    );
-    await work(deadline.signal).catch(() => undefined);
-    over.abort();
-    await timer;
   }
 
   /** The budget for one long transfer from an endpoint. */

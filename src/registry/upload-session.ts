@@ -30,6 +30,8 @@ export interface UploadPlace {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Nobody waits long for a registry to note that an upload was given up. */
+const CLEANUP_TIMEOUT_MS = 5_000;
 const OCTETS = "application/octet-stream";
 
 /** A session that the registry has opened. */
@@ -106,16 +108,12 @@ export class UploadSession {
   /** Tells the registry that nothing more will come. Never throws; takes at most a few seconds. */
   async cancel(): Promise<void> {
     const { host, repository } = this.#place;
-    await host.withDeadline(async (signal) => {
-      const response = await host.upstream.send({
-        method: "DELETE",
-        url: this.#location,
-        scopes: [repositoryScope(repository, ["pull", "push"])],
-        repository,
-        signal,
-      });
-      await response.discard();
-    });
+    const request = { method: "DELETE", url: this.#location, stallTimeoutMs: CLEANUP_TIMEOUT_MS } as const;
+    const scopes = [repositoryScope(repository, ["pull", "push"])];
+    await host.upstream
+      .send({ ...request, scopes, repository })
+      .then((response) => response.discard())
+      .catch(() => undefined);
   }
 
   async #patch(bytes: Uint8Array): Promise<void> {
