@@ -8,7 +8,7 @@
  */
 import { promisify } from "node:util";
 import { constants, gzip, gzipSync, zstdCompress, type ZlibOptions } from "node:zlib";
-import { concatBytes } from "../bytes/index.ts";
+import { concatBytes, NO_BYTES } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { loadLibdeflate, type Libdeflate } from "./libdeflate.ts";
 
@@ -93,11 +93,17 @@ async function compressWithZstd(
   });
 }
 
+/** A native compressor with room for its output. */
+interface Slot {
+  readonly compressor: unknown;
+  output: Uint8Array;
+}
+
 /** Keeps one native compressor for each call under way, and frees them all when none is. */
 class LibdeflateCompressor implements Compressor {
   readonly name = "libdeflate";
   readonly #library: Libdeflate;
-  readonly #idle = new Map<number, unknown[]>();
+  readonly #idle = new Map<number, Slot[]>();
   #active = 0;
 
   constructor(library: Libdeflate) {
@@ -108,27 +114,33 @@ class LibdeflateCompressor implements Compressor {
     assertLevel(level, { min: 0, max: 12, name: "libdeflate" });
     signal?.throwIfAborted();
     const input = concatBytes(parts);
-    const output = Buffer.allocUnsafeSlow(this.#library.gzipBound(input.length));
     const idle = this.#idle.get(level) ?? [];
     this.#idle.set(level, idle);
-    const compressor = idle.pop() ?? this.#library.allocateCompressor(level);
+    const slot = idle.pop() ?? { compressor: this.#library.allocateCompressor(level), output: NO_BYTES };
     this.#active += 1;
     try {
-      const size = await this.#library.compressGzip(compressor, { input, output });
-      if (size === 0)
-        throw new EsgzError("INTERNAL", "Cannot compress: expected room in the output, got none");
-      output.set(GZIP_HEADER);
-      return output.subarray(0, size);
+      return await this.#compressIn(slot, input);
     } finally {
-      idle.push(compressor);
+      idle.push(slot);
       this.#active -= 1;
       if (this.#active === 0) this.#freeIdle();
     }
   }
 
+  async #compressIn(slot: Slot, input: Uint8Array): Promise<Uint8Array> {
+    const bound = this.#library.gzipBound(input.length);
+    if (slot.output.length < bound) slot.output = Buffer.allocUnsafeSlow(bound);
+    const size = await this.#library.compressGzip(slot.compressor, { input, output: slot.output });
+    if (size === 0) throw new EsgzError("INTERNAL", "Cannot compress: expected room in the output, got none");
+    // A copy of its own size: the slot's room is used again. (Buffer's own slice would not copy.)
+    const member = Uint8Array.prototype.slice.call(slot.output, 0, size);
+    member.set(GZIP_HEADER);
+    return member;
+  }
+
   #freeIdle(): void {
-    for (const compressors of this.#idle.values()) {
-      for (const compressor of compressors.splice(0)) this.#library.freeCompressor(compressor);
+    for (const slots of this.#idle.values()) {
+      for (const { compressor } of slots.splice(0)) this.#library.freeCompressor(compressor);
     }
   }
 }

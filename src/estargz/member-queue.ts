@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Compressor } from "./compressor.ts";
 import type { MemberPlace } from "./toc-records.ts";
@@ -23,7 +24,7 @@ export interface MemberQueueOptions {
 }
 
 interface Job {
-  readonly content: Uint8Array;
+  content: Uint8Array;
   readonly place: MemberPlace;
   readonly compressed: PromiseWithResolvers<Uint8Array>;
   isDone: boolean;
@@ -45,7 +46,7 @@ export class MemberQueue {
     this.#options = options;
   }
 
-  /** Bytes in memory: uncompressed of members that wait, compressed of members that are done. */
+  /** Bytes in memory: uncompressed of members that wait, buffers of members that are done. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
@@ -100,8 +101,9 @@ export class MemberQueue {
     const { compressor, level, signal } = this.#options;
     try {
       const bytes = await compressor.compress([job.content], { level, signal });
-      this.#heldBytes += bytes.length - job.held;
-      job.held = bytes.length;
+      this.#heldBytes += bytes.buffer.byteLength - job.held;
+      job.held = bytes.buffer.byteLength;
+      job.content = NO_BYTES;
       job.compressed.resolve(bytes);
     } catch (error) {
       job.compressed.reject(error);

@@ -13,11 +13,10 @@ import { EsgzError } from "../errors/index.ts";
 import { limitExceeded } from "./limits.ts";
 
 /** The members of the TOC object and of its entries that mean something. At most 31: a bit each. */
-const KNOWN_MEMBERS = [
-  ...["version", "entries", "name", "type", "size", "modtime", "linkName", "mode", "uid", "gid", "userName"],
-  ...["groupName", "offset", "endOffset", "innerOffset", "devMajor", "devMinor", "xattrs", "digest"],
-  ...["chunkOffset", "chunkSize", "chunkDigest", "chunkType", "tarSplitDigest"],
-];
+const KNOWN_MEMBERS =
+  "version entries name type size modtime linkName mode uid gid userName groupName offset endOffset innerOffset devMajor devMinor xattrs digest chunkOffset chunkSize chunkDigest chunkType tarSplitDigest".split(
+    " ",
+  );
 const LOWER_CASE_MEMBERS = new Set(KNOWN_MEMBERS.map((name) => name.toLowerCase()));
 
 interface KnownMember {
