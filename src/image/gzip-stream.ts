@@ -21,7 +21,14 @@
 import { crc32, createGunzip, createInflateRaw } from "node:zlib";
 import { concatBytes, viewOf } from "../bytes/index.ts";
 import { isEsgzError } from "../errors/index.ts";
-import { compressionInvalid, throughZlib, ZLIB_OPTIONS } from "./zlib-stream.ts";
+import { joinPieces } from "./byte-stream.ts";
+import {
+  compressionInvalid,
+  type Decompressor,
+  throughZlib,
+  ZLIB_OPTIONS,
+  ZLIB_PIECE_BYTES,
+} from "./zlib-stream.ts";
 
 const MAX_HEADER_BYTES = 1 << 20;
 const FIXED_HEADER_BYTES = 10;
@@ -53,13 +60,13 @@ export async function* gunzipStream(
     }
     return;
   } catch (error) {
-    const atHeader =
+    const mayBeTail =
       isEsgzError(error, "COMPRESSION_INVALID") &&
-      /incorrect header check|unknown compression/.test(error.message);
-    if (!atHeader || options.reread === undefined) throw error;
+      /incorrect header check|unknown compression|unexpected end/.test(error.message);
+    if (!mayBeTail || options.reread === undefined) throw error;
   }
   let skip = delivered;
-  for await (const piece of gunzipMembers(options.reread())) {
+  for await (const piece of gunzipMembers(joinPieces(options.reread(), ZLIB_PIECE_BYTES))) {
     const dropped = Math.min(skip, piece.length);
     skip -= dropped;
     if (dropped < piece.length) yield piece.subarray(dropped);
@@ -92,16 +99,13 @@ async function* inflateBody(input: PushbackReader): AsyncGenerator<Uint8Array, v
   let sum = 0;
   let size = 0;
   const inflate = createInflateRaw(ZLIB_OPTIONS);
-  const fed = new RecordedPieces(input);
-  for await (const piece of throughZlib(
-    inflate,
-    fed.until(() => inflate.readableEnded),
-  )) {
+  const fed = new RecordedPieces(input, inflate);
+  for await (const piece of throughZlib(inflate, fed.pieces())) {
     sum = crc32(piece, sum);
     size += piece.length;
     yield piece;
   }
-  fed.giveBack(inflate.bytesWritten);
+  fed.giveBack();
   const trailer = await input.take(TRAILER_BYTES);
   const view = viewOf(trailer);
   if (view.getUint32(0, true) !== sum || view.getUint32(4, true) !== size % 2 ** 32) {
@@ -180,28 +184,33 @@ class PushbackReader {
 /** Remembers what went into a decompressor since it may take less than it was given. */
 class RecordedPieces {
   readonly #input: PushbackReader;
+  readonly #stream: Decompressor;
   #given = 0;
-  #recent: Uint8Array[] = [];
+  /** The last pieces given, at least all that the stream has not consumed. */
+  readonly #recent: Uint8Array[] = [];
+  #recentSize = 0;
 
-  constructor(input: PushbackReader) {
+  constructor(input: PushbackReader, stream: Decompressor) {
     this.#input = input;
+    this.#stream = stream;
   }
 
-  /** The input's pieces until `ended` says that no more are wanted. */
-  async *until(ended: () => boolean): AsyncGenerator<Uint8Array, void, undefined> {
-    while (!ended()) {
+  /** The input's pieces until the stream has ended. */
+  async *pieces(): AsyncGenerator<Uint8Array, void, undefined> {
+    while (!this.#stream.readableEnded) {
       const piece = await this.#input.next();
       if (piece === undefined) return;
       this.#given += piece.length;
       this.#recent.push(piece);
-      if (this.#recent.length > RECENT_PIECES) this.#recent.shift();
+      this.#recentSize += piece.length;
+      this.#dropConsumed();
       yield piece;
     }
   }
 
-  /** Puts back what came after the first `consumed` bytes. */
-  giveBack(consumed: number): void {
-    let excess = this.#given - consumed;
+  /** Puts back what the stream did not consume. */
+  giveBack(): void {
+    let excess = this.#given - this.#stream.bytesWritten;
     while (excess > 0) {
       const piece = this.#recent.pop();
       if (piece === undefined) throw compressionInvalid("a gzip member's end was lost");
@@ -210,7 +219,13 @@ class RecordedPieces {
       excess -= part.length;
     }
   }
-}
 
-/** More than a stream takes in before it reports that it has ended: it asks for the next piece only when drained. */
-const RECENT_PIECES = 64;
+  #dropConsumed(): void {
+    for (let first = this.#recent[0]; first !== undefined; first = this.#recent[0]) {
+      const end = this.#given - this.#recentSize + first.length;
+      if (end > this.#stream.bytesWritten) return;
+      this.#recent.shift();
+      this.#recentSize -= first.length;
+    }
+  }
+}
