@@ -22,16 +22,19 @@ interface XattrEntry {
   readonly name: SplitXattrName;
   readonly value: Uint8Array;
   readonly size: number;
+  readonly number: number;
   uses: number;
   /** Where it lies in the shared area; -1 if it is not shared. */
   sharedOffset: number;
 }
 
-/** The xattrs of one inode. */
+/** The xattrs of one inode, or of several that have the same. */
 interface XattrBody {
-  readonly shared: readonly XattrEntry[];
-  readonly inline: readonly XattrEntry[];
-  readonly size: number;
+  readonly entries: readonly XattrEntry[];
+  // What follows is known when all uses of all entries have been counted.
+  shared: readonly XattrEntry[];
+  inline: readonly XattrEntry[];
+  size: number;
 }
 
 /** What to do with names that EROFS cannot store. */
@@ -39,9 +42,11 @@ export type ForeignXattrs = "reject" | "skip";
 
 /** The xattrs of all inodes, by inode number. */
 export class XattrTable {
-  readonly #entries = new Map<number, readonly XattrEntry[]>();
-  readonly #bodies = new Map<number, XattrBody>();
-  readonly #known = new Map<string, XattrEntry>();
+  /** Inodes with equal xattrs have one body. */
+  readonly #bodies = new Map<string, XattrBody>();
+  readonly #bodyOf: (XattrBody | undefined)[] = [];
+  readonly #entries = new Map<string, XattrEntry>();
+  readonly #names = new Map<string, SplitXattrName | undefined>();
   readonly #skipped = new Set<string>();
   #sharedSize = 0;
 
@@ -56,23 +61,22 @@ export class XattrTable {
   }
 
   constructor(nodes: readonly ErofsNode[], options: { readonly foreign: ForeignXattrs }) {
-    for (const [inode, node] of nodes.entries()) {
-      if (node.xattrs === undefined || node.xattrs.size === 0) continue;
-      const entries = this.#collect(node.xattrs, options.foreign);
-      if (entries.length > 0) this.#entries.set(inode, entries);
+    for (const { xattrs } of nodes) {
+      const isEmpty = xattrs === undefined || xattrs.size === 0;
+      this.#bodyOf.push(isEmpty ? undefined : this.#body(this.#collect(xattrs, options.foreign)));
     }
     this.#placeShared();
-    for (const [inode, entries] of this.#entries) this.#bodies.set(inode, splitEntries(entries));
+    for (const body of this.#bodies.values()) layOut(body);
   }
 
   /** Bytes between an inode and its data. */
   sizeOf(inode: number): number {
-    return this.#bodies.get(inode)?.size ?? 0;
+    return this.#bodyOf[inode]?.size ?? 0;
   }
 
   /** Writes the xattrs of an inode at `offset`, behind its record. */
   write(inode: number, view: DataView, offset: number): void {
-    const body = this.#bodies.get(inode);
+    const body = this.#bodyOf[inode];
     if (body === undefined) return;
     view.setUint8(offset + 4, body.shared.length);
     let at = offset + XATTR_HEADER_SIZE;
@@ -85,7 +89,7 @@ export class XattrTable {
 
   /** Writes the shared area at `offset`. */
   writeShared(view: DataView, offset: number): void {
-    for (const entry of this.#known.values()) {
+    for (const entry of this.#entries.values()) {
       if (entry.sharedOffset >= 0) writeEntry(view, offset + entry.sharedOffset, entry);
     }
   }
@@ -93,7 +97,7 @@ export class XattrTable {
   #collect(xattrs: ReadonlyMap<string, Uint8Array>, foreign: ForeignXattrs): XattrEntry[] {
     const entries: XattrEntry[] = [];
     for (const [name, value] of xattrs) {
-      const split = splitXattrName(name);
+      const split = this.#split(name);
       if (split !== undefined) entries.push(this.#entry(name, split, value));
       else if (foreign === "skip") this.#skipped.add(name);
       else throw invalid(name, "a name that EROFS can store");
@@ -101,21 +105,39 @@ export class XattrTable {
     return entries;
   }
 
+  #split(name: string): SplitXattrName | undefined {
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    const split = splitXattrName(name);
+    this.#names.set(name, split);
+    return split;
+  }
+
   #entry(name: string, split: SplitXattrName, value: Uint8Array): XattrEntry {
     if (value.length > VALUE_LIMIT) throw invalid(name, `at most ${VALUE_LIMIT} bytes`);
     const key = `${name}\0${Buffer.from(value.buffer, value.byteOffset, value.length).toString("latin1")}`;
-    let entry = this.#known.get(key);
+    let entry = this.#entries.get(key);
     if (entry === undefined) {
       const size = alignUp(XATTR_ENTRY_SIZE + split.suffix.length + value.length, XATTR_ENTRY_SIZE);
-      entry = { name: split, value, size, uses: 0, sharedOffset: -1 };
-      this.#known.set(key, entry);
+      entry = { name: split, value, size, number: this.#entries.size, uses: 0, sharedOffset: -1 };
+      this.#entries.set(key, entry);
     }
     entry.uses += 1;
     return entry;
   }
 
+  #body(entries: readonly XattrEntry[]): XattrBody | undefined {
+    if (entries.length === 0) return undefined;
+    const key = entries.map(({ number }) => number).join();
+    const known = this.#bodies.get(key);
+    if (known !== undefined) return known;
+    const body: XattrBody = { entries, shared: [], inline: [], size: 0 };
+    this.#bodies.set(key, body);
+    return body;
+  }
+
   #placeShared(): void {
-    for (const entry of this.#known.values()) {
+    for (const entry of this.#entries.values()) {
       if (entry.uses < 2) continue;
       entry.sharedOffset = this.#sharedSize;
       this.#sharedSize += entry.size;
@@ -123,17 +145,18 @@ export class XattrTable {
   }
 }
 
-function splitEntries(entries: readonly XattrEntry[]): XattrBody {
-  const shareable = entries.filter(({ sharedOffset }) => sharedOffset >= 0);
-  const shared = shareable.slice(0, SHARED_LIMIT);
-  const inline = [
-    ...entries.filter(({ sharedOffset }) => sharedOffset < 0),
+/** Decides which entries of a body are named by id and which follow it. */
+function layOut(body: XattrBody): void {
+  const shareable = body.entries.filter(({ sharedOffset }) => sharedOffset >= 0);
+  body.shared = shareable.slice(0, SHARED_LIMIT);
+  body.inline = [
+    ...body.entries.filter(({ sharedOffset }) => sharedOffset < 0),
     ...shareable.slice(SHARED_LIMIT),
   ];
-  let size = XATTR_HEADER_SIZE + 4 * shared.length;
-  for (const entry of inline) size += entry.size;
-  if (size <= BODY_LIMIT) return { shared, inline, size };
-  const text = `Cannot compile extended attributes: expected at most ${BODY_LIMIT} bytes for one inode, got ${size}`;
+  body.size = XATTR_HEADER_SIZE + 4 * body.shared.length;
+  for (const entry of body.inline) body.size += entry.size;
+  if (body.size <= BODY_LIMIT) return;
+  const text = `Cannot compile extended attributes: expected at most ${BODY_LIMIT} bytes for one inode, got ${body.size}`;
   throw new EsgzError("EROFS_INVALID", text);
 }
 
