@@ -77,6 +77,7 @@ class LayerMerge {
     }
     const slash = path.lastIndexOf("/");
     const name = path.slice(slash + 1);
+    if (slash === 0) assertName("", path);
     const directory = this.#directoryAt(slash < 0 ? "" : path.slice(0, slash));
     if (directory === undefined) return;
     assertName(name, path);
@@ -84,20 +85,20 @@ class LayerMerge {
     else this.#place(directory, { name, entry });
   }
 
-  /** The directory at a path, made where it is missing; undefined below a whiteout's name. */
+  /** The directory at a path, made where it is missing; undefined below a whiteout's name, also behind symlinks. */
   #directoryAt(path: string): MergeNode | undefined {
     if (path === this.#lastPath) return this.#lastDirectory;
-    let directory: MergeNode | undefined;
-    if (!isBelowWhiteout(path)) directory = this.#makeDirectories(path);
+    const directory = this.#makeDirectories(path);
     this.#lastPath = path;
     this.#lastDirectory = directory;
     return directory;
   }
 
-  #makeDirectories(path: string): MergeNode {
+  #makeDirectories(path: string): MergeNode | undefined {
     if (path === "") return this.#root;
     for (const name of path.split("/")) assertName(name, path);
     const { names, nodes } = resolveInRoot(this.#root, path);
+    if (names.some((name) => name.startsWith(WHITEOUT))) return undefined;
     let directory = this.#root;
     for (const [at, name] of names.entries()) {
       const present = nodes[at];
@@ -220,10 +221,6 @@ class LayerMerge {
     this.#lastPath = undefined;
     this.#lastDirectory = undefined;
   }
-}
-
-function isBelowWhiteout(path: string): boolean {
-  return path.startsWith(WHITEOUT) || path.includes(`/${WHITEOUT}`);
 }
 
 /** @throws {EsgzError} `PATH_INVALID` for what is no file name. */
