@@ -31,7 +31,7 @@ test("compileErofs() makes images in which ErofsReader finds the tree again", ()
       const reader = new ErofsReader(compileErofs(tree, { devices }).bytes);
       assert.deepEqual(describeImage(reader, contents), describeTree(tree, contents));
     }),
-    { numRuns: 150 },
+    { numRuns: 80 },
   );
 });
 

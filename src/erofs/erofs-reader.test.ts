@@ -54,7 +54,7 @@ test("ErofsReader gives a value or EROFS_INVALID for damaged images", () => {
         assert.ok(isEsgzError(error, "EROFS_INVALID") || isEsgzError(error, "NOT_SUPPORTED"), String(error));
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 250 },
   );
 });
 

@@ -231,6 +231,32 @@ test("mount(2) takes only as many devices as their options fit into 4095 bytes",
   });
 });
 
+test("the kernel shows ACLs, capabilities and the largest values", (t) => {
+  if (!canMount(t)) return;
+  // Version 2, then tag, permissions and id: owner rwx, user 1000 r-x, group r-x, mask r-x, others none.
+  const acl =
+    "02000000" +
+    "01000700ffffffff" +
+    "02000500e8030000" +
+    "04000500ffffffff" +
+    "10000500ffffffff" +
+    "20000000ffffffff";
+  // Version 2 and effective, CAP_NET_RAW permitted.
+  const capability = "01000002" + "0020000000000000" + "0000000000000000";
+  const xattrs = new Map([
+    ["system.posix_acl_access", Buffer.from(acl, "hex")],
+    ["system.posix_acl_default", Buffer.from(acl, "hex")],
+    ["user.large", new Uint8Array(65_535).fill(7)],
+    ["trusted.large", new Uint8Array(65_535).fill(8)],
+  ]);
+  const ping = { ...file(0, 0), xattrs: new Map([["security.capability", Buffer.from(capability, "hex")]]) };
+  const tree = directory({ d: { ...directory({ ping }), mode: 0o750, xattrs } });
+  withImage(tree, [], (image) => {
+    mountErofs(image);
+    whileMounted(image.target, () => assert.deepEqual(describeMount(image.target), describeTree(tree, [])));
+  });
+});
+
 test("a mount that names no devices has no file contents", (t) => {
   if (!canMount(t)) return;
   withImage(directory({ f: file(BLOCK, 0) }), [deviceContent(0)], ({ meta, target }) => {
