@@ -56,7 +56,7 @@ export async function statFile(
   path: string,
 ): Promise<{ readonly size: number; readonly changedMs: number } | undefined> {
   const found = await ifExists(stat(path));
-  return found?.isFile() === true ? { size: found.size, changedMs: found.mtimeMs } : undefined;
+  return found?.isFile() === true ? { size: found.size, changedMs: Math.floor(found.mtimeMs) } : undefined;
 }
 
 /** What the promise gives, or undefined if the file or its folder is not there. */

@@ -57,11 +57,14 @@ export class Exchange {
     return mediaType === "" ? undefined : mediaType;
   }
 
-  /** The body as it arrives. Leaving the iteration early does not break the connection. */
+  /** The body as it arrives; a client that waits to be asked for it is asked when the iteration begins. Leaving the iteration early does not break the connection. */
   body(): AsyncIterable<Uint8Array> {
-    if (this.#continueExpected) this.#response.writeContinue();
-    this.#continueExpected = false;
-    return this.#request.iterator({ destroyOnReturn: false });
+    const begin = (): AsyncIterator<Uint8Array> => {
+      if (this.#continueExpected) this.#response.writeContinue();
+      this.#continueExpected = false;
+      return this.#request.iterator({ destroyOnReturn: false });
+    };
+    return { [Symbol.asyncIterator]: begin };
   }
 
   /**
