@@ -48,7 +48,7 @@ test("parseAuthChallenges() gives nothing for headers that are too long", () => 
 });
 
 test("parseAuthChallenges() takes any text without throwing, with a bounded result", () => {
-  const noise = fc.string({ unit: fc.constantFrom(...'aB= ,"\\;:/\t~é') });
+  const noise = fc.string({ unit: fc.constantFrom(...'aB= ,"\\;:/\t~é'.split("")) });
   fc.assert(
     fc.property(fc.array(fc.oneof(fc.string(), noise), { maxLength: 4 }), (values) => {
       const challenges = parseAuthChallenges(values);
@@ -59,7 +59,7 @@ test("parseAuthChallenges() takes any text without throwing, with a bounded resu
 });
 
 test("parseAuthChallenges() finds every parameter that was quoted by the rules", () => {
-  const value = fc.string({ unit: fc.constantFrom(...'ab,=" \\:/?é') });
+  const value = fc.string({ unit: fc.constantFrom(...'ab,=" \\:/?é'.split("")) });
   fc.assert(
     fc.property(value, value, (realm, scope) => {
       const quote = (text: string): string => `"${text.replace(/["\\]/g, "\\$&")}"`;

@@ -211,7 +211,7 @@ test("pushBlob() notices that a PUT whose answer was lost had succeeded", async 
       return true;
     };
     await repository.pushBlob(BYTES);
-    assert.deepEqual(outline(server), ["POST", "PUT", "HEAD"]);
+    assert.deepEqual(outline(server), ["POST", "PUT", "DELETE", "HEAD"]);
   });
 });
 
@@ -251,17 +251,20 @@ test("pushBlob() cancels its upload and stops its source on abort", async () => 
   });
 });
 
-test("pushBlob() passes on the source's own error", async () => {
-  await withRegistry(async (repository, { server }) => {
+for (const uploads of ["chunked", "streamed"] as const) {
+  test(`pushBlob() passes on the source's own error (${uploads})`, async () => {
     const failure = new Error("source broke");
     async function* failing(): AsyncIterable<Uint8Array> {
       yield* pieces();
       throw failure;
     }
-    await assert.rejects(repository.pushBlob(failing(), { chunkSize: 4000 }), failure);
-    assert.equal(outline(server).at(-1), "DELETE");
+    const check = async (repository: Repository, { server }: { server: ScriptedServer }): Promise<void> => {
+      await assert.rejects(repository.pushBlob(failing(), { chunkSize: 4000 }), failure);
+      assert.equal(outline(server).at(-1), "DELETE");
+    };
+    await withRegistry(check, { uploads });
   });
-});
+}
 
 test("pushBlob() reports a digest that the registry refuses", async () => {
   await withRegistry(async (repository, { registry }) => {

@@ -41,16 +41,20 @@ export async function pushBytes(
   const digest = digestOf(bytes, algorithmOf(options.digest ?? "sha256:"));
   const pushed = { digest, size: bytes.length };
   assertExpected(pushed, options);
-  let tried = false;
-  await place.host.attempt(
-    async () => {
-      if (tried && (await hasBlob(place, digest))) return;
-      tried = true;
-      await inSession(place, (session) => session.finish(digest, bytes));
-    },
-    { signal: place.signal, mirror: false },
-  );
-  return pushed;
+  const budget = place.host.budgetFor(place.host.upstream);
+  for (;;) {
+    const session = await openedSession(place);
+    try {
+      await session.put(digest, bytes);
+      return pushed;
+    } catch (error) {
+      await session.cancel();
+      place.signal?.throwIfAborted();
+      await budget.pauseAfter(error, place.signal);
+      // The answer may have been lost after the registry had accepted the blob.
+      if (await hasBlob(place, digest)) return pushed;
+    }
+  }
 }
 
 /** Pushes a stream; its digest is computed while it is sent. The source is told to stop when the push fails. */
@@ -141,14 +145,19 @@ async function finishStream(
 
 /** Opens a session for `work` and cancels it if `work` fails. */
 async function inSession<T>(place: UploadPlace, work: (session: UploadSession) => Promise<T>): Promise<T> {
-  const session = await openUploadSession(place);
-  if (session === undefined) throw new EsgzError("INTERNAL", "Cannot push blob: no session was opened");
+  const session = await openedSession(place);
   try {
     return await work(session);
   } catch (error) {
     await session.cancel();
     throw error;
   }
+}
+
+async function openedSession(place: UploadPlace): Promise<UploadSession> {
+  const session = await openUploadSession(place);
+  if (session === undefined) throw new EsgzError("INTERNAL", "Cannot push blob: no session was opened");
+  return session;
 }
 
 function assertExpected(pushed: PushedBlob, expected: PushBlobOptions): void {

@@ -19,7 +19,7 @@ test("parseNextLink() gives nothing where there is no next page", () => {
 });
 
 test("parseNextLink() takes any text in bounded time", () => {
-  const noise = fc.string({ unit: fc.constantFrom(...'<>;, rel=next"x'), maxLength: 2000 });
+  const noise = fc.string({ unit: fc.constantFrom(...'<>;, rel=next"x'.split("")), maxLength: 2000 });
   fc.assert(fc.property(fc.array(noise, { maxLength: 3 }), (values) => void parseNextLink(values)));
   assert.equal(parseNextLink(["<".repeat(16_000)]), undefined);
   assert.equal(parseNextLink([`<a>${';"'.repeat(8_000)}`.slice(0, 16_000)]), undefined);

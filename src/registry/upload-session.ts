@@ -75,34 +75,54 @@ export class UploadSession {
     }
   }
 
-  /** Sends a stream in one request of unknown size. It cannot be resumed. */
+  /** Sends a stream in one request of unknown size. It cannot be resumed. Rejects with the stream's own error. */
   async appendStream(content: AsyncIterable<Uint8Array>): Promise<void> {
-    const response = await this.#send({
-      method: "PATCH",
-      headers: { "content-type": OCTETS },
-      body: content,
-    });
-    if (!response.ok) throw await this.#failure(response);
-    await this.#advance(response);
+    const source: { failure?: { readonly error: unknown } } = {};
+    const body = watched(content, source);
+    try {
+      const response = await this.#send({ method: "PATCH", headers: { "content-type": OCTETS }, body });
+      if (!response.ok) throw await this.#failure(response);
+      await this.#advance(response);
+    } catch (error) {
+      throw source.failure === undefined ? error : source.failure.error;
+    }
   }
 
   /**
-   * Closes the session with its last bytes, or none.
+   * Closes the session after its chunks; tries again where that can help.
    *
    * @throws {EsgzError} `DIGEST_MISMATCH` if the registry computed another digest.
    */
-  async finish(digest: Digest, rest?: Uint8Array): Promise<void> {
-    let tried = false;
-    await this.#place.host.attempt(
-      async () => {
-        // The answer to the first try may have been lost after the registry had accepted the blob.
-        if (tried && (await hasBlob(this.#place, digest))) return;
-        if (tried) await this.#recover({ from: this.#received, to: this.#received });
-        tried = true;
-        await this.#put(digest, rest);
-      },
-      { signal: this.#place.signal, mirror: false },
-    );
+  async finish(digest: Digest): Promise<void> {
+    for (;;) {
+      try {
+        await this.put(digest, new Uint8Array(0));
+        return;
+      } catch (error) {
+        this.#place.signal?.throwIfAborted();
+        await this.#budget.pauseAfter(error, this.#place.signal);
+        // The answer may have been lost after the registry had accepted the blob.
+        if (await hasBlob(this.#place, digest)) return;
+        await this.#recover({ from: this.#received, to: this.#received });
+      }
+    }
+  }
+
+  /** Closes the session with the bytes that are missing, in one try. Errors as {@linkcode UploadSession.finish}. */
+  async put(digest: Digest, rest: Uint8Array): Promise<void> {
+    const url = new URL(this.#location);
+    // Appended as text: the registry's own parameters may be signed as they are written.
+    url.search += `${url.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
+    const response = await this.#send({
+      method: "PUT",
+      url,
+      headers: { "content-type": OCTETS },
+      body: rest,
+    });
+    if (response.status !== 201 && response.status !== 204) throw await this.#failure(response);
+    await response.discard();
+    const stated = response.header("docker-content-digest");
+    if (isDigest(stated) && stated !== digest) throw digestMismatch("pushed blob", digest, stated);
   }
 
   /** Tells the registry that nothing more will come. Never throws; takes at most a few seconds. */
@@ -132,18 +152,6 @@ export class UploadSession {
       throw this.#invalid(`bytes up to ${end} to be taken`, `"${stated ?? ""}"`);
     }
     this.#received = received;
-  }
-
-  async #put(digest: Digest, rest: Uint8Array | undefined): Promise<void> {
-    const url = new URL(this.#location);
-    // Appended as text: the registry's own parameters may be signed as they are written.
-    url.search += `${url.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
-    const body = rest ?? new Uint8Array(0);
-    const response = await this.#send({ method: "PUT", url, headers: { "content-type": OCTETS }, body });
-    if (response.status !== 201 && response.status !== 204) throw await this.#failure(response);
-    await response.discard();
-    const stated = response.header("docker-content-digest");
-    if (isDigest(stated) && stated !== digest) throw digestMismatch("pushed blob", digest, stated);
   }
 
   /** Asks how much has arrived. */
@@ -191,6 +199,19 @@ export class UploadSession {
 
   get #name(): string {
     return `"${this.#place.host.registry}/${this.#place.repository}"`;
+  }
+}
+
+/** The same stream; its failure is written down, since it comes back dressed as one of the connection. */
+async function* watched(
+  content: AsyncIterable<Uint8Array>,
+  source: { failure?: { readonly error: unknown } },
+): AsyncIterable<Uint8Array> {
+  try {
+    yield* content;
+  } catch (error) {
+    source.failure = { error };
+    throw error;
   }
 }
 
