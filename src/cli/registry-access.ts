@@ -32,10 +32,10 @@ const CERTIFICATE_ROOTS = ["/etc/containers/certs.d", "/etc/docker/certs.d"] as 
 export function addRegistryFlags(command: Command): Command {
   return command
     .option("--authfile <file>", "credentials file (default: Docker's, then Podman's)")
-    .option("--plain-http <host>", "speak HTTP without TLS to this registry (repeatable)", collect, [])
+    .option("--plain-http <host>", "speak HTTP without TLS to this registry (repeatable)", collect)
     .option("--no-tls-verify", "accept any certificate; content is still checked against its digests")
     .option("--cert-dir <dir>", "directory with ca.crt, client.cert and client.key")
-    .option("--mirror <host=url>", "read from this place first (repeatable)", collect, []);
+    .option("--mirror <host=url>", "read from this place first (repeatable)", collect);
 }
 
 /** A client that reaches registries as the user has set them up. */
@@ -119,6 +119,6 @@ function proxySettings(env: Environment["variables"]): NonNullable<RegistryClien
 }
 
 /** Collects the values of an option that may be repeated. */
-export function collect(value: string, previous: readonly string[]): string[] {
+export function collect(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value];
 }

@@ -28,7 +28,7 @@ interface Flags extends SharedFlags, RegistryFlags {
   readonly externalToc?: boolean;
   readonly keepDiffId?: boolean;
   readonly force?: boolean;
-  readonly platform: readonly string[];
+  readonly platform?: readonly string[];
   readonly allPlatforms?: boolean;
   readonly mediaTypes?: "oci" | "docker";
   readonly compressor?: "zlib" | "libdeflate";
@@ -51,7 +51,7 @@ export function registerConvert(program: Command, environment: Environment): voi
     .option("--external-toc", "keep the layers free of TOCs; they go to the image DESTINATION-esgztoc")
     .option("--keep-diff-id", "keep every byte of the tars, and so the image's diff ids")
     .option("--force", "recompress layers that are in the format already")
-    .option("--platform <os/arch>", "platform to convert (repeatable; default: this machine's)", collect, [])
+    .option("--platform <os/arch>", "platform to convert (repeatable; default: this machine's)", collect)
     .option("--all-platforms", "convert every platform and keep the other entries of the index")
     .addOption(new Option("--media-types <family>", "media types of the result").choices(["oci", "docker"]))
     .addOption(
@@ -134,7 +134,7 @@ function pickOptions(flags: Flags): Omit<ConvertOptions, "jobs" | "temporaryDire
 }
 
 function platformsOf(flags: Flags): readonly Platform[] {
-  if (flags.platform.length > 0) return flags.platform.map(parsePlatform);
+  if (flags.platform !== undefined) return flags.platform.map(parsePlatform);
   return flags.allPlatforms === true ? [] : [hostPlatform()];
 }
 

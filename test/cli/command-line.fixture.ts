@@ -1,0 +1,69 @@
+/**
+ * The command line as a test uses it: the real program in a process of its own, in a home of its own.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const ENTRY = resolve(import.meta.dirname, "../../bin/esgz.js");
+
+/** How a command ended. */
+export interface CommandResult {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A directory and a home in which commands run. */
+export class CommandLine implements AsyncDisposable {
+  readonly directory: string = mkdtempSync(join(tmpdir(), "esgz-cli-"));
+  readonly #children: ChildProcess[] = [];
+
+  /** Runs `esgz ARGS` to its end. */
+  async run(args: readonly string[], input = ""): Promise<CommandResult> {
+    const child = this.#spawn(args);
+    child.stdin?.end(input);
+    const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+    const status = await new Promise<number | null>((ended) => child.once("close", ended));
+    return { status, stdout: await stdout, stderr: await stderr };
+  }
+
+  /** Starts `esgz ARGS` and resolves with its first line of output; it is ended with the command line. */
+  async start(args: readonly string[]): Promise<{ readonly line: string; readonly child: ChildProcess }> {
+    const child = this.#spawn(args);
+    this.#children.push(child);
+    let text = "";
+    for await (const chunk of child.stdout ?? []) {
+      text += String(chunk);
+      if (text.includes("\n")) break;
+    }
+    return { line: text.trimEnd(), child };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const gone = new Promise((ended) => child.once("exit", ended));
+      child.kill("SIGTERM");
+      await gone;
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #spawn(args: readonly string[]): ChildProcess {
+    return spawn(process.execPath, [ENTRY, ...args], {
+      cwd: this.directory,
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"], HOME: this.directory, TMPDIR: this.directory, CI: "true" },
+    });
+  }
+}
+
+async function collect(stream: AsyncIterable<unknown> | null): Promise<string> {
+  let text = "";
+  for await (const chunk of stream ?? []) text += String(chunk);
+  return text;
+}

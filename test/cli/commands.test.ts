@@ -1,0 +1,185 @@
+/**
+ * The commands as a user runs them: a registry, an image of one's own, converted, looked into, verified, pulled.
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { after, before, test } from "node:test";
+import { CommandLine } from "./command-line.fixture.ts";
+
+const VECTORS = resolve(import.meta.dirname, "../vectors");
+const ARCHITECTURE = process.arch === "x64" ? "amd64" : process.arch;
+const shell = new CommandLine();
+let registry = "";
+after(() => shell[Symbol.asyncDispose]());
+
+before(async () => {
+  writeLayout("image", readFileSync(join(VECTORS, "everything.tar")));
+  const { line } = await shell.start(["registry", "--root", "store", "--listen", "127.0.0.1:0"]);
+  registry = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? "";
+  const converted = await shell.run([
+    "convert",
+    "oci:image:plain",
+    `${registry}/test/everything:esgz`,
+    "--chunk-size",
+    "64KiB",
+  ]);
+  assert.equal(converted.status, 0, converted.stderr);
+});
+
+/** An OCI layout with one uncompressed layer, written by hand. */
+function writeLayout(name: string, tar: Uint8Array): void {
+  const root = join(shell.directory, name);
+  mkdirSync(join(root, "blobs/sha256"), { recursive: true });
+  const put = (bytes: Uint8Array | string): { digest: string; size: number } => {
+    const hex = createHash("sha256").update(bytes).digest("hex");
+    writeFileSync(join(root, "blobs/sha256", hex), bytes);
+    return { digest: `sha256:${hex}`, size: Buffer.byteLength(bytes) };
+  };
+  const layer = put(tar);
+  const config = put(
+    JSON.stringify({
+      architecture: ARCHITECTURE,
+      os: "linux",
+      rootfs: { type: "layers", diff_ids: [layer.digest] },
+    }),
+  );
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const manifest = put(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType,
+      config: { mediaType: "application/vnd.oci.image.config.v1+json", ...config },
+      layers: [{ mediaType: "application/vnd.oci.image.layer.v1.tar", ...layer }],
+    }),
+  );
+  const annotations = { "org.opencontainers.image.ref.name": "plain" };
+  writeFileSync(
+    join(root, "index.json"),
+    JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType, ...manifest, annotations }] }),
+  );
+  writeFileSync(join(root, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
+}
+
+const image = (): string => `${registry}/test/everything:esgz`;
+
+test("esgz inspect tells the layers' format and that they are lazy", async () => {
+  const { status, stdout } = await shell.run(["inspect", image(), "--json"]);
+  assert.equal(status, 0);
+  const { layers } = JSON.parse(stdout) as { layers: { format: string; lazy: boolean; verified: boolean }[] };
+  assert.deepEqual(
+    layers.map(({ format, lazy, verified }) => ({ format, lazy, verified })),
+    [{ format: "estargz", lazy: true, verified: true }],
+  );
+});
+
+test("esgz ls lists a directory, esgz ls -l as ls does", async () => {
+  const { stdout } = await shell.run(["ls", image(), "/etc"]);
+  assert.match(stdout, /^\/etc\/passwd$/m);
+  const long = await shell.run(["ls", "-l", image(), "/etc/passwd"]);
+  assert.match(long.stdout, /^-rw-r--r-- {2}1 .* \/etc\/passwd$/m);
+});
+
+test("esgz cat prints a file's bytes and nothing else", async () => {
+  const { status, stdout } = await shell.run(["cat", image(), "/etc/passwd"]);
+  assert.equal(status, 0);
+  const expected = JSON.parse(readFileSync(join(VECTORS, "everything.expected.json"), "utf8")) as Record<
+    string,
+    { sha256?: string }
+  >;
+  assert.equal(createHash("sha256").update(stdout).digest("hex"), expected["etc/passwd"]?.sha256);
+});
+
+test("esgz verify proves a good image and names what is wrong with a damaged one", async () => {
+  const good = await shell.run(["verify", image()]);
+  assert.equal(good.status, 0, good.stderr);
+  assert.match(good.stdout, /passed +toc-equals-tar/);
+  const copy = await shell.run(["pull", image(), "--to", "oci:damaged:x"]);
+  assert.equal(copy.status, 0, copy.stderr);
+  damageLargestBlob(join(shell.directory, "damaged/blobs/sha256"));
+  const bad = await shell.run(["verify", "oci:damaged:x"]);
+  assert.equal(bad.status, 5);
+  assert.match(bad.stdout, /failed +blob-digest/);
+  assert.match(bad.stderr, /VERIFICATION_FAILED/);
+});
+
+function damageLargestBlob(directory: string): void {
+  const [largest = ""] = [...listFiles(directory)].toSorted((a, b) => lstatSync(b).size - lstatSync(a).size);
+  const bytes = readFileSync(largest);
+  const middle = bytes.length >> 1;
+  bytes[middle] = (bytes[middle] ?? 0) ^ 0x40;
+  writeFileSync(largest, bytes);
+}
+
+function* listFiles(directory: string): Generator<string> {
+  for (const line of readFileSync(join(directory, "../../index.json"), "utf8").matchAll(
+    /"sha256:([0-9a-f]{64})"/g,
+  )) {
+    const manifest = join(directory, line[1] ?? "");
+    for (const found of readFileSync(manifest, "utf8").matchAll(/sha256:([0-9a-f]{64})/g)) {
+      const path = join(directory, found[1] ?? "");
+      if (existsSync(path)) yield path;
+    }
+  }
+}
+
+test("esgz pull writes a root filesystem and says what it did", async () => {
+  const { status, stdout, stderr } = await shell.run(["pull", image(), "--to", "rootfs:root"]);
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /^index loaded in \d+\.\d\ds \(1 layer, 1 seekable, /m);
+  assert.match(stdout, /^pulled to rootfs:root in /m);
+  assert.equal(readFileSync(join(shell.directory, "root/etc/passwd")).length > 0, true);
+});
+
+test("esgz pull refuses a directory with something else in it", async () => {
+  mkdirSync(join(shell.directory, "full"));
+  writeFileSync(join(shell.directory, "full/precious"), "x");
+  const { status, stderr } = await shell.run(["pull", image(), "--to", "rootfs:full"]);
+  assert.equal(status, 2);
+  assert.match(stderr, /ALREADY_EXISTS/);
+});
+
+const FAILURES: readonly (readonly [string, readonly string[], number])[] = [
+  ["an image that is not there", ["inspect", "REGISTRY/test/nothing:here"], 3],
+  ["a name that is none", ["inspect", "Not/A/Name"], 2],
+  ["a file that is not there", ["cat", "REGISTRY/test/everything:esgz", "/no/such/file"], 3],
+  ["an unknown option", ["pull", "x", "--no-such-option"], 2],
+  ["an unknown command", ["frobnicate"], 2],
+  ["a registry that is not there", ["inspect", "127.0.0.1:1/x/y:z"], 6],
+  [
+    "eStargz with docker media types",
+    ["convert", "oci:image:plain", "oci:out:x", "--media-types", "docker"],
+    7,
+  ],
+];
+
+for (const [what, args, status] of FAILURES) {
+  test(`esgz ends with ${status} for ${what}`, async () => {
+    const result = await shell.run(args.map((arg) => arg.replace("REGISTRY", registry)));
+    assert.equal(result.status, status, result.stderr);
+    assert.equal(result.stdout, "");
+    assert.notEqual(result.stderr, "");
+    assert.doesNotMatch(result.stderr, /\n {4}at /);
+  });
+}
+
+test("esgz login keeps a password that the registry accepts, logout forgets it", async () => {
+  // As Apache's `htpasswd -nbB me secret` printed it.
+  writeFileSync(
+    join(shell.directory, "users"),
+    "me:$2y$05$O71dNIIi3Bh34PqGwdaEVO6Ok7Q.AD3LAI4ttISbngSqc9rKvNo0O\n",
+  );
+  const { line } = await shell.start(["registry", "--listen", "127.0.0.1:0", "--htpasswd", "users"]);
+  const guarded = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? "";
+  const wrong = await shell.run(["login", guarded, "-u", "me", "--password-stdin"], "wrong\n");
+  assert.equal(wrong.status, 4);
+  const right = await shell.run(["login", guarded, "-u", "me", "--password-stdin"], "secret\n");
+  assert.equal(right.status, 0, right.stderr);
+  const config = join(shell.directory, ".docker/config.json");
+  assert.equal(lstatSync(config).mode & 0o777, 0o600);
+  const pushed = await shell.run(["convert", "oci:image:plain", `${guarded}/mine:1`]);
+  assert.equal(pushed.status, 0, pushed.stderr);
+  assert.equal((await shell.run(["logout", guarded])).status, 0);
+  assert.equal((await shell.run(["inspect", `${guarded}/mine:1`])).status, 4);
+});
