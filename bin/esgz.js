@@ -3,7 +3,9 @@
 // On a Node that is too old, a newer one that npm installed beside esgz takes over.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import { createRequire, enableCompileCache } from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FLOOR = [22, 19];
@@ -17,6 +19,8 @@ const isNewEnough = major > FLOOR[0] || (major === FLOOR[0] && minor >= FLOOR[1]
 if (entry === undefined) {
   fail("esgz is not built: run npm run build");
 } else if (isNewEnough) {
+  // In a directory of the user's own: the default one lies where others could write.
+  enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "esgz"));
   await import(entry);
 } else {
   const node = bundledNode();
