@@ -45,14 +45,34 @@ const EXPIRED: ReadonlySet<number> = new Set([400, 401, 403, 404, 410]);
  *
  * @throws {EsgzError} as the table says; codes of {@linkcode Endpoint.send}; the code of a failed status.
  */
-export async function* openRange(request: RangeRequest): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* streamRange(request: RangeRequest): AsyncGenerator<Uint8Array, void, undefined> {
+  const { response, cutter } = await openRange(request);
+  for await (const chunk of response.body()) {
+    const wanted = cutter.cut(chunk);
+    if (wanted.length > 0) yield wanted;
+    if (cutter.over) return;
+  }
+}
+
+/** The same as {@linkcode streamRange}, into a function that takes the bytes at once. */
+export async function receiveRange(request: RangeRequest, take: (chunk: Uint8Array) => void): Promise<void> {
+  const { response, cutter } = await openRange(request);
+  await response.pump((chunk) => {
+    const wanted = cutter.cut(chunk);
+    if (wanted.length > 0) take(wanted);
+    return !cutter.over;
+  });
+}
+
+async function openRange(
+  request: RangeRequest,
+): Promise<{ readonly response: HttpResponse; readonly cutter: RangeCutter }> {
   const response = await requestRange(request);
   try {
     if (response.status !== 200 && response.status !== 206) {
       throw await request.host.failure(response, `read blob "${request.digest}" of ${request.repository}`);
     }
-    const skip = checkedSkip(request, response);
-    yield* cut(request, response, skip);
+    return { response, cutter: new RangeCutter(request, checkedSkip(request, response)) };
   } catch (error) {
     response.abandon();
     throw error;
@@ -129,27 +149,36 @@ function checkedSkip(request: RangeRequest, response: HttpResponse): number {
   return range.offset;
 }
 
-/** The body without its first `skip` bytes, ended after the range. */
-async function* cut(
-  request: RangeRequest,
-  response: HttpResponse,
-  skip: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const { range, size } = request;
-  const toBlobEnd = range.offset + range.size === size;
-  let toSkip = skip;
-  let left = range.size;
-  for await (const chunk of response.body()) {
-    const kept = chunk.subarray(Math.min(toSkip, chunk.length));
-    toSkip -= chunk.length - kept.length;
-    if (kept.length > left && toBlobEnd) {
-      throw unexpected(request, "SIZE_MISMATCH", `a blob of ${size} bytes`, "more");
+/** The bytes of a body without the first `skip`, ended after the range. */
+class RangeCutter {
+  /** Whether the body goes on beyond the range. One that ends with it is read to its end, which keeps the connection. */
+  over = false;
+  readonly #request: RangeRequest;
+  #toSkip: number;
+  #left: number;
+
+  constructor(request: RangeRequest, skip: number) {
+    this.#request = request;
+    this.#toSkip = skip;
+    this.#left = request.range.size;
+  }
+
+  /** The part of a chunk that was asked for; a view. */
+  cut(chunk: Uint8Array): Uint8Array {
+    const kept = this.#toSkip === 0 ? chunk : chunk.subarray(Math.min(this.#toSkip, chunk.length));
+    this.#toSkip -= chunk.length - kept.length;
+    if (kept.length <= this.#left) {
+      this.#left -= kept.length;
+      return kept;
     }
-    const wanted = kept.subarray(0, left);
-    left -= wanted.length;
-    if (wanted.length > 0) yield wanted;
-    // A body that ends with the range is read to its end, which keeps the connection; one that goes on is cut off.
-    if (kept.length > wanted.length) return;
+    const { range, size } = this.#request;
+    if (range.offset + range.size === size) {
+      throw unexpected(this.#request, "SIZE_MISMATCH", `a blob of ${size} bytes`, "more");
+    }
+    this.over = true;
+    const wanted = kept.subarray(0, this.#left);
+    this.#left = 0;
+    return wanted;
   }
 }
 

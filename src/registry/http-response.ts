@@ -73,6 +73,40 @@ export class HttpResponse {
   }
 
   /**
+   * Hands the body's bytes to `sink` as they arrive, without the cost of an iteration. A sink that returns false, or throws,
+   * closes the connection.
+   *
+   * @throws {EsgzError} as {@linkcode HttpResponse.body}; what the sink throws.
+   */
+  async pump(sink: (chunk: Uint8Array) => boolean): Promise<void> {
+    const { body } = this.#answer;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        // What has failed or ended before somebody listens says so no more.
+        if (body.errored !== null) reject(body.errored);
+        else if (body.closed) resolve();
+        body.on("error", reject);
+        body.on("end", resolve);
+        body.on("close", resolve);
+        body.on("data", (chunk: Uint8Array) => {
+          this.#received += chunk.length;
+          try {
+            if (!sink(chunk)) body.destroy();
+          } catch (error) {
+            reject(error);
+            body.destroy();
+          }
+        });
+      });
+      this.#subject.signal?.throwIfAborted();
+    } catch (error) {
+      throw exchangeFailure(this.#subject, error);
+    } finally {
+      this.#onEnd(this.#received);
+    }
+  }
+
+  /**
    * The whole body.
    *
    * @throws {EsgzError} `LIMIT_EXCEEDED` if it has more than `limit` bytes; as {@linkcode HttpResponse.body}.

@@ -8,11 +8,12 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { assertRangeInside, type BlobSource, type ByteRange, type ReadOptions } from "../blob/index.ts";
-import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import { algorithmOf, type Digest, digestMismatch } from "../oci/index.ts";
-import { openRange } from "./blob-range.ts";
+import { type RangeRequest, receiveRange, streamRange } from "./blob-range.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { RegistryHost } from "./registry-host.ts";
+import { Transfer } from "./transfer.ts";
 
 /** Which blob. */
 export interface BlobTarget {
@@ -42,96 +43,74 @@ export class RemoteBlob implements BlobSource {
   }
 
   async read(range: ByteRange, options: ReadOptions = {}): Promise<Uint8Array> {
-    options.signal?.throwIfAborted();
-    assertRangeInside(range, this.size);
+    const { signal } = options;
+    const hash = this.#start(range, signal);
     const bytes = new Uint8Array(range.size);
+    const transfer = new Transfer(this.#place.host, signal);
     let at = 0;
-    for await (const chunk of this.stream(range, options)) {
-      bytes.set(chunk, at);
-      at += chunk.length;
+    while (at < range.size) {
+      try {
+        const rest = { offset: range.offset + at, size: range.size - at };
+        await receiveRange(this.#request(transfer.endpoint, rest, signal), (chunk) => {
+          bytes.set(chunk, at);
+          hash?.update(chunk);
+          at += chunk.length;
+          transfer.progress(chunk.length);
+        });
+        if (at < range.size) throw this.#brokeOff(range, at);
+      } catch (error) {
+        await transfer.failed(error);
+      }
     }
+    this.#verify(hash);
     return bytes;
   }
 
   async *stream(range: ByteRange, options: ReadOptions = {}): AsyncIterable<Uint8Array> {
-    options.signal?.throwIfAborted();
-    assertRangeInside(range, this.size);
-    const whole = range.size === this.size;
-    const hash = whole ? createHash(algorithmOf(this.digest)) : undefined;
-    for await (const chunk of this.#resumed(range, options.signal)) {
-      hash?.update(chunk);
-      yield chunk;
-    }
-    if (hash !== undefined) this.#verify(hash);
-  }
-
-  /** The range from the first endpoint that has it, through failures. */
-  async *#resumed(
-    range: ByteRange,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    const { host } = this.#place;
-    const end = range.offset + range.size;
-    let position = range.offset;
-    for (const endpoint of range.size === 0 ? [] : host.readOrder()) {
-      const budget = host.budgetFor(endpoint);
-      while (position < end) {
-        try {
-          for await (const chunk of this.#request(
-            endpoint,
-            { offset: position, size: end - position },
-            signal,
-          )) {
-            position += chunk.length;
-            budget.progress(chunk.length);
-            yield chunk;
-          }
-          if (position < end) throw this.#brokeOff(range, position);
-        } catch (error) {
-          signal?.throwIfAborted();
-          const failure = await budget.pauseAfter(error, signal).then(() => undefined, asFailure);
-          if (failure === undefined) continue;
-          signal?.throwIfAborted();
-          if (endpoint === host.upstream || !isEsgzError(failure.error)) throw failure.error;
-          host.noteFailure(endpoint, failure.error);
-          break;
+    const { signal } = options;
+    const hash = this.#start(range, signal);
+    const transfer = new Transfer(this.#place.host, signal);
+    let at = 0;
+    while (at < range.size) {
+      try {
+        const rest = { offset: range.offset + at, size: range.size - at };
+        for await (const chunk of streamRange(this.#request(transfer.endpoint, rest, signal))) {
+          hash?.update(chunk);
+          at += chunk.length;
+          transfer.progress(chunk.length);
+          yield chunk;
         }
+        if (at < range.size) throw this.#brokeOff(range, at);
+      } catch (error) {
+        await transfer.failed(error);
       }
-      if (position >= end) return;
     }
+    this.#verify(hash);
   }
 
-  #request(
-    endpoint: Endpoint,
-    range: ByteRange,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  /** Checks the range; the hash to feed where it is the whole blob. */
+  #start(range: ByteRange, signal: AbortSignal | undefined): Hash | undefined {
+    signal?.throwIfAborted();
+    assertRangeInside(range, this.size);
+    return range.size === this.size ? createHash(algorithmOf(this.digest)) : undefined;
+  }
+
+  #request(endpoint: Endpoint, range: ByteRange, signal: AbortSignal | undefined): RangeRequest {
     const { host, repository } = this.#place;
-    return openRange({
-      endpoint,
-      host,
-      repository,
-      digest: this.digest,
-      size: this.size,
-      range,
-      redirects: this.#redirects,
-      signal,
-    });
+    const { digest, size } = this;
+    return { endpoint, host, repository, digest, size, range, redirects: this.#redirects, signal };
   }
 
-  #brokeOff(range: ByteRange, position: number): EsgzError {
+  #brokeOff(range: ByteRange, received: number): EsgzError {
     return new EsgzError(
       "NETWORK_FAILED",
-      `Cannot read blob "${this.digest}": expected ${range.size} bytes, got ${position - range.offset}`,
+      `Cannot read blob "${this.digest}": expected ${range.size} bytes, got ${received}`,
     );
   }
 
-  #verify(hash: Hash): void {
+  #verify(hash: Hash | undefined): void {
+    if (hash === undefined) return;
     const found = `${algorithmOf(this.digest)}:${hash.digest("hex")}`;
     if (found !== this.digest) throw digestMismatch(`blob of ${this.#place.repository}`, this.digest, found);
   }
-}
-
-function asFailure(error: unknown): { readonly error: unknown } {
-  return { error };
 }

@@ -240,6 +240,9 @@ export async function openUploadSession(
     const response = await endpoint.send({ method: "POST", url, body, scopes, repository, signal });
     if (mount !== undefined && response.status === 201) {
       await response.discard();
+      const stated = response.header("docker-content-digest");
+      if (isDigest(stated) && stated !== mount.digest)
+        throw digestMismatch("mounted blob", mount.digest, stated);
       return undefined;
     }
     if (response.status !== 202) {
