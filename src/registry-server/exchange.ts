@@ -7,14 +7,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ByteRange } from "../blob/index.ts";
 import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import type { BufferPool } from "./buffer-pool.ts";
 import { encodeProblem, type RegistryProblem } from "./registry-problem.ts";
 import type { ContentReader } from "./registry-storage.ts";
 
 /** Headers of an answer; undefined ones are left out. */
 export type AnswerHeaders = Readonly<Record<string, string | number | readonly string[] | undefined>>;
 
-// Two buffers of this size per download: large enough that system calls cost nothing, small enough for many downloads.
-const BUFFER_SIZE = 1 << 20;
 // A client that goes on sending after a refusal is listened to for so many bytes, so that it can read the answer.
 const MAX_UNREAD_BYTES = 16 << 20;
 
@@ -28,12 +27,17 @@ export class Exchange {
   readonly origin: string;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #buffers: BufferPool;
   #continueExpected: boolean;
 
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
-    options: { readonly scheme: "http" | "https"; readonly continueExpected: boolean },
+    options: {
+      readonly scheme: "http" | "https";
+      readonly continueExpected: boolean;
+      readonly buffers: BufferPool;
+    },
   ) {
     const [path = "/", ...query] = (request.url ?? "/").split("?");
     this.method = request.method ?? "GET";
@@ -42,6 +46,7 @@ export class Exchange {
     this.origin = `${options.scheme}://${request.headers.host ?? "localhost"}`;
     this.#request = request;
     this.#response = response;
+    this.#buffers = options.buffers;
     this.#continueExpected = options.continueExpected;
   }
 
@@ -128,11 +133,11 @@ export class Exchange {
 
   /** Sends from one buffer while the other is being filled. */
   async #pump(reader: ContentReader, range: ByteRange): Promise<void> {
-    const bufferSize = Math.min(BUFFER_SIZE, range.size);
-    let [current, next] = [Buffer.allocUnsafeSlow(bufferSize), Buffer.allocUnsafeSlow(bufferSize)];
+    const pool = this.#buffers;
+    let [current, next] = [pool.take(), pool.take()];
     let sent = Promise.resolve();
     for (let at = 0; at < range.size;) {
-      const target = current.subarray(0, Math.min(bufferSize, range.size - at));
+      const target = current.subarray(0, Math.min(pool.bufferSize, range.size - at));
       const count = await reader.read(target, range.offset + at);
       await sent;
       if (count < target.length) throw new EsgzError("SIZE_MISMATCH", "Cannot send content: it has shrunk");
@@ -143,6 +148,9 @@ export class Exchange {
       [current, next] = [next, current];
     }
     await sent;
+    // Only now: after a failure the connection may still hold on to them.
+    pool.give(current);
+    pool.give(next);
   }
 
   #write(bytes: Uint8Array): Promise<void> {

@@ -9,6 +9,7 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type Clock, Semaphore, systemClock } from "../async/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import { Catalog } from "./catalog.ts";
 import { createAccess } from "./create-access.ts";
 import { openDirectoryStorage } from "./directory-storage.ts";
@@ -45,6 +46,8 @@ const MAX_HEADER_BYTES = 32 << 10;
 // Longer than clients keep idle connections, so that the client closes first and no request meets a closing socket.
 const KEEP_ALIVE_MS = 120_000;
 const CLOSE_GRACE_MS = 5_000;
+// Two buffers of this size per download: large enough that system calls cost little, small enough for many downloads.
+const BUFFER_SIZE = 1 << 20;
 const SWEEP_INTERVAL_MS = 60 * 60 * 1000;
 
 /**
@@ -76,6 +79,7 @@ class RunningServer implements RegistryServer {
   readonly #clock: Clock;
   readonly #scheme: "http" | "https";
   readonly #onRequest: ((info: RequestInfo) => void) | undefined;
+  readonly #buffers = new BufferPool(BUFFER_SIZE);
   #host = "";
   #port = 0;
   #closed: Promise<void> | undefined;
@@ -172,7 +176,11 @@ class RunningServer implements RegistryServer {
     continueExpected: boolean,
   ): Promise<void> {
     const startMs = this.#clock.nowMs();
-    const exchange = new Exchange(request, response, { scheme: this.#scheme, continueExpected });
+    const exchange = new Exchange(request, response, {
+      scheme: this.#scheme,
+      continueExpected,
+      buffers: this.#buffers,
+    });
     const sentBefore = request.socket.bytesWritten;
     let failure: unknown;
     response.on("close", () => this.#observe(request, response, { startMs, sentBefore, failure }));

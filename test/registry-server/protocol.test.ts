@@ -435,10 +435,12 @@ for (const storage of STORAGES) {
 }
 
 test("a refused request leaves the connection usable, though its body was not wanted", async () => {
-  await using registry = await startTestRegistry("memory");
-  const body = Buffer.alloc(3_000_000);
+  await using registry = await startTestRegistry("memory", { limits: { maxBlobBytes: 1_000_000 } });
+  const body = Buffer.alloc(8_000_000);
   const url = `${registry.url}/v2/a/blobs/uploads/00000000-0000-4000-8000-000000000000`;
   await assertProblem(await fetch(url, { method: "PATCH", body }), 404, "BLOB_UPLOAD_UNKNOWN");
+  const location = await beginUpload(registry.url, "a");
+  await assertProblem(await fetch(location, { method: "PATCH", body }), 413, "SIZE_INVALID");
   assert.equal((await fetch(`${registry.url}/v2/`)).status, 200);
 });
 
