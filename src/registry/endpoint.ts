@@ -31,7 +31,6 @@ export interface EndpointRequest {
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
-  readonly bodySize?: number | undefined;
   readonly range?: ByteRange | undefined;
   /** Token scopes, as `repository:library/python:pull`. */
   readonly scopes?: readonly string[] | undefined;
@@ -51,7 +50,7 @@ export class Endpoint {
   /** Ends in `/v2/`. */
   readonly base: URL;
   readonly mirrorOf: string | undefined;
-  /** Milliseconds of the clock; before it, this endpoint is tried after the others. */
+  /** Milliseconds of the clock; before it, a mirror is left out. */
   avoidUntilMs = 0;
   readonly #options: EndpointOptions;
   readonly #authorizer: Authorizer;
@@ -132,13 +131,12 @@ export class Endpoint {
   }
 
   #exchange(request: EndpointRequest, extra: Readonly<Record<string, string>>): Promise<HttpResponse> {
-    const { method, url, headers, body, bodySize, range, stallTimeoutMs, signal } = request;
+    const { method, url, headers, body, range, stallTimeoutMs, signal } = request;
     return this.#options.transport.exchange({
       method,
       url,
       headers: { ...extra, ...headers },
       body,
-      bodySize,
       range,
       stallTimeoutMs,
       signal,

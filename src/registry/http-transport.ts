@@ -40,8 +40,6 @@ export interface HttpRequest {
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
-  /** The body's size, where it is a stream of known size. */
-  readonly bodySize?: number | undefined;
   /** For the record only; the header is the caller's. */
   readonly range?: ByteRange | undefined;
   readonly tls?: TlsConfig | undefined;
@@ -93,7 +91,8 @@ export class HttpTransport {
         origin: request.url.origin,
         path: request.url.pathname + request.url.search,
         method: request.method,
-        headers: this.#headersOf(request),
+        // A transparently compressed answer would break ranges and digests.
+        headers: { "accept-encoding": "identity", "user-agent": this.#userAgent, ...request.headers },
         body: bodyOf(request, count),
         signal: request.signal ?? null,
         headersTimeout: stallTimeoutMs,
@@ -111,18 +110,6 @@ export class HttpTransport {
   /** Ends all connections. Further exchanges fail. */
   async close(): Promise<void> {
     await this.#dispatchers.close();
-  }
-
-  #headersOf(request: HttpRequest): Record<string, string> {
-    const size =
-      request.body === undefined || request.body instanceof Uint8Array ? undefined : request.bodySize;
-    return {
-      // A transparently compressed answer would break ranges and digests.
-      "accept-encoding": "identity",
-      "user-agent": this.#userAgent,
-      ...request.headers,
-      ...(size === undefined ? {} : { "content-length": String(size) }),
-    };
   }
 
   #startRecord(

@@ -22,7 +22,7 @@ export interface HostContext {
   readonly retryPolicy: RetryPolicy;
 }
 
-/** A mirror that failed is tried last for this long. */
+/** A mirror that failed is left out for this long. */
 const AVOID_MS = 30_000;
 /** Tries per mirror: there is another place to go to. */
 const MIRROR_ATTEMPTS = 2;
@@ -50,7 +50,7 @@ export class RegistryHost {
     });
   }
 
-  /** Where to read from, best first: mirrors in order, the registry, then mirrors that failed lately. */
+  /** Where to read from, best first: mirrors in order, without those that failed lately, then the registry. */
   readOrder(): readonly Endpoint[] {
     const nowMs = this.#context.clock.nowMs();
     const well = this.#mirrors.filter(({ avoidUntilMs }) => avoidUntilMs <= nowMs);
