@@ -86,7 +86,8 @@ export class TarDecoder {
   }
 
   /**
-   * Ends the stream. There are no more events: whatever was complete has been given out.
+   * Ends the stream. There are no more events: whatever was complete has been given out. A stream may end without an end of
+   * archive, and in the padding of its last entry: `umoci insert` writes such layers, and Go reads them.
    *
    * @throws TAR_INVALID when the stream ends inside an entry
    * @throws INTERNAL when the last push was not drained
@@ -94,7 +95,7 @@ export class TarDecoder {
   finish(): Iterable<TarEvent> {
     this.#checkReady();
     const isComplete = this.#state === "header" && !this.#reader.hasPartial && this.#group === undefined;
-    if (isComplete || this.#state === "trailer") return [];
+    if (isComplete || this.#state === "padding" || this.#state === "trailer") return [];
     this.#failure = invalidTar(
       "archive",
       this.position,
