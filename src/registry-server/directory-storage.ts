@@ -162,11 +162,6 @@ class DirectoryStorage implements RegistryStorage {
     });
   }
 
-  async listSubjects(repository: string): Promise<readonly Digest[]> {
-    const names = await namesIn(join(this.#layout.repository(repository), "_referrers"));
-    return names.filter(isDigest);
-  }
-
   async *listRepositories(): AsyncIterable<string> {
     for await (const { repository, folders } of this.#walkRepositories()) {
       if (await this.#holdsRecords(repository, folders)) yield repository;

@@ -110,13 +110,6 @@ export class MemoryStorage implements RegistryStorage {
     return [...records].map(([name, { changedMs }]) => ({ name, changedMs }));
   }
 
-  async listSubjects(repository: string): Promise<readonly Digest[]> {
-    const names = [...(this.#records.get(repository)?.keys() ?? [])];
-    return names.flatMap((name) =>
-      name.startsWith("referrers/") ? [name.slice("referrers/".length) as Digest] : [],
-    );
-  }
-
   async *listRepositories(): AsyncIterable<string> {
     yield* this.#records.keys();
   }

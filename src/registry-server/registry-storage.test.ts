@@ -156,7 +156,9 @@ for (const [name, open] of Object.entries({ MemoryStorage: openMemory, Directory
       assert.equal(decodeUtf8((await storage.readRecord(TAGS, "v1")) ?? new Uint8Array()), "two");
       assert.equal(await storage.readRecord({ ...TAGS, repository: "team" }, "v1"), undefined);
       assert.equal(await storage.readRecord({ ...TAGS, kind: "blobs" }, "v1"), undefined);
-      assert.deepEqual(await storage.listSubjects("team/app"), [SUBJECT]);
+      assert.equal((await storage.listRecords(referrers))[0]?.name, SUBJECT);
+      const other = { ...referrers, subject: digestOf(encodeUtf8("other")) };
+      assert.deepEqual(await storage.listRecords(other), []);
       assert.deepEqual(
         (await storage.listRecords(TAGS)).map((record) => record.name),
         ["v1"],

@@ -86,8 +86,6 @@ export interface RegistryStorage extends AsyncDisposable {
   deleteRecord(collection: RecordCollection, name: string): Promise<boolean>;
   /** All records of a collection, in no particular order. */
   listRecords(collection: RecordCollection): Promise<readonly RecordStat[]>;
-  /** Subjects of the referrers that a repository holds. */
-  listSubjects(repository: string): Promise<readonly Digest[]>;
   /** All repositories that hold anything, in no particular order. */
   listRepositories(): AsyncIterable<string>;
 }
