@@ -11,9 +11,7 @@
  *
  * @module
  */
-import type { Chunk } from "../estargz/index.ts";
-import { type FileTable, sharedFloat64, sharedUint32, sharedUint8 } from "./file-table.ts";
-import type { FileNode } from "./root-nodes.ts";
+import { digestOfPiece, type FileTable, sharedFloat64, sharedUint32, sharedUint8 } from "./file-table.ts";
 
 /** Members, parts and targets in columns. Members are sorted by layer, then by place in the blob. */
 export interface FetchTable {
@@ -36,50 +34,32 @@ export interface FetchTable {
   readonly whole: Uint8Array;
 }
 
-interface Part {
-  readonly chunk: Chunk;
-  readonly layer: number;
-  readonly targets: number[];
-}
-
-/** Plans the fetch of every piece that is not present. `files` are those that the table was made of. */
-export function createFetchTable(table: FileTable, files: readonly FileNode[]): FetchTable {
-  const parts = missingParts(table, files);
-  parts.sort(
-    (a, b) =>
-      a.layer - b.layer ||
-      a.chunk.blobOffset - b.chunk.blobOffset ||
-      a.chunk.innerOffset - b.chunk.innerOffset,
-  );
-  const starts = parts.flatMap((part, at) => (startsMember(part, parts[at - 1]) ? [at] : []));
-  const members = starts.length;
-  const memberLayer = sharedUint32(members);
-  const [memberOffset, memberSize, memberNeed] = [
-    sharedFloat64(members),
-    sharedFloat64(members),
-    sharedFloat64(members),
-  ];
-  const partStart = sharedUint32(members + 1);
-  starts.forEach((from, member) => {
-    const to = starts[member + 1] ?? parts.length;
-    partStart[member + 1] = to;
-    for (const { chunk, layer } of parts.slice(from, to)) {
-      memberLayer[member] = layer;
-      memberOffset[member] = chunk.blobOffset;
-      memberSize[member] = Math.max(memberSize[member] ?? 0, chunk.blobEnd - chunk.blobOffset);
-      memberNeed[member] = Math.max(memberNeed[member] ?? 0, chunk.innerOffset + chunk.size);
-    }
-  });
-  const whole = sharedUint8(table.files);
+/** Plans the fetch of every piece that is not present. */
+export function createFetchTable(table: FileTable): FetchTable {
+  const { targetStart, target } = targetsByDigest(table, missingPieces(table));
+  const parts = targetStart.length - 1;
+  const partOffset = sharedFloat64(parts);
+  const partSize = sharedFloat64(parts);
+  const starts: number[] = [];
+  let previous: number | undefined;
+  for (let part = 0; part < parts; part += 1) {
+    const piece = target[targetStart[part] ?? 0] ?? 0;
+    partOffset[part] = table.pieceInnerOffset[piece] ?? 0;
+    partSize[part] = table.pieceSize[piece] ?? 0;
+    if (previous === undefined || !sameMember(table, previous, piece)) starts.push(part);
+    previous = piece;
+  }
+  const partStart = sharedUint32(starts.length + 1);
+  partStart.set([...starts, parts]);
   return {
-    members,
-    memberLayer,
-    memberOffset,
-    memberSize,
-    memberNeed,
+    members: starts.length,
+    ...memberColumns(table, { partStart, targetStart, target }),
     partStart,
-    ...partColumns(parts),
-    whole,
+    partOffset,
+    partSize,
+    targetStart,
+    target,
+    whole: sharedUint8(table.files),
   };
 }
 
@@ -106,45 +86,88 @@ export function markWholeFiles(
   }
 }
 
-function missingParts(table: FileTable, files: readonly FileNode[]): Part[] {
-  const byDigest = new Map<string, Part>();
-  files.forEach((file, index) => {
-    let piece = table.pieceStart[index] ?? 0;
-    for (const chunk of file.chunks) {
-      if (chunk.kind !== "data") continue;
-      if (table.present[piece] !== 1) {
-        const key = `${chunk.digest}/${chunk.size}`;
-        const known = byDigest.get(key);
-        if (known === undefined) byDigest.set(key, { chunk, layer: file.layer, targets: [piece] });
-        else known.targets.push(piece);
-      }
-      piece += 1;
+/** Pieces that are not on the disk, in the order of layers and blobs. */
+function missingPieces(table: FileTable): Uint32Array {
+  const { present, pieceLayer, pieceBlobOffset, pieceInnerOffset } = table;
+  let count = 0;
+  const pieces = new Uint32Array(table.pieces);
+  for (let piece = 0; piece < table.pieces; piece += 1) {
+    if (present[piece] === 1) continue;
+    pieces[count] = piece;
+    count += 1;
+  }
+  return pieces
+    .subarray(0, count)
+    .sort(
+      (a, b) =>
+        (pieceLayer[a] ?? 0) - (pieceLayer[b] ?? 0) ||
+        (pieceBlobOffset[a] ?? 0) - (pieceBlobOffset[b] ?? 0) ||
+        (pieceInnerOffset[a] ?? 0) - (pieceInnerOffset[b] ?? 0),
+    );
+}
+
+const NONE = 0xffff_ffff;
+
+/** Groups pieces of the same content; a group stands where its first piece does. */
+function targetsByDigest(table: FileTable, pieces: Uint32Array): Pick<FetchTable, "targetStart" | "target"> {
+  const groupOf = new Map<string, number>();
+  const first: number[] = [];
+  const last: number[] = [];
+  const next = new Uint32Array(table.pieces).fill(NONE);
+  for (const piece of pieces) {
+    const digest = digestOfPiece(table, piece);
+    const group = groupOf.get(digest);
+    // A table that gives one digest two sizes contradicts itself; each size is then checked for itself.
+    if (group === undefined || table.pieceSize[first[group] ?? 0] !== table.pieceSize[piece]) {
+      groupOf.set(digest, first.length);
+      first.push(piece);
+      last.push(piece);
+    } else {
+      next[last[group] ?? 0] = piece;
+      last[group] = piece;
     }
-  });
-  return [...byDigest.values()];
-}
-
-function startsMember(part: Part, previous: Part | undefined): boolean {
-  return previous?.layer !== part.layer || previous.chunk.blobOffset !== part.chunk.blobOffset;
-}
-
-function partColumns(
-  parts: readonly Part[],
-): Pick<FetchTable, "partOffset" | "partSize" | "targetStart" | "target"> {
-  const targets = parts.reduce((sum, part) => sum + part.targets.length, 0);
-  const columns = {
-    partOffset: sharedFloat64(parts.length),
-    partSize: sharedFloat64(parts.length),
-    targetStart: sharedUint32(parts.length + 1),
-    target: sharedUint32(targets),
-  };
+  }
+  const targetStart = sharedUint32(first.length + 1);
+  const target = sharedUint32(pieces.length);
   let at = 0;
-  parts.forEach((part, index) => {
-    columns.partOffset[index] = part.chunk.innerOffset;
-    columns.partSize[index] = part.chunk.size;
-    columns.target.set(part.targets, at);
-    at += part.targets.length;
-    columns.targetStart[index + 1] = at;
+  first.forEach((start, group) => {
+    for (let piece = start; piece !== NONE; piece = next[piece] ?? NONE) {
+      target[at] = piece;
+      at += 1;
+    }
+    targetStart[group + 1] = at;
   });
+  return { targetStart, target };
+}
+
+function sameMember(table: FileTable, a: number, b: number): boolean {
+  return table.pieceLayer[a] === table.pieceLayer[b] && table.pieceBlobOffset[a] === table.pieceBlobOffset[b];
+}
+
+function memberColumns(
+  table: FileTable,
+  { partStart, targetStart, target }: Pick<FetchTable, "partStart" | "targetStart" | "target">,
+): Pick<FetchTable, "memberLayer" | "memberOffset" | "memberSize" | "memberNeed"> {
+  const members = partStart.length - 1;
+  const columns = {
+    memberLayer: sharedUint32(members),
+    memberOffset: sharedFloat64(members),
+    memberSize: sharedFloat64(members),
+    memberNeed: sharedFloat64(members),
+  };
+  for (let member = 0; member < members; member += 1) {
+    for (let part = partStart[member] ?? 0; part < (partStart[member + 1] ?? 0); part += 1) {
+      const piece = target[targetStart[part] ?? 0] ?? 0;
+      const offset = table.pieceBlobOffset[piece] ?? 0;
+      const need = (table.pieceInnerOffset[piece] ?? 0) + (table.pieceSize[piece] ?? 0);
+      columns.memberLayer[member] = table.pieceLayer[piece] ?? 0;
+      columns.memberOffset[member] = offset;
+      columns.memberSize[member] = Math.max(
+        columns.memberSize[member] ?? 0,
+        (table.pieceBlobEnd[piece] ?? 0) - offset,
+      );
+      columns.memberNeed[member] = Math.max(columns.memberNeed[member] ?? 0, need);
+    }
+  }
   return columns;
 }

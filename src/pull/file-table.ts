@@ -11,6 +11,7 @@
  * @module
  */
 import { encodePathText } from "../bytes/index.ts";
+import type { Chunk } from "../estargz/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { FileNode, NodeMetadata } from "./root-nodes.ts";
 
@@ -27,57 +28,125 @@ export interface FileTable {
   readonly gid: Float64Array;
   readonly seconds: Float64Array;
   readonly nanoseconds: Uint32Array;
+  /** Only files that have any. */
+  readonly xattrs: ReadonlyMap<number, ReadonlyMap<string, Uint8Array>>;
   /** File f's pieces are `[pieceStart[f], pieceStart[f + 1])`. */
   readonly pieceStart: Uint32Array;
   readonly pieceFile: Uint32Array;
+  /** In the file. */
   readonly pieceOffset: Float64Array;
   readonly pieceSize: Float64Array;
-  readonly pieceDigest: readonly Digest[];
+  /** Digests as text, each in a cell of `digestSize` bytes that is filled up with zeros. */
+  readonly pieceDigest: Uint8Array;
+  readonly digestSize: number;
+  /** Where the piece comes from: layer, member, and place in the decompressed member. */
+  readonly pieceLayer: Uint32Array;
+  readonly pieceBlobOffset: Float64Array;
+  readonly pieceBlobEnd: Float64Array;
+  readonly pieceInnerOffset: Float64Array;
   /** 1 where the piece is on the disk and verified. Written by workers. */
   readonly present: Uint8Array;
-  /** Only files that have any. */
-  readonly xattrs: ReadonlyMap<number, ReadonlyMap<string, Uint8Array>>;
 }
 
 /**
- * Lays files out in columns.
+ * Lays files out in columns; nothing of the nodes is needed afterwards.
  *
- * Every data chunk must have a digest; layers for which this is not so take another way.
+ * Every data chunk must have a digest.
  */
 export function createFileTable(files: readonly FileNode[]): FileTable {
-  const paths = files.map(({ path }) => encodePathText(path));
-  const pieces = files.flatMap((file, index) =>
-    file.chunks.filter(({ kind }) => kind === "data").map((chunk) => ({ chunk, index })),
-  );
   const pieceStart = sharedUint32(files.length + 1);
-  for (const { index } of pieces) pieceStart[index + 1] = (pieceStart[index + 1] ?? 0) + 1;
-  accumulate(pieceStart);
-  const pathStart = sharedFloat64(files.length + 1);
-  paths.forEach((path, index) => (pathStart[index + 1] = path.length));
-  accumulate(pathStart);
-  const pathBytes = sharedUint8(pathStart[files.length] ?? 0);
-  paths.forEach((path, index) => pathBytes.set(path, pathStart[index] ?? 0));
+  files.forEach(({ chunks }, file) => {
+    pieceStart[file + 1] = (pieceStart[file] ?? 0) + chunks.filter(isData).length;
+  });
+  const pieces = pieceStart[files.length] ?? 0;
   return {
     files: files.length,
-    pieces: pieces.length,
-    pathStart,
-    pathBytes,
+    pieces,
+    ...pathColumns(files),
     size: fill(sharedFloat64(files.length), files, ({ size }) => size),
     mode: fill(new Uint16Array(shared(2 * files.length)), files, ({ metadata }) => metadata.mode & 0o7777),
     uid: fill(sharedFloat64(files.length), files, ({ metadata }) => metadata.uid),
     gid: fill(sharedFloat64(files.length), files, ({ metadata }) => metadata.gid),
     seconds: fill(sharedFloat64(files.length), files, ({ metadata }) => metadata.mtime.seconds),
     nanoseconds: fill(sharedUint32(files.length), files, ({ metadata }) => metadata.mtime.nanoseconds),
-    pieceStart,
-    pieceFile: fill(sharedUint32(pieces.length), pieces, ({ index }) => index),
-    pieceOffset: fill(sharedFloat64(pieces.length), pieces, ({ chunk }) => chunk.fileOffset),
-    pieceSize: fill(sharedFloat64(pieces.length), pieces, ({ chunk }) => chunk.size),
-    pieceDigest: pieces.flatMap(({ chunk }) => (chunk.digest === undefined ? [] : [chunk.digest])),
-    present: sharedUint8(pieces.length),
     xattrs: new Map(
-      files.flatMap(({ metadata }, index) => (metadata.xattrs.size > 0 ? [[index, metadata.xattrs]] : [])),
+      files.flatMap(({ metadata }, file) => (metadata.xattrs.size > 0 ? [[file, metadata.xattrs]] : [])),
     ),
+    pieceStart,
+    ...pieceColumns(files, pieces),
+    present: sharedUint8(pieces),
   };
+}
+
+function pathColumns(files: readonly FileNode[]): Pick<FileTable, "pathStart" | "pathBytes"> {
+  const pathStart = sharedFloat64(files.length + 1);
+  let bytes = 0;
+  files.forEach(({ path }, file) => {
+    bytes += encodePathText(path).length;
+    pathStart[file + 1] = bytes;
+  });
+  const pathBytes = sharedUint8(bytes);
+  files.forEach(({ path }, file) => pathBytes.set(encodePathText(path), pathStart[file]));
+  return { pathStart, pathBytes };
+}
+
+type PieceColumns = Pick<
+  FileTable,
+  | "pieceFile"
+  | "pieceOffset"
+  | "pieceSize"
+  | "pieceDigest"
+  | "digestSize"
+  | "pieceLayer"
+  | "pieceBlobOffset"
+  | "pieceBlobEnd"
+  | "pieceInnerOffset"
+>;
+
+function pieceColumns(files: readonly FileNode[], pieces: number): PieceColumns {
+  let digestSize = 0;
+  for (const { chunks } of files) {
+    for (const { digest } of chunks) digestSize = Math.max(digestSize, digest?.length ?? 0);
+  }
+  const columns = {
+    pieceFile: sharedUint32(pieces),
+    pieceOffset: sharedFloat64(pieces),
+    pieceSize: sharedFloat64(pieces),
+    pieceDigest: sharedUint8(pieces * digestSize),
+    digestSize,
+    pieceLayer: sharedUint32(pieces),
+    pieceBlobOffset: sharedFloat64(pieces),
+    pieceBlobEnd: sharedFloat64(pieces),
+    pieceInnerOffset: sharedFloat64(pieces),
+  };
+  const digests = Buffer.from(columns.pieceDigest.buffer);
+  let piece = 0;
+  files.forEach(({ chunks, layer }, file) => {
+    for (const chunk of chunks) {
+      if (!isData(chunk)) continue;
+      columns.pieceFile[piece] = file;
+      columns.pieceOffset[piece] = chunk.fileOffset;
+      columns.pieceSize[piece] = chunk.size;
+      digests.write(chunk.digest ?? "", piece * digestSize, "latin1");
+      columns.pieceLayer[piece] = layer;
+      columns.pieceBlobOffset[piece] = chunk.blobOffset;
+      columns.pieceBlobEnd[piece] = chunk.blobEnd;
+      columns.pieceInnerOffset[piece] = chunk.innerOffset;
+      piece += 1;
+    }
+  });
+  return columns;
+}
+
+/** The digest of a piece's content. */
+export function digestOfPiece(table: FileTable, piece: number): Digest {
+  const { pieceDigest, digestSize } = table;
+  const start = piece * digestSize;
+  let end = start + digestSize;
+  while (end > start && pieceDigest[end - 1] === 0) end -= 1;
+  return Buffer.from(pieceDigest.buffer, pieceDigest.byteOffset + start, end - start).toString(
+    "latin1",
+  ) as Digest;
 }
 
 /** A file's path inside the root, as the filesystem has it: a view. */
@@ -106,9 +175,8 @@ export function isFilePresent(table: FileTable, file: number): boolean {
 
 const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
-/** Turns counts at `[i + 1]` into starts at `[i]`. */
-function accumulate(starts: Uint32Array | Float64Array): void {
-  for (let i = 1; i < starts.length; i += 1) starts[i] = (starts[i] ?? 0) + (starts[i - 1] ?? 0);
+function isData({ kind }: Chunk): boolean {
+  return kind === "data";
 }
 
 function fill<A extends Uint16Array | Uint32Array | Float64Array, T>(

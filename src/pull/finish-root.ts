@@ -4,12 +4,11 @@
  * @module
  */
 import { join } from "node:path";
-import type { FileTable } from "./file-table.ts";
 import { finishDirectories } from "./finish-nodes.ts";
+import type { MergedRoot } from "./merged-root.ts";
 import { type Omission, OmissionList } from "./omissions.ts";
 import type { PullState } from "./pull-state.ts";
 import { filesToFinish, runInSlices } from "./resume-files.ts";
-import type { RootNodes } from "./root-nodes.ts";
 import { RootPaths } from "./root-paths.ts";
 import { stagedName } from "./stage-layer.ts";
 import type { WorkerPool } from "./worker-pool.ts";
@@ -21,15 +20,14 @@ const NODES_PER_JOB = 1024;
 export interface FinishOptions {
   readonly state: PullState;
   readonly pool: WorkerPool;
-  readonly files: FileTable;
   /** 1 for files that are finished already. */
   readonly whole: Uint8Array;
 }
 
 /** Makes everything that is not there yet, gives all its metadata, removes the state. Returns what could not be done. */
-export async function finishRoot(nodes: RootNodes, options: FinishOptions): Promise<Omission[]> {
-  const { state, pool, files, whole } = options;
-  await runInSlices(filesToFinish(files, whole), async (slice) => {
+export async function finishRoot(nodes: MergedRoot, options: FinishOptions): Promise<Omission[]> {
+  const { state, pool, whole } = options;
+  await runInSlices(filesToFinish(nodes.table, whole), async (slice) => {
     await pool.run({ kind: "finish-shared", files: slice });
   });
   const moves = nodes.staged.map(({ path, size, layer, tarOffset }) => ({
@@ -56,7 +54,7 @@ export async function finishRoot(nodes: RootNodes, options: FinishOptions): Prom
 
 /** The top directory gets its metadata on this thread, when nothing will be made in it any more. */
 function finishTop(
-  { root }: RootNodes,
+  { root }: MergedRoot,
   { state, omissions }: { readonly state: PullState; readonly omissions: OmissionList },
 ): void {
   const metadata = {

@@ -6,11 +6,12 @@
  */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { decodePathText } from "../bytes/index.ts";
-import type { RootNodes } from "./root-nodes.ts";
+import { pathBytesOf } from "./file-table.ts";
+import type { MergedRoot } from "./merged-root.ts";
 import type { RootPaths } from "./root-paths.ts";
 
 /** Makes all directories, private to us until the end, when they get their modes. */
-export function createDirectories(nodes: RootNodes, paths: RootPaths): void {
+export function createDirectories(nodes: Pick<MergedRoot, "directories">, paths: RootPaths): void {
   for (const { path } of nodes.directories) mkdirSync(paths.ofText(path), 0o700);
 }
 
@@ -22,11 +23,13 @@ export function createDirectories(nodes: RootNodes, paths: RootPaths): void {
  * @param keep names at the top that are not touched
  */
 export function restoreDirectories(
-  nodes: RootNodes,
-  { paths, keep }: { paths: RootPaths; keep: readonly string[] },
+  root: Pick<MergedRoot, "directories" | "staged" | "table">,
+  { paths, keep }: { readonly paths: RootPaths; readonly keep: readonly string[] },
 ): void {
-  const directories = new Set(nodes.directories.map(({ path }) => path));
-  const files = new Set([...nodes.files, ...nodes.staged].map(({ path }) => path));
+  const directories = new Set(root.directories.map(({ path }) => path));
+  const files = new Set(root.staged.map(({ path }) => path));
+  for (let file = 0; file < root.table.files; file += 1)
+    files.add(decodePathText(pathBytesOf(root.table, file)));
   for (const path of ["", ...directories]) {
     const full = paths.ofText(path);
     const stats = path === "" ? undefined : lstatSync(full, { throwIfNoEntry: false });

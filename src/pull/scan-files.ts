@@ -15,7 +15,7 @@ import {
   rmSync,
 } from "node:fs";
 import { algorithmOf, hexOf } from "../oci/index.ts";
-import { pathBytesOf } from "./file-table.ts";
+import { digestOfPiece, pathBytesOf } from "./file-table.ts";
 import type { WriteContext } from "./write-batch.ts";
 
 const READ_WRITE: number = constants.O_RDWR | constants.O_NOFOLLOW;
@@ -63,9 +63,9 @@ function scanPieces(
 ): boolean {
   for (let piece = files.pieceStart[file] ?? 0; piece < (files.pieceStart[file + 1] ?? 0); piece += 1) {
     const size = files.pieceSize[piece] ?? 0;
-    const digest = files.pieceDigest[piece];
+    const digest = digestOfPiece(files, piece);
     const found = readFully(fd, buffer.subarray(0, size), files.pieceOffset[piece] ?? 0);
-    if (!found || digest === undefined) continue;
+    if (!found) continue;
     const right = hash(algorithmOf(digest), buffer.subarray(0, size), "hex") === hexOf(digest);
     if (right) files.present[piece] = 1;
   }

@@ -28,6 +28,9 @@ interface Member {
 /** Jobs that a worker has at once: one to do and one to find when that is done. */
 const QUEUE_DEPTH = 2;
 
+/** What workers make is short-lived: a small nursery keeps their memory small without costing time. */
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 8 } as const;
+
 /** A fixed number of worker threads. Disposing ends them at once, whatever they do. */
 export class WorkerPool implements AsyncDisposable {
   readonly #members: Member[];
@@ -73,7 +76,11 @@ export class WorkerPool implements AsyncDisposable {
 
   #startMember(start: WorkerStart): Member {
     const program = new URL(`./pull-worker${extname(import.meta.url)}`, import.meta.url);
-    const worker = new Worker(program, { workerData: start, name: "esgz-pull" });
+    const worker = new Worker(program, {
+      workerData: start,
+      name: "esgz-pull",
+      resourceLimits: RESOURCE_LIMITS,
+    });
     const member: Member = { worker, running: new Map() };
     worker.on("message", (answer: AnswerMessage) => {
       this.#settle(member, answer);

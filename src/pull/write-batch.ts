@@ -5,11 +5,10 @@
  */
 import { hash } from "node:crypto";
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:fs";
-import { EsgzError } from "../errors/index.ts";
 import { inflateMember } from "../estargz/index.ts";
 import { algorithmOf, type Digest, digestMismatch, hexOf } from "../oci/index.ts";
 import type { FetchTable } from "./fetch-table.ts";
-import { type FileTable, metadataOf, pathBytesOf } from "./file-table.ts";
+import { digestOfPiece, type FileTable, metadataOf, pathBytesOf } from "./file-table.ts";
 import { applyToFile, creationMode, type MetadataContext } from "./node-metadata.ts";
 import type { RootPaths } from "./root-paths.ts";
 
@@ -91,7 +90,6 @@ function writeMember(
   fetch: FetchTable,
   { batch, member, open }: { batch: BatchBytes; member: number; open: OpenFiles },
 ): void {
-  const { files } = context;
   const at = (fetch.memberOffset[member] ?? 0) - batch.blobOffset;
   const compressed = batch.bytes.subarray(at, at + (fetch.memberSize[member] ?? 0));
   const size = fetch.memberNeed[member] ?? 0;
@@ -99,17 +97,33 @@ function writeMember(
   for (let part = fetch.partStart[member] ?? 0; part < (fetch.partStart[member + 1] ?? 0); part += 1) {
     const offset = fetch.partOffset[part] ?? 0;
     const chunk = content.subarray(offset, offset + (fetch.partSize[part] ?? 0));
-    const targets = fetch.target.subarray(fetch.targetStart[part], fetch.targetStart[part + 1]);
-    const digest = files.pieceDigest[targets[0] ?? 0];
-    if (digest === undefined) throw new EsgzError("INTERNAL", "Cannot verify chunk: it has no digest");
-    assertDigest(chunk, digest);
-    for (const piece of targets) {
-      const file = files.pieceFile[piece] ?? 0;
-      writeFully(open.fdOf(file), chunk, files.pieceOffset[piece] ?? 0);
-      files.present[piece] = 1;
-      open.pieceWritten(file);
-    }
+    writePart(context, fetch, { chunk, part, open });
   }
+  freeNow(content);
+}
+
+function writePart(
+  { files }: WriteContext,
+  fetch: FetchTable,
+  { chunk, part, open }: { chunk: Uint8Array; part: number; open: OpenFiles },
+): void {
+  const [from, to] = [fetch.targetStart[part] ?? 0, fetch.targetStart[part + 1] ?? 0];
+  assertDigest(chunk, digestOfPiece(files, fetch.target[from] ?? 0));
+  for (let target = from; target < to; target += 1) {
+    const piece = fetch.target[target] ?? 0;
+    const file = files.pieceFile[piece] ?? 0;
+    writeFully(open.fdOf(file), chunk, files.pieceOffset[piece] ?? 0);
+    files.present[piece] = 1;
+    open.pieceWritten(file);
+  }
+}
+
+/**
+ * Frees what a member was inflated to. The collector would come by much later: to it, memory outside the heap weighs
+ * little. Small arrays may be slices of node's pool and stay.
+ */
+function freeNow({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) buffer.transfer(0);
 }
 
 function assertDigest(chunk: Uint8Array, digest: Digest): void {
