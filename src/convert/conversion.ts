@@ -18,8 +18,8 @@ import type { TocImage } from "./toc-image.ts";
 /** How many layers are read, compressed and written at the same time. */
 export const LAYERS_AT_ONCE = 4;
 
-/** Uncompressed bytes in memory between reading and writing, over all layers. */
-const MAX_BYTES_IN_FLIGHT = 128 << 20;
+/** Bytes in memory between reading and writing, over all layers: enough chunks of 4 MiB to keep a dozen cores busy. */
+export const MAX_BYTES_IN_FLIGHT: number = 48 << 20;
 
 /** What became of a layer's content. */
 export interface LayerOutcome {
@@ -39,8 +39,6 @@ export interface Conversion {
   readonly settings: ConvertSettings;
   /** Compresses for all layers with the one bound on jobs; undefined if nothing is to be compressed. */
   readonly compressor: Compressor | undefined;
-  /** How many uncompressed bytes one layer may hold in memory. */
-  readonly bytesPerLayer: number;
   readonly globs: readonly PathGlob[];
   readonly tocImage: TocImage | undefined;
   /** What became of the layers so far, by what identifies their content. */
@@ -66,7 +64,6 @@ export function createConversion(
     destination,
     settings,
     compressor: openCompressor(settings),
-    bytesPerLayer: Math.floor(MAX_BYTES_IN_FLIGHT / LAYERS_AT_ONCE),
     globs: parsePrioritizedList(settings.prioritize),
     tocImage,
     outcomes: new Map(),

@@ -21,6 +21,8 @@ export interface ConvertLayerOptions {
   readonly conversion: Conversion;
   readonly platform: string | undefined;
   readonly family: MediaTypeFamily;
+  /** The layer's share of what may be in memory, in bytes. */
+  readonly maxBytesInFlight: number;
   readonly signal: AbortSignal;
 }
 
@@ -123,7 +125,7 @@ async function carryOut(
   layer: IdentifiedLayer,
   options: CarryOutOptions,
 ): Promise<LayerOutcome> {
-  const { conversion, progress, signal } = options;
+  const { conversion, progress, signal, maxBytesInFlight } = options;
   const { reason } = plan;
   const { diffId } = layer;
   if (plan.kind === "leave-in-place") return { action: "left-in-place", transfer: "none", reason, diffId };
@@ -133,7 +135,7 @@ async function carryOut(
     const transfer = await passBlob(layer.descriptor, { source, destination, signal, onBytes });
     return { action: "passed-through", transfer, reason, diffId };
   }
-  const result = await writeLayer(layer, { conversion, progress, diffId, signal });
+  const result = await writeLayer(layer, { conversion, progress, diffId, maxBytesInFlight, signal });
   return { action: "converted", transfer: "uploaded", reason, ...result };
 }
 

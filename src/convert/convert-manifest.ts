@@ -20,8 +20,13 @@ import {
   parseManifest,
 } from "../oci/index.ts";
 import { readConfig } from "./read-config.ts";
-import { type Conversion, LAYERS_AT_ONCE } from "./conversion.ts";
-import { convertLayer, type ConvertedLayer, type IdentifiedLayer } from "./convert-layer.ts";
+import { type Conversion, LAYERS_AT_ONCE, MAX_BYTES_IN_FLIGHT } from "./conversion.ts";
+import {
+  convertLayer,
+  type ConvertedLayer,
+  type ConvertLayerOptions,
+  type IdentifiedLayer,
+} from "./convert-layer.ts";
 import type { ImageConversion } from "./convert-report.ts";
 import { familyOf, isContainerImage, rewriteConfig, rewriteManifest } from "./image-rewrite.ts";
 import { passBlob } from "./pass-blob.ts";
@@ -57,12 +62,12 @@ export async function convertManifest(
   const platform = options.platform ?? platformOf(config);
   const platformText = platform === undefined ? undefined : formatPlatform(platform);
   const family = conversion.settings.mediaTypes ?? familyOf(content.descriptor.mediaType);
-  const layers = await mapConcurrent(
-    identifyLayers(manifest, { config, conversion }),
-    (layer, { signal: inner }) =>
-      convertLayer(layer, { conversion, platform: platformText, family, signal: inner }),
-    { concurrency: LAYERS_AT_ONCE, signal },
-  );
+  const layers = await convertLayers(identifyLayers(manifest, { config, conversion }), {
+    conversion,
+    platform: platformText,
+    family,
+    signal,
+  });
   const descriptor = await writeImage(content, { manifest, configBytes, layers, family, conversion, signal });
   const report: ImageConversion = {
     action: "converted",
@@ -73,6 +78,19 @@ export async function convertManifest(
     layers: layers.map((layer) => layer.report),
   };
   return { descriptor, report, platform };
+}
+
+async function convertLayers(
+  layers: readonly IdentifiedLayer[],
+  options: Omit<ConvertLayerOptions, "maxBytesInFlight">,
+): Promise<readonly ConvertedLayer[]> {
+  const concurrency = Math.max(1, Math.min(LAYERS_AT_ONCE, layers.length));
+  const maxBytesInFlight = Math.floor(MAX_BYTES_IN_FLIGHT / concurrency);
+  return await mapConcurrent(
+    layers,
+    (layer, { signal }) => convertLayer(layer, { ...options, maxBytesInFlight, signal }),
+    { concurrency, signal: options.signal },
+  );
 }
 
 interface NewImage {

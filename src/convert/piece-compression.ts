@@ -10,7 +10,7 @@ import type { Compressor } from "../estargz/index.ts";
  * The uncompressed bytes of a piece. Each becomes a gzip member or zstd frame of its own: large enough that starting
  * anew costs less than 0.1 % in size, small enough that many fit into memory. It decides the output's bytes.
  */
-const PIECE_SIZE = 4 << 20;
+export const PIECE_SIZE: number = 4 << 20;
 
 /** What compressing takes. */
 export interface PieceCompressionOptions {

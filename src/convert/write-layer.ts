@@ -11,7 +11,7 @@ import type { Conversion } from "./conversion.ts";
 import type { WrittenLayer } from "./layer-descriptor.ts";
 import { inputFromSpool, inputFromTar, type LayerInput, prioritizedOf } from "./layer-input.ts";
 import type { LayerProgress } from "./layer-progress.ts";
-import { compressPieces } from "./piece-compression.ts";
+import { compressPieces, PIECE_SIZE } from "./piece-compression.ts";
 import { TarSpool } from "./tar-spool.ts";
 
 /** What writing a layer takes. */
@@ -19,6 +19,7 @@ export interface WriteLayerOptions {
   readonly conversion: Conversion;
   readonly progress: LayerProgress;
   readonly diffId: Digest;
+  readonly maxBytesInFlight: number;
   readonly signal: AbortSignal;
 }
 
@@ -44,10 +45,10 @@ export async function writeLayer(layer: Layer, options: WriteLayerOptions): Prom
 /** One of the formats without an index: the tar itself stays, byte for byte. */
 async function writePlain(
   tar: AsyncIterable<Uint8Array>,
-  { conversion, progress, diffId, signal }: WriteLayerOptions,
+  { conversion, progress, diffId, maxBytesInFlight, signal }: WriteLayerOptions,
 ): Promise<WriteLayerResult> {
-  const { compressor, settings, bytesPerLayer } = conversion;
-  const pieces = Math.min(settings.jobs, Math.max(1, Math.floor(bytesPerLayer / (8 << 20)))) + 1;
+  const { compressor, settings } = conversion;
+  const pieces = Math.min(settings.jobs + 1, Math.max(2, Math.floor(maxBytesInFlight / PIECE_SIZE)));
   const stream =
     compressor === undefined
       ? tar
@@ -90,8 +91,13 @@ async function writeSeekable(input: LayerInput, options: WriteSeekableOptions): 
   return { written: { ...blob, compression, annotations }, diffId, tocDigest };
 }
 
-function archiveOptions({ conversion, landmark, signal }: WriteSeekableOptions): WriteArchiveOptions {
-  const { settings, compressor, bytesPerLayer } = conversion;
+function archiveOptions({
+  conversion,
+  landmark,
+  maxBytesInFlight,
+  signal,
+}: WriteSeekableOptions): WriteArchiveOptions {
+  const { settings, compressor } = conversion;
   if (compressor === undefined) throw internal("a compressor", "none");
   return {
     format: settings.format === "zstd:chunked" ? "zstd:chunked" : "estargz",
@@ -103,7 +109,7 @@ function archiveOptions({ conversion, landmark, signal }: WriteSeekableOptions):
     landmark,
     compressor,
     jobs: settings.jobs,
-    maxBytesInFlight: bytesPerLayer,
+    maxBytesInFlight,
     signal,
   };
 }
