@@ -53,14 +53,11 @@ export function formatCount(count: number, singular: string, plural = `${singula
 
 /** Text with control characters made visible, so that a file name cannot drive the terminal. */
 export function printable(text: string): string {
-  return text.replaceAll(
-    /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ud800-\udfff]/gu,
-    (character) => {
-      const point = character.codePointAt(0) ?? 0;
-      if (point >= 0xdc80 && point <= 0xdcff) return `\\x${(point - 0xdc00).toString(16)}`;
-      return point === 10 ? "\\n" : point === 9 ? "\\t" : `\\u{${point.toString(16)}}`;
-    },
-  );
+  return text.replaceAll(/[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    const point = character.codePointAt(0) ?? 0;
+    if (point >= 0xdc80 && point <= 0xdcff) return `\\x${(point - 0xdc00).toString(16)}`;
+    return point === 10 ? "\\n" : point === 9 ? "\\t" : `\\u{${point.toString(16)}}`;
+  });
 }
 
 function pad(value: number): string {
