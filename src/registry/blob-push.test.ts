@@ -251,6 +251,21 @@ test("pushBlob() cancels its upload and stops its source on abort", async () => 
   });
 });
 
+test("pushBlob() does not wait for a silent source after its signal", async () => {
+  await withRegistry(async (repository, { server }) => {
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    async function* silent(): AsyncIterable<Uint8Array> {
+      yield* pieces();
+      controller.abort(reason);
+      await new Promise(() => undefined);
+    }
+    const push = repository.pushBlob(silent(), { chunkSize: 4000, signal: controller.signal });
+    await assert.rejects(push, reason);
+    assert.equal(outline(server).at(-1), "DELETE");
+  });
+});
+
 for (const uploads of ["chunked", "streamed"] as const) {
   test(`pushBlob() passes on the source's own error (${uploads})`, async () => {
     const failure = new Error("source broke");

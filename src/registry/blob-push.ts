@@ -64,7 +64,8 @@ export async function pushStream(
   options: PushBlobOptions,
 ): Promise<PushedBlob> {
   const chunkSize = Math.max(1, options.chunkSize ?? DEFAULT_CHUNK_SIZE);
-  const reader = new ChunkReader(abortable(content, place.signal), algorithmOf(options.digest ?? "sha256:"));
+  const algorithm = algorithmOf(options.digest ?? "sha256:");
+  const reader = new ChunkReader(content, { algorithm, signal: place.signal });
   try {
     const first = await reader.take(chunkSize);
     if (reader.done) return await pushBytes(place, first, options);
@@ -169,16 +170,5 @@ function assertExpected(pushed: PushedBlob, expected: PushBlobOptions): void {
   }
   if (expected.digest !== undefined && pushed.digest !== expected.digest) {
     throw digestMismatch("pushed blob", expected.digest, pushed.digest);
-  }
-}
-
-/** The same stream, whose waits end with the signal. */
-async function* abortable(
-  content: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): AsyncIterable<Uint8Array> {
-  for await (const bytes of content) {
-    signal?.throwIfAborted();
-    yield bytes;
   }
 }

@@ -6,17 +6,24 @@
 import { createHash, type Hash } from "node:crypto";
 import { ByteQueue } from "../bytes/index.ts";
 import type { Digest, DigestAlgorithm } from "../oci/index.ts";
+import { withSignal } from "./with-signal.ts";
 
 /** Regroups a stream; holds at most one chunk and one piece of the stream. */
 export class ChunkReader {
   readonly #iterator: AsyncIterator<Uint8Array>;
   readonly #queue = new ByteQueue();
+  readonly #signal: AbortSignal | undefined;
   readonly #hash: Hash;
   readonly #algorithm: DigestAlgorithm;
   #size = 0;
   #ended = false;
 
-  constructor(content: AsyncIterable<Uint8Array>, algorithm: DigestAlgorithm) {
+  constructor(
+    content: AsyncIterable<Uint8Array>,
+    options: { readonly algorithm: DigestAlgorithm; readonly signal: AbortSignal | undefined },
+  ) {
+    const { algorithm, signal } = options;
+    this.#signal = signal;
     this.#iterator = content[Symbol.asyncIterator]();
     this.#algorithm = algorithm;
     this.#hash = createHash(algorithm);
@@ -63,7 +70,8 @@ export class ChunkReader {
   }
 
   async #pull(): Promise<void> {
-    const next = await this.#iterator.next();
+    // A source that has nothing to say must not keep an aborted push waiting.
+    const next = await withSignal(this.#iterator.next(), this.#signal);
     if (next.done === true) {
       this.#ended = true;
       return;

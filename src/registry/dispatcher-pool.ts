@@ -81,7 +81,7 @@ export class DispatcherPool {
       ...shared,
       uri: proxy.href,
       requestTls: connect,
-      proxyTls: { timeout: connect.timeout ?? DEFAULT_CONNECT_TIMEOUT_MS },
+      proxyTls: proxyTrust(connect),
     });
   }
 
@@ -104,7 +104,18 @@ export class DispatcherPool {
 
 /** Node replaces its own list by a given one; blobs behind a private registry may live in a public store. */
 async function publicAuthorities(): Promise<readonly string[]> {
-  return (await import("node:tls")).rootCertificates;
+  return (await import("node:tls")).getCACertificates("default");
+}
+
+/** For the proxy itself: the private authorities, but neither the client's identity nor a blind eye. */
+function proxyTrust(connect: ConnectOptions): ConnectOptions {
+  const { timeout, allowH2 } = connect;
+  const ca = "ca" in connect ? connect.ca : undefined;
+  return {
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(allowH2 === undefined ? {} : { allowH2 }),
+    ...(ca === undefined ? {} : { ca }),
+  };
 }
 
 async function readPem(value: PemInput | undefined, file: string | undefined): Promise<Buffer[]> {

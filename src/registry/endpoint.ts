@@ -12,6 +12,7 @@ import { baseUrlOf, type EndpointConfig } from "./host-config.ts";
 import type { HttpMethod, HttpTransport } from "./http-transport.ts";
 import type { HttpResponse } from "./http-response.ts";
 import { redactUrl } from "./redact-url.ts";
+import { withSignal } from "./with-signal.ts";
 
 /** What an endpoint works with. */
 export interface EndpointOptions {
@@ -179,21 +180,4 @@ function redirectRefused(from: URL, found: string): EsgzError {
     "REGISTRY_PROTOCOL",
     `Cannot follow answer of "${redactUrl(from)}": expected a Location that may be followed, got ${found}`,
   );
-}
-
-/** Waits for work that others share; the signal ends the waiting, not the work. */
-async function withSignal<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await work;
-  signal.throwIfAborted();
-  let stop: () => void = () => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-    work.catch(() => undefined);
-  }
 }
