@@ -334,5 +334,6 @@ function pathsBelow(root: string): readonly string[] {
 }
 
 function sorted(lines: readonly (readonly string[])[]): Listing {
-  return Object.fromEntries(lines.map(([path = "", text = ""]) => [path, text] as const).toSorted());
+  const byPath = new Map(lines.map(([path = "", text = ""]) => [path, text]));
+  return Object.fromEntries([...byPath.keys()].toSorted().map((path) => [path, byPath.get(path) ?? ""]));
 }

@@ -33,7 +33,7 @@ async function placeAt(t: TestContext, nameIn: (directory: string) => string): P
     destination: () => openImageDestination(name, {}),
     leftovers: () =>
       readdirSync(directory, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && !/blobs\/sha256$/.test(entry.parentPath))
+        .filter((entry) => entry.isFile() && !entry.parentPath.endsWith("blobs/sha256"))
         .map((entry) => entry.name),
   };
 }
