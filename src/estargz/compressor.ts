@@ -57,7 +57,6 @@ const zstdAsync = promisify(zstdCompress);
 const GZIP_HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
 /** Below this the way to the pool and back takes longer than the work. */
 const SYNC_SIZE = 2048;
-const WINDOW_BITS = 15;
 
 async function compressWithZlib(
   parts: readonly Uint8Array[],
@@ -68,15 +67,19 @@ async function compressWithZlib(
   const content = concatBytes(parts);
   // Output rarely needs more than one buffer of this size, so the pool is entered once.
   const chunkSize = Math.max(1024, Math.ceil(content.length * (level === 0 ? 1.01 : 0.6)) + 64);
-  const options: ZlibOptions = { level, memLevel: 9, windowBits: windowBitsFor(content.length), chunkSize };
+  const options: ZlibOptions = { level, ...memoryFor(content.length), chunkSize };
   const member = content.length <= SYNC_SIZE ? gzipSync(content, options) : await gzipAsync(content, options);
   member.set(GZIP_HEADER);
   return member;
 }
 
-/** A window no larger than the content: small files then need less memory to be set up and cleared. */
-function windowBitsFor(size: number): number {
-  return Math.min(WINDOW_BITS, Math.max(9, Math.ceil(Math.log2(size + 262))));
+/**
+ * Tables no larger than the content needs: what zlib sets up and clears for a small file would otherwise take longer than
+ * the file. The window holds all of it, and so does the buffer of symbols, whose end would begin a new block.
+ */
+function memoryFor(size: number): { readonly windowBits: number; readonly memLevel: number } {
+  const bits = Math.ceil(Math.log2(size + 262));
+  return { windowBits: Math.min(15, Math.max(9, bits)), memLevel: Math.min(9, Math.max(6, bits - 6)) };
 }
 
 async function compressWithZstd(

@@ -47,6 +47,17 @@ function described(entry: TocEntry): ExpectedFile {
   };
 }
 
+/** What is left to compare of an archive whose tar was unpacked first: which files there are, and how large. */
+function assertSameContent(archive: Archive): void {
+  for (const [path, { type, size }] of readExpectedFiles()) {
+    if (path === "") continue;
+    const entry = archive.get(path);
+    const file = entry === undefined ? undefined : archive.resolveHardlink(entry);
+    assert.equal(file?.type, type === "hardlink" ? "reg" : type, path);
+    if (type === "reg") assert.equal(file?.size, size, path);
+  }
+}
+
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("base64");
 }
@@ -66,8 +77,9 @@ suite("openArchive() of layers that other tools made", () => {
 
   const everything = Object.keys(TOC_DIGESTS).filter((name) => name.startsWith("everything."));
   for (const name of everything) {
-    test(`finds every file of ${name} as it was in the tar`, { skip: name === UNPACKED }, async () => {
+    test(`finds every file of ${name} as it was in the tar`, async () => {
       const archive = await openVector(name);
+      if (name === UNPACKED) return assertSameContent(archive);
       const found = Object.fromEntries(archive.entries.map((entry) => [entry.path, described(entry)]));
       const expected = [...readExpectedFiles()].map(([path, file]) => [path, expectedOf(file)] as const);
       assert.deepEqual(found, Object.fromEntries(expected));

@@ -19,6 +19,10 @@ export const TOC_NAME = "stargz.index.json";
 /** Deflate cannot expand further than this. */
 const MAX_DEFLATE_RATIO = 1032;
 
+/** Directories without entries: some layers have none of their own, but then one for many files. */
+const IMPLIED_PER_ENTRY = 2;
+const MIN_IMPLIED = 10_000;
+
 /** A checked TOC. */
 export interface ResolvedToc {
   /** In TOC order; of entries with one path the last. Landmarks and the TOC itself are left out. */
@@ -105,15 +109,22 @@ function checkRatio({ name, chunk }: PlacedChunk, options: ResolveTocOptions): v
   }
 }
 
-/** The root is a directory, and so is whatever has entries below it. */
+/**
+ * The root is a directory, and so is whatever has entries below it. Directories that no entry describes are bounded: long
+ * paths that share nothing would imply far more of them than the TOC has bytes.
+ */
 function checkTree(entries: readonly TocEntry[], byPath: ReadonlyMap<string, TocEntry>): void {
+  const maxImplied = entries.length * IMPLIED_PER_ENTRY + MIN_IMPLIED;
   const checked = new Set<string>([""]);
   const root = byPath.get("");
+  let implied = 0;
   if (root !== undefined && root.type !== "dir") throw invalidToc("/", "a directory", `a ${root.type}`);
   for (const { path } of entries) {
     for (let parent = parentOf(path); !checked.has(parent); parent = parentOf(parent)) {
-      const type = byPath.get(parent)?.type ?? "dir";
-      if (type !== "dir") throw invalidToc(path, `${quote(parent)} to be a directory`, `a ${type}`);
+      const type = byPath.get(parent)?.type;
+      if (type === undefined) implied += 1;
+      else if (type !== "dir") throw invalidToc(path, `${quote(parent)} to be a directory`, `a ${type}`);
+      if (implied > maxImplied) throw limitExceeded("TOC: directories without entries", maxImplied, implied);
       checked.add(parent);
     }
   }

@@ -114,6 +114,9 @@ suite("TOC JSON", () => {
   refuses("more objects than the limit of entries allows", "LIMIT_EXCEEDED", () =>
     open(`{"entries":[${"{},".repeat(1000)}{}]}`, { limits: { maxEntries: 100 } }),
   );
+  refuses("a list of more values than the limit of entries allows", "LIMIT_EXCEEDED", () =>
+    open(`{"entries":[${"0,".repeat(1000)}0]}`, { limits: { maxEntries: 100 } }),
+  );
   refuses("more entries than the limit", "LIMIT_EXCEEDED", () =>
     openEntries([dir("a"), dir("b"), dir("c")], { limits: { maxEntries: 2 } }),
   );
@@ -276,6 +279,10 @@ suite("entries together", () => {
   );
   refuses("an entry far below a symlink", "TOC_INVALID", () =>
     openEntries([{ name: "s", type: "symlink", linkName: "/" }, dir("s/a/b/c")]),
+  );
+
+  refuses("long paths that imply millions of directories", "LIMIT_EXCEEDED", () =>
+    openEntries(Array.from({ length: 100 }, (_, i) => dir(`${i}${"/a".repeat(1000)}`))),
   );
 
   test("names are cleaned and never climb", async () => {

@@ -34,8 +34,9 @@ const MAX_NESTING = 32;
 /** Objects and arrays per entry: itself, its attributes, and some for members that we do not know. */
 const CONTAINERS_PER_ENTRY = 4;
 /** Commas per entry. */
-const COMMAS_PER_ENTRY = 64;
+const COMMAS_PER_ENTRY = 24;
 const TOC_NESTING = 1;
+const LIST_NESTING = 2;
 const ENTRY_NESTING = 3;
 
 const QUOTE = 0x22;
@@ -56,6 +57,7 @@ export function scanTocJson(json: Uint8Array, limits: { readonly maxEntries: num
   let nesting = 0;
   let containers = 0;
   let commas = 0;
+  let listed = 0;
   for (let at = 0; at < json.length; at += 1) {
     const byte = json[at];
     if (byte === QUOTE) {
@@ -65,6 +67,7 @@ export function scanTocJson(json: Uint8Array, limits: { readonly maxEntries: num
       at = end;
     } else if (byte === COMMA) {
       commas += 1;
+      if (nesting === LIST_NESTING) listed += 1;
     } else if (byte === 0x7b || byte === 0x5b) {
       nesting += 1;
       containers += 1;
@@ -74,6 +77,7 @@ export function scanTocJson(json: Uint8Array, limits: { readonly maxEntries: num
       nesting = Math.max(0, nesting - 1);
     }
   }
+  if (listed > limits.maxEntries) throw limitExceeded("TOC entries", limits.maxEntries, listed);
   if (containers > maxContainers) throw limitExceeded("TOC objects", maxContainers, containers);
   if (commas > maxCommas) throw limitExceeded("TOC values", maxCommas, commas);
 }
