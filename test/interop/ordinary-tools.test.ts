@@ -145,3 +145,26 @@ async function treeOf(layout: string): Promise<(readonly [string, string])[]> {
   }
   return tree;
 }
+
+test("podman pulls converted images from a registry", async (t) => {
+  const reason = (await missing("podman")) ?? (isRoot ? undefined : "a storage of its own needs root");
+  if (reason !== undefined) return t.skip(reason);
+  // Without the layer that has a name twice: podman takes no such layer, converted or not.
+  const layers = (await sampleLayers()).slice(1);
+  await shop.makeImage(shop.image("podman"), { layers });
+  const storage = ["--root", join(shop.directory, "storage"), "--runroot", join(shop.directory, "run")];
+  const podman = async (...args: string[]): Promise<string> =>
+    (await run("podman", [...storage, "--storage-driver", "vfs", ...args])).stdout.trim();
+  for (const format of ["estargz", "zstd:chunked"] as const) {
+    const name = shop.image(`podman/${format.replace(":", "-")}`);
+    await using source = await shop.source(shop.image("podman"));
+    await using destination = await shop.destination(name);
+    await convertImage(source, destination, { format, jobs: 2, temporaryDirectory: shop.directory });
+    await podman("pull", "--quiet", "--tls-verify=false", name);
+    const root = await podman("image", "mount", name);
+    assert.equal(await readFile(join(root, "app/main"), "utf8"), "#!/bin/sh\necho hello\n");
+    assert.equal((await lstat(join(root, "app/copy"))).ino, (await lstat(join(root, "app/data"))).ino);
+    await podman("image", "umount", name);
+  }
+  await podman("rmi", "--all", "--force");
+});
