@@ -4,7 +4,7 @@
  * @module
  */
 import type { BlobSource } from "../blob/index.ts";
-import { concatBytes } from "../bytes/index.ts";
+import { concatBytes, NO_BYTES } from "../bytes/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { ANNOTATIONS, type AnnotationMap } from "../oci/index.ts";
 import { decodeFooter, MAX_FOOTER_SIZE, type Footer } from "./footer.ts";
@@ -43,7 +43,8 @@ export async function openArchive(
 ): Promise<UnverifiedArchive> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const position = positionFrom(options.annotations, blob.size);
-  const tail = await readTail(blob, { ...options, tocOffset: position?.tocOffset });
+  const nothing = { offset: blob.size, bytes: NO_BYTES };
+  const tail = position === undefined ? await readTail(blob, options) : nothing;
   const footer = position ?? decodeFooter(tail.bytes, blob.size);
   const facts = { footer, blobSize: blob.size, limits };
   if (footer.kind === "external") {
@@ -83,16 +84,12 @@ interface Tail {
   readonly bytes: Uint8Array;
 }
 
-async function readTail(
-  blob: BlobSource,
-  options: OpenArchiveOptions & { readonly tocOffset: number | undefined },
-): Promise<Tail> {
+async function readTail(blob: BlobSource, options: OpenArchiveOptions): Promise<Tail> {
   const share = Math.min(Math.max(Math.ceil(blob.size / BYTES_PER_TAIL_BYTE), MIN_TAIL), MAX_TAIL);
-  const known = options.tocOffset === undefined ? 0 : blob.size - options.tocOffset;
-  const wanted = options.tailSize ?? Math.min(known === 0 ? share : known, MAX_TAIL);
-  const size = Math.min(blob.size, Math.max(wanted, MAX_FOOTER_SIZE));
+  const size = Math.min(blob.size, Math.max(options.tailSize ?? share, MAX_FOOTER_SIZE));
   const offset = blob.size - size;
-  return { offset, bytes: size === 0 ? new Uint8Array(0) : await blob.read({ offset, size }, options) };
+  const bytes = size === 0 ? NO_BYTES : await blob.read({ offset, size }, { signal: options.signal });
+  return { offset, bytes };
 }
 
 /** The bytes of the compressed TOC: out of the tail, and the part in front of it with a second read. */
