@@ -3,23 +3,15 @@
  *
  * @module
  */
-import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { BlobSource, ReadOptions } from "../blob/index.ts";
-import { EsgzError } from "../errors/index.ts";
-import {
-  type Descriptor,
-  hexOf,
-  manifestMediaTypeOf,
-  type ManifestContent,
-  MAX_MANIFEST_BYTES,
-} from "../oci/index.ts";
+import { type Descriptor, hexOf, manifestMediaTypeOf, type ManifestContent } from "../oci/index.ts";
 import { BlobFiles } from "./blob-files.ts";
 import { assertContent, manifestContentOf } from "./checked-manifest.ts";
 import { DIRECTORY_MANIFEST, DIRECTORY_MANIFEST_SUFFIX } from "./directory-layout.ts";
 import { formatImageName } from "./image-name.ts";
 import type { ImageSource } from "./image-source.ts";
-import { ioFailure } from "./io-failure.ts";
+import { readSmallFile } from "./read-small-file.ts";
 
 /** Reads the one image of a `dir:` directory. */
 export class DirectorySource implements ImageSource {
@@ -70,18 +62,6 @@ export class DirectorySource implements ImageSource {
 
   async #readManifest(file: string, options: ReadOptions): Promise<Uint8Array> {
     options.signal?.throwIfAborted();
-    const path = join(this.#directory, file);
-    try {
-      const { size } = await stat(path);
-      if (size > MAX_MANIFEST_BYTES) {
-        throw new EsgzError(
-          "LIMIT_EXCEEDED",
-          `Cannot read manifest "${path}": expected at most ${MAX_MANIFEST_BYTES} bytes, got ${size}`,
-        );
-      }
-      return await readFile(path);
-    } catch (cause) {
-      throw ioFailure("read manifest", path, cause);
-    }
+    return await readSmallFile(join(this.#directory, file));
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { assertRangeInside, type BlobSource, type ByteRange, type ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
@@ -80,7 +81,8 @@ export class FileBlob implements BlobSource, AsyncDisposable {
   async #openChecked(): Promise<FileHandle> {
     let handle: FileHandle;
     try {
-      handle = await open(this.#path, "r");
+      // A FIFO in place of the file must not block.
+      handle = await open(this.#path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (cause) {
       throw ioFailure("open blob", this.#path, cause);
     }

@@ -394,3 +394,67 @@ test("openImage() refuses artifacts and manifests whose layers the config does n
 function pick({ digest, size }: { readonly digest: string; readonly size: number }): object {
   return { digest, size };
 }
+
+test("registry: companions are found by the tag, and blobs are mounted across repositories", async (t) => {
+  const server = await startRegistryServer({});
+  const registry = new RegistryClient();
+  t.after(async () => {
+    await registry.close();
+    await server.close();
+  });
+  const host = `${server.host}:${server.port}`;
+  const put = async (name: string, image = IMAGE): Promise<void> => {
+    await using destination = await openImageDestination(`${host}/${name}`, { registry });
+    await writeImage(destination, image);
+    await destination.publish(image.manifest);
+  };
+  const other = makeImage([makeTar([{ name: "toc" }])]);
+  await put("team/app:v1");
+  await put("team/app:v1-esgztoc", other);
+  await using source = await openImageSource(`${host}/team/app:v1`, { registry });
+  assert.equal((await source.fetchCompanion("-esgztoc"))?.descriptor.digest, other.manifest.digest);
+  assert.equal((await source.fetchCompanion("-none")) ?? "none", "none");
+  const byDigest = `${host}/team/app@${IMAGE.manifest.digest}`;
+  await using pinned = await openImageSource(byDigest, { registry });
+  assert.equal((await pinned.fetchRoot()).descriptor.digest, IMAGE.manifest.digest);
+  assert.equal((await pinned.fetchCompanion("-esgztoc")) ?? "none", "none");
+  await using destination = await openImageDestination(`${host}/team/copy:v1`, { registry });
+  for (const descriptor of [...IMAGE.layers, IMAGE.config]) {
+    assert.equal(await destination.hasBlob(descriptor), false);
+    assert.equal(await destination.mountBlob(descriptor, source), true);
+    assert.equal(await destination.hasBlob(descriptor), true);
+  }
+  await using layout = await openImageSource("oci:/nowhere", {});
+  assert.equal(await destination.mountBlob(IMAGE.config, layout), false);
+});
+
+test("openImageSource() asks for a client where the name is a registry's", async () => {
+  await assert.rejects(openImageSource("app:v1", {}), (error) => isEsgzError(error, "CONFIGURATION_INVALID"));
+});
+
+test("media that are not there are IMAGE_NOT_FOUND, and what is no image is a typed error", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const open = async (name: string): Promise<void> => {
+    await using source = await openImageSource(name, {});
+    await openImage(source, { platform: AMD64 });
+  };
+  for (const name of ["oci:/nowhere", "dir:/nowhere", "docker-archive:/nowhere"]) {
+    await assert.rejects(open(name), (error) => isEsgzError(error, "IMAGE_NOT_FOUND"), name);
+  }
+  writeFileSync(
+    join(directory, "index.json"),
+    '{"schemaVersion":2,"manifests":[{"digest":"sha256:../../etc/passwd"}]}',
+  );
+  writeFileSync(join(directory, "manifest.json"), "[]");
+  await assert.rejects(open(`oci:${directory}`), (error) => isEsgzError(error, "MANIFEST_INVALID"));
+  await assert.rejects(open(`dir:${directory}`), (error) => isEsgzError(error, "MANIFEST_INVALID"));
+  const gzipped = join(directory, "a.tar.gz");
+  writeFileSync(gzipped, Buffer.from("1f8b0800", "hex"));
+  await assert.rejects(open(`docker-archive:${gzipped}`), (error) => isEsgzError(error, "NOT_SUPPORTED"));
+  const looped = join(directory, "looped.tar");
+  writeFileSync(looped, makeTar([{ name: "manifest.json", type: "symlink", linkName: "manifest.json" }]));
+  await assert.rejects(open(`docker-archive:${looped}`), (error) => isEsgzError(error, "IMAGE_NOT_FOUND"));
+  const empty = join(directory, "empty.tar");
+  writeFileSync(empty, "");
+  await assert.rejects(open(`docker-archive:${empty}`), (error) => isEsgzError(error, "IMAGE_NOT_FOUND"));
+});

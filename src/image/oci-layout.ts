@@ -11,7 +11,6 @@
  *
  * @module
  */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EsgzError } from "../errors/index.ts";
 import {
@@ -23,7 +22,7 @@ import {
   type ImageIndex,
   parseIndex,
 } from "../oci/index.ts";
-import { ioFailure } from "./io-failure.ts";
+import { readSmallFile } from "./read-small-file.ts";
 
 /** The file that marks a layout. */
 export const LAYOUT_MARKER = "oci-layout";
@@ -43,13 +42,7 @@ export function layoutBlobPath(directory: string, digest: Digest): string {
  * @throws {EsgzError} `IMAGE_NOT_FOUND` if the directory is no layout; `MANIFEST_INVALID`; `IO_FAILED`
  */
 export async function readLayoutIndex(directory: string): Promise<ImageIndex> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(join(directory, LAYOUT_INDEX));
-  } catch (cause) {
-    throw ioFailure("open OCI layout", directory, cause);
-  }
-  return parseIndex(bytes);
+  return parseIndex(await readSmallFile(join(directory, LAYOUT_INDEX)));
 }
 
 /** The tag of an entry in a layout's index. */
