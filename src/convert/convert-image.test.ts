@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { encodeUtf8 } from "../bytes/index.ts";
@@ -432,21 +433,25 @@ test("convertImage() passes through what is no container image", async () => {
   );
 });
 
-test("convertImage() that is interrupted leaves no name and no files behind", async () => {
-  for (const [index, options] of [
-    {},
-    { prioritize: ["etc/passwd"] },
-    { format: "gzip" as const, level: 9, force: true },
-  ].entries()) {
+test("convertImage() that is interrupted leaves no name, no uploads and no files behind", async () => {
+  const files = ["a", "b", "c", "d"].map((name) => [name, randomBytes(4 << 20).toString("base64")]);
+  const layers = [{ tar: tarOf(Object.fromEntries(files)), compression: "uncompressed" as const }];
+  await shop.makeImage(shop.image("large"), { layers });
+  const variants = [{ level: 1 }, { level: 1, prioritize: ["c"] }, { format: "zstd" as const }];
+  for (const [index, options] of variants.entries()) {
     const to = shop.image(`interrupted${index}`);
     const stop = new AbortController();
     const reason = new Error("stopped by the test");
     const onProgress = (event: ConvertEvent): void => {
-      if (event.kind === "layer-progress" && event.bytesOut > 0) stop.abort(reason);
+      // Behind the first chunk of the upload, in front of the end.
+      if (event.kind === "layer-progress" && event.bytesOut > 10 << 20) stop.abort(reason);
     };
-    const work = convert(shop.image("sample"), to, { ...options, onProgress, signal: stop.signal });
-    await assert.rejects(work, (error) => error === reason || (error as Error).cause === reason);
+    const work = convert(shop.image("large"), to, { ...options, onProgress, signal: stop.signal });
+    await assert.rejects(work, (error) => error === reason);
     await assert.rejects(rootOf(to), { code: "REGISTRY_NOT_FOUND" });
+    const uploads = new RegExp(`/interrupted${index}/blobs/uploads/`);
+    assert.equal(requestsOf("POST", uploads), 1);
+    assert.equal(requestsOf("DELETE", uploads), 1);
   }
   assert.deepEqual(
     (await readdir(shop.directory)).filter((name) => name.startsWith("esgz-convert-")),
