@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import fc from "fast-check";
 import { encodeUtf8 } from "../bytes/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { type Descriptor, encodeManifest, MEDIA_TYPES, parseIndex } from "../oci/index.ts";
@@ -426,6 +427,33 @@ test("registry: companions are found by the tag, and blobs are mounted across re
   }
   await using layout = await openImageSource("oci:/nowhere", {});
   assert.equal(await destination.mountBlob(IMAGE.config, layout), false);
+});
+
+test("docker-archive: a damaged archive gives its image or a typed error", async (t) => {
+  const file = join(await temporaryDirectory(t), "image.tar");
+  const name = `docker-archive:${file}`;
+  {
+    await using destination = await openImageDestination(`${name}:app:v1`, {});
+    await writeImage(destination, makeImage(TARS.slice(0, 1)));
+    await destination.publish(makeImage(TARS.slice(0, 1)).manifest);
+  }
+  const whole = readFileSync(file);
+  const change = fc.tuple(fc.nat(whole.length - 1), fc.nat(255));
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { maxLength: 5 }), fc.nat(whole.length), async (changes, cutOff) => {
+      const bytes = Uint8Array.from(whole.subarray(0, changes.length === 0 ? cutOff : whole.length));
+      for (const [at, value] of changes) bytes[at] = value;
+      writeFileSync(file, bytes);
+      try {
+        await using source = await openImageSource(name, {});
+        const image = await openImage(source, { platform: AMD64 });
+        for (const layer of image.layers) await collect(streamLayerTar(layer));
+      } catch (error) {
+        assert.ok(isEsgzError(error), String(error));
+      }
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test("openImageSource() asks for a client where the name is a registry's", async () => {

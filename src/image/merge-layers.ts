@@ -14,6 +14,7 @@
  *   below an earlier file replaces the file by a directory, a later entry replaces an earlier one.
  * - A hard link shares the inode of its target in the same layer, wherever in the layer that comes; else that of the
  *   target in lower layers, as it is when the link's turn comes. The last component is not followed.
+ * - A character device 0:0, which overlayfs takes for a whiteout, is a device here: layers say `.wh.`.
  * - The root's metadata is that of the uppermost layer with an entry for it.
  *
  * @module
