@@ -489,6 +489,39 @@ test("convertImage() refuses a layer that is not what its digests say, and leave
   await assert.rejects(rootOf(shop.image("broken/result")), { code: "REGISTRY_NOT_FOUND" });
 });
 
+test("convertImage() refuses to put seekable layers into a docker archive, and nothing else", async () => {
+  const archive = `docker-archive:${shop.directory}/archive.tar:a/b:1`;
+  await assert.rejects(convert(shop.image("sample"), archive), {
+    code: "NOT_SUPPORTED",
+    message: /plain tars$/,
+  });
+  await convert(shop.image("sample"), archive, { format: "uncompressed", mediaTypes: "docker" });
+  const back = await convert(archive, shop.image("from-archive"));
+  const direct = await convert(shop.image("sample"), shop.image("from-archive/direct"));
+  assert.deepEqual(
+    back.images[0]?.layers.map(({ newDigest }) => newDigest),
+    direct.images[0]?.layers.map(({ newDigest }) => newDigest),
+  );
+});
+
+test("convertImage() converts layers without any entry or without any byte", async () => {
+  const layers = [
+    { tar: new Uint8Array(0), compression: "gzip" as const },
+    { tar: new Uint8Array(0), compression: "uncompressed" as const },
+    { tar: new Uint8Array(1024), compression: "zstd" as const },
+  ];
+  await shop.makeImage(shop.image("empty"), { layers });
+  for (const format of ["estargz", "zstd:chunked", "gzip", "zstd", "uncompressed"] as const) {
+    const to = shop.image("empty/result", format.replace(":", "-"));
+    await convert(shop.image("empty"), to, { format });
+    await using source = await shop.source(to);
+    for (const layer of (await openImage(source, { platform: AMD64 })).layers) {
+      const report = await verifyLayer(layer, { source });
+      assert.equal(report.passed, true, JSON.stringify(report));
+    }
+  }
+});
+
 test("convertImage() reports the bytes that go in and out of each layer", async () => {
   const events: ConvertEvent[] = [];
   const report = await convert(shop.image("sample"), shop.image("events"), {

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { EsgzError } from "../errors/index.ts";
 import type { ImageDestination, ImageSource } from "../image/index.ts";
 import { formatPlatform, isIndexMediaType, matchesPlatform, type ManifestContent } from "../oci/index.ts";
 import { type Conversion, createConversion } from "./conversion.ts";
 import { convertIndex, type ConvertedRoot } from "./convert-index.ts";
 import { convertManifest } from "./convert-manifest.ts";
-import { type ConvertOptions, resolveOptions } from "./convert-options.ts";
+import { type ConvertOptions, type ConvertSettings, resolveOptions } from "./convert-options.ts";
 import type { ConvertReport } from "./convert-report.ts";
 import { TocImage } from "./toc-image.ts";
 
@@ -29,6 +30,7 @@ export async function convertImage(
   options: ConvertOptions,
 ): Promise<ConvertReport> {
   const settings = resolveOptions(options);
+  assertHolds(destination, settings);
   const { clock } = settings;
   const startMs = clock.nowMs();
   const signal = options.signal ?? new AbortController().signal;
@@ -52,6 +54,15 @@ export async function convertImage(
     warnings: conversion.warnings,
     durationMs: clock.nowMs() - startMs,
   };
+}
+
+/** Docker archives hold plain tars: what makes a layer seekable would be lost without a word. */
+function assertHolds({ kind, name }: ImageDestination, { seekable, format }: ConvertSettings): void {
+  if (!seekable || kind !== "docker-archive") return;
+  throw new EsgzError(
+    "NOT_SUPPORTED",
+    `Cannot write "${name}": expected a medium that keeps ${format} layers, got a docker archive, which holds plain tars`,
+  );
 }
 
 async function convertRoot(
