@@ -134,7 +134,8 @@ async function readWhole(verification: Verification): Promise<void> {
   if (layer.diffId === undefined) report.skip("diff-id", "the config has no diff id for it");
   else report.begin("diff-id");
   const pieces = new Channel<Uint8Array>(PIECES_BETWEEN);
-  await Promise.all([readBlob(verification, pieces), readTar(verification, pieces)]);
+  const both = await Promise.allSettled([readBlob(verification, pieces), readTar(verification, pieces)]);
+  for (const each of both) if (each.status === "rejected") throw each.reason;
 }
 
 /** Reads the blob to its end, whatever becomes of the tar in it. */
