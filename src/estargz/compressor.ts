@@ -7,7 +7,15 @@
  * @module
  */
 import { promisify } from "node:util";
-import { constants, gzip, gzipSync, zstdCompress, type ZlibOptions } from "node:zlib";
+import {
+  constants,
+  gzip,
+  gzipSync,
+  zstdCompress,
+  zstdCompressSync,
+  type ZlibOptions,
+  type ZstdOptions,
+} from "node:zlib";
 import { concatBytes, NO_BYTES } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { loadLibdeflate, type Libdeflate } from "./libdeflate.ts";
@@ -56,7 +64,7 @@ const zstdAsync = promisify(zstdCompress);
 /** ID, method deflate, no flags, no time, no extra flags, unknown system: the same on every platform. */
 const GZIP_HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
 /** Below this the way to the pool and back takes longer than the work. */
-const SYNC_SIZE = 2048;
+const SYNC_SIZE = 4096;
 
 async function compressWithZlib(
   parts: readonly Uint8Array[],
@@ -89,11 +97,12 @@ async function compressWithZstd(
   assertLevel(level, { min: 1, max: 22, name: "zstd" });
   signal?.throwIfAborted();
   const content = concatBytes(parts);
-  return await zstdAsync(content, {
+  const options: ZstdOptions = {
     chunkSize: Math.max(1024, Math.ceil(content.length * 0.6) + 64),
     pledgedSrcSize: content.length,
     params: { [constants.ZSTD_c_compressionLevel]: level },
-  });
+  };
+  return content.length <= SYNC_SIZE ? zstdCompressSync(content, options) : await zstdAsync(content, options);
 }
 
 /** A native compressor with room for its output. */
@@ -133,7 +142,11 @@ class LibdeflateCompressor implements Compressor {
   async #compressIn(slot: Slot, input: Uint8Array): Promise<Uint8Array> {
     const bound = this.#library.gzipBound(input.length);
     if (slot.output.length < bound) slot.output = Buffer.allocUnsafeSlow(bound);
-    const size = await this.#library.compressGzip(slot.compressor, { input, output: slot.output });
+    const io = { input, output: slot.output };
+    const isSmall = input.length <= SYNC_SIZE;
+    const size = isSmall
+      ? this.#library.compressGzipSync(slot.compressor, io)
+      : await this.#library.compressGzip(slot.compressor, io);
     if (size === 0) throw new EsgzError("INTERNAL", "Cannot compress: expected room in the output, got none");
     // A copy of its own size: the slot's room is used again. (Buffer's own slice would not copy.)
     const member = Uint8Array.prototype.slice.call(slot.output, 0, size);

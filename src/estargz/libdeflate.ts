@@ -26,6 +26,8 @@ export interface Libdeflate {
   freeCompressor(compressor: unknown): void;
   /** Compresses on a thread of the pool; resolves to the bytes written, a complete gzip member. */
   compressGzip(compressor: unknown, io: { input: Uint8Array; output: Uint8Array }): Promise<number>;
+  /** The same on this thread. */
+  compressGzipSync(compressor: unknown, io: { input: Uint8Array; output: Uint8Array }): number;
 }
 
 type Koffi = typeof import("koffi");
@@ -94,6 +96,8 @@ function bind(library: ReturnType<Koffi["load"]>): Libdeflate {
     gzipBound: (size) => Number(bound(null, size)),
     allocateCompressor: (level): unknown => allocCompressor(level),
     freeCompressor: (compressor) => void freeCompressor(compressor),
+    compressGzipSync: (compressor, { input, output }) =>
+      Number(compress(compressor, input, input.length, output, output.length)),
     compressGzip: (compressor, { input, output }) =>
       new Promise((resolve, reject) => {
         compress.async(
