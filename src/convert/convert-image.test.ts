@@ -4,18 +4,10 @@ import { readdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { encodeUtf8 } from "../bytes/index.ts";
 import { openImage, openLayerArchive, streamLayerTar, verifyLayer } from "../image/index.ts";
-import {
-  type Descriptor,
-  type Digest,
-  MEDIA_TYPES,
-  parseImageConfig,
-  parseIndex,
-  parseManifest,
-} from "../oci/index.ts";
-import { convertImage } from "./convert-image.ts";
+import { type Descriptor, type Digest, MEDIA_TYPES, parseImageConfig, parseManifest } from "../oci/index.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import type { ConvertEvent, ConvertReport } from "./convert-report.ts";
-import { sampleLayers, sha256, tarOf, Workshop, writeSampleImage } from "./sample-image.fixture.ts";
+import { sampleLayers, sha256, tarOf, Workshop } from "./sample-image.fixture.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" } as const;
 
@@ -25,27 +17,6 @@ before(async () => {
   await shop.makeImage(shop.image("sample"), { layers: await sampleLayers() });
 });
 after(async () => shop[Symbol.asyncDispose]());
-
-async function convert(
-  from: string,
-  to: string,
-  changes: Partial<ConvertOptions> = {},
-): Promise<ConvertReport> {
-  await using source = await shop.source(from);
-  await using destination = await shop.destination(to);
-  return await convertImage(source, destination, {
-    format: "estargz",
-    jobs: 2,
-    temporaryDirectory: shop.directory,
-    ...(changes.externalToc === true ? { openTocDestination: () => shop.destination(`${to}-esgztoc`) } : {}),
-    ...changes,
-  });
-}
-
-async function rootOf(name: string): Promise<{ descriptor: Descriptor; bytes: Uint8Array }> {
-  await using source = await shop.source(name);
-  return await source.fetchRoot();
-}
 
 const VARIANTS: readonly (readonly [string, Partial<ConvertOptions>])[] = [
   ["eStargz", {}],
@@ -64,9 +35,9 @@ const VARIANTS: readonly (readonly [string, Partial<ConvertOptions>])[] = [
 for (const [index, [name, options]] of VARIANTS.entries()) {
   test(`convertImage() to ${name} gives layers that verify, whatever the jobs`, async () => {
     const to = (jobs: number): string => shop.image(`variant${index}/jobs${jobs}`);
-    const one = await convert(shop.image("sample"), to(1), { ...options, jobs: 1 });
-    const two = await convert(shop.image("sample"), to(2), { ...options, jobs: 2 });
-    const many = await convert(shop.image("sample"), to(16), { ...options, jobs: 16 });
+    const one = await shop.convert(shop.image("sample"), to(1), { ...options, jobs: 1 });
+    const two = await shop.convert(shop.image("sample"), to(2), { ...options, jobs: 2 });
+    const many = await shop.convert(shop.image("sample"), to(16), { ...options, jobs: 16 });
     assert.deepEqual([two.root, many.root], [one.root, one.root]);
     assert.deepEqual(two.tocImage?.root, one.tocImage?.root);
     await checkImage(to(2), options);
@@ -112,8 +83,8 @@ function checkReport(report: ConvertReport): void {
 
 test("convertImage() from and to OCI layouts gives the same image as through a registry", async () => {
   await shop.makeImage(shop.layout("layout-source"), { layers: await sampleLayers() });
-  const there = await convert(shop.layout("layout-source"), shop.layout("layout-result"));
-  const here = await convert(shop.image("sample"), shop.image("layout/compare"));
+  const there = await shop.convert(shop.layout("layout-source"), shop.layout("layout-result"));
+  const here = await shop.convert(shop.image("sample"), shop.image("layout/compare"));
   assert.deepEqual(there.root, here.root);
 });
 
@@ -122,9 +93,9 @@ function requestsOf(method: string, url: RegExp): number {
 }
 
 test("convertImage() passes layers through by one tail read and a mount, without moving them", async () => {
-  const first = await convert(shop.image("sample"), shop.image("pass/first"));
+  const first = await shop.convert(shop.image("sample"), shop.image("pass/first"));
   shop.requests.splice(0);
-  const again = await convert(shop.image("pass/first"), shop.image("pass/second"));
+  const again = await shop.convert(shop.image("pass/first"), shop.image("pass/second"));
   assert.deepEqual(again.root, first.root);
   assert.deepEqual(
     again.images[0]?.layers.map(({ action, transfer }) => [action, transfer]),
@@ -144,35 +115,35 @@ test("convertImage() passes layers through by one tail read and a mount, without
 });
 
 test("convertImage() copies layers that need no change to another medium", async () => {
-  await convert(shop.image("sample"), shop.image("copy/first"));
-  const copied = await convert(shop.image("copy/first"), shop.layout("copied"));
+  await shop.convert(shop.image("sample"), shop.image("copy/first"));
+  const copied = await shop.convert(shop.image("copy/first"), shop.layout("copied"));
   assert.deepEqual(copied.images[0]?.layers.map(({ transfer }) => transfer).slice(0, 3), [
     "copied",
     "copied",
     "copied",
   ]);
-  const present = await convert(shop.image("copy/first"), shop.layout("copied", "again"));
+  const present = await shop.convert(shop.image("copy/first"), shop.layout("copied", "again"));
   assert.deepEqual(present.images[0]?.layers.map(({ transfer }) => transfer).slice(0, 3), [
     "present",
     "present",
     "present",
   ]);
-  assert.deepEqual((await rootOf(shop.layout("copied", "again"))).descriptor.digest, copied.root.digest);
+  assert.deepEqual((await shop.rootOf(shop.layout("copied", "again"))).descriptor.digest, copied.root.digest);
 });
 
 test("convertImage() recompresses what is in the format already when forced", async () => {
-  await convert(shop.image("sample"), shop.image("force/first"), { level: 1 });
-  const forced = await convert(shop.image("force/first"), shop.image("force/second"), { force: true });
+  await shop.convert(shop.image("sample"), shop.image("force/first"), { level: 1 });
+  const forced = await shop.convert(shop.image("force/first"), shop.image("force/second"), { force: true });
   assert.equal(forced.images[0]?.layers[0]?.action, "converted");
-  const direct = await convert(shop.image("sample"), shop.image("force/direct"));
+  const direct = await shop.convert(shop.image("sample"), shop.image("force/direct"));
   assert.equal(forced.images[0]?.layers[0]?.newDigest, direct.images[0]?.layers[0]?.newDigest);
 });
 
 test("convertImage() removes what was said about the old blobs", async () => {
-  await convert(shop.image("sample"), shop.image("stale/estargz"));
-  await convert(shop.image("stale/estargz"), shop.image("stale/zstd"), { format: "zstd:chunked" });
+  await shop.convert(shop.image("sample"), shop.image("stale/estargz"));
+  await shop.convert(shop.image("stale/estargz"), shop.image("stale/zstd"), { format: "zstd:chunked" });
   const keys = async (name: string): Promise<string[]> => {
-    const { layers } = parseManifest((await rootOf(name)).bytes);
+    const { layers } = parseManifest((await shop.rootOf(name)).bytes);
     return Object.keys(layers[0]?.annotations ?? {}).sort();
   };
   assert.deepEqual(await keys(shop.image("stale/estargz")), [
@@ -187,202 +158,26 @@ test("convertImage() removes what was said about the old blobs", async () => {
     "io.containers.zstd-chunked.manifest-position",
     "org.example.layer",
   ]);
-  await convert(shop.image("stale/zstd"), shop.image("stale/gzip"), { format: "gzip" });
+  await shop.convert(shop.image("stale/zstd"), shop.image("stale/gzip"), { format: "gzip" });
   assert.deepEqual(await keys(shop.image("stale/gzip")), ["org.example.layer"]);
 });
 
 test("convertImage() gives docker images oci media types for eStargz and keeps docker's for gzip", async () => {
   const layers = [{ tar: tarOf({ a: "a" }), compression: "gzip" as const }];
   await shop.makeImage(shop.image("docker"), { layers, family: "docker" });
-  const estargz = await convert(shop.image("docker"), shop.image("docker/estargz"));
+  const estargz = await shop.convert(shop.image("docker"), shop.image("docker/estargz"));
   assert.equal(estargz.root.mediaType, MEDIA_TYPES.ociManifest);
-  const manifest = parseManifest((await rootOf(shop.image("docker/estargz"))).bytes);
+  const manifest = parseManifest((await shop.rootOf(shop.image("docker/estargz"))).bytes);
   assert.equal(manifest.config.mediaType, MEDIA_TYPES.ociConfig);
   assert.equal(manifest.layers[0]?.mediaType, MEDIA_TYPES.ociLayerGzip);
-  const gzip = await convert(shop.image("docker"), shop.image("docker/gzip"), { format: "gzip" });
-  assert.deepEqual(gzip.root, (await rootOf(shop.image("docker"))).descriptor);
-  const oci = await convert(shop.image("docker"), shop.image("docker/oci"), {
+  const gzip = await shop.convert(shop.image("docker"), shop.image("docker/gzip"), { format: "gzip" });
+  assert.deepEqual(gzip.root, (await shop.rootOf(shop.image("docker"))).descriptor);
+  const oci = await shop.convert(shop.image("docker"), shop.image("docker/oci"), {
     format: "gzip",
     mediaTypes: "oci",
   });
   assert.equal(oci.images[0]?.layers[0]?.action, "passed-through");
   assert.equal(oci.root.mediaType, MEDIA_TYPES.ociManifest);
-});
-
-test("convertImage() puts prioritized files in front of the landmark", async () => {
-  const prioritize = ["app/copy", "data/*", "none/**", "etc/none"];
-  const report = await convert(shop.image("sample"), shop.image("prioritized"), {
-    chunkSize: 65536,
-    prioritize,
-  });
-  assert.deepEqual(report.warnings, [
-    'prioritized "none/**" is in no layer',
-    'prioritized "etc/none" is in no layer',
-  ]);
-  await using source = await shop.source(shop.image("prioritized"));
-  const { layers } = await openImage(source, { platform: AMD64 });
-  const [base, app, empty] = layers;
-  assert.ok(base !== undefined && app !== undefined && empty !== undefined);
-  assert.deepEqual(await pathsInFront(base), {
-    front: await pathsUnder(base, "data/"),
-    landmark: "prefetch",
-  });
-  assert.deepEqual(await pathsInFront(app), { front: ["app/data"], landmark: "prefetch" });
-  assert.deepEqual(await pathsInFront(empty), { front: [], landmark: "no-prefetch" });
-});
-
-type SomeLayer = Parameters<typeof openLayerArchive>[0];
-
-async function archiveOf(
-  layer: SomeLayer,
-): Promise<Extract<Awaited<ReturnType<typeof openLayerArchive>>, { kind: "seekable" }>["archive"]> {
-  const found = await openLayerArchive(layer, {});
-  assert.ok(found.kind === "seekable");
-  return found.archive;
-}
-
-/** Regular files with content, by where their content lies. */
-async function pathsInFront(layer: SomeLayer): Promise<{ front: string[]; landmark: string | undefined }> {
-  const archive = await archiveOf(layer);
-  const files = archive.entries.filter(({ type, size }) => type === "reg" && size > 0);
-  const front = files.filter(({ chunks }) => chunks.every((chunk) => chunk.blobEnd <= archive.prefetchSize));
-  const behind = files.filter(({ chunks }) =>
-    chunks.every((chunk) => chunk.blobOffset >= archive.prefetchSize),
-  );
-  assert.equal(front.length + behind.length, files.length);
-  return { front: front.map(({ path }) => path), landmark: archive.landmark };
-}
-
-async function pathsUnder(layer: SomeLayer, prefix: string): Promise<string[]> {
-  const archive = await archiveOf(layer);
-  return archive.entries
-    .filter(
-      ({ path, type, size }) =>
-        path.startsWith(prefix) && !path.slice(prefix.length).includes("/") && type === "reg" && size > 0,
-    )
-    .map(({ path }) => path)
-    .sort();
-}
-
-async function makeIndex(
-  name: string,
-): Promise<{ images: Descriptor[]; attestation: Descriptor; unknown: Descriptor }> {
-  await using destination = await shop.destination(name);
-  const shared = { tar: tarOf({ "shared/file": "shared".repeat(1000) }), compression: "gzip" as const };
-  const images: Descriptor[] = [];
-  for (const architecture of ["amd64", "arm64"]) {
-    const own = { tar: tarOf({ arch: architecture }), compression: "gzip" as const };
-    const root = await writeSampleImage(destination, { layers: [shared, own], architecture });
-    images.push({ ...root, platform: { os: "linux", architecture } });
-  }
-  const statement = await destination.writeBlob(encodeUtf8('{"_type":"https://in-toto.io/Statement/v0.1"}'));
-  const config = await destination.writeBlob(
-    encodeUtf8(
-      `{"architecture":"unknown","os":"unknown","rootfs":{"type":"layers","diff_ids":["${statement.digest}"]}}`,
-    ),
-  );
-  const attestation = await destination.writeManifest({
-    mediaType: MEDIA_TYPES.ociManifest,
-    bytes: encodeUtf8(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: MEDIA_TYPES.ociManifest,
-        config: { mediaType: MEDIA_TYPES.ociConfig, ...config },
-        layers: [{ mediaType: "application/vnd.in-toto+json", ...statement }],
-      }),
-    ),
-  });
-  const chart = await destination.writeBlob(encodeUtf8("chart"));
-  const unknown = await destination.writeManifest({
-    mediaType: MEDIA_TYPES.ociManifest,
-    bytes: encodeUtf8(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: MEDIA_TYPES.ociManifest,
-        config: { mediaType: "application/vnd.cncf.helm.config.v1+json", ...chart },
-        layers: [{ mediaType: "application/vnd.cncf.helm.chart.content.v1.tar+gzip", ...chart }],
-      }),
-    ),
-  });
-  const manifests: Descriptor[] = [
-    ...images,
-    {
-      ...attestation,
-      platform: { os: "unknown", architecture: "unknown" },
-      annotations: {
-        "vnd.docker.reference.digest": images[1]?.digest ?? "",
-        "vnd.docker.reference.type": "attestation-manifest",
-      },
-    },
-    { ...unknown, annotations: { note: "chart" } },
-  ];
-  const root = await destination.writeManifest({
-    mediaType: MEDIA_TYPES.ociIndex,
-    bytes: encodeUtf8(
-      JSON.stringify({
-        schemaVersion: 2,
-        mediaType: MEDIA_TYPES.ociIndex,
-        manifests,
-        annotations: { kept: "yes" },
-      }),
-    ),
-  });
-  await destination.publish(root);
-  return { images, attestation, unknown };
-}
-
-test("convertImage() converts all platforms and passes everything else byte for byte", async () => {
-  const { images, attestation, unknown } = await makeIndex(shop.image("multi"));
-  const report = await convert(shop.image("multi"), shop.layout("multi"), { allPlatforms: true });
-  const index = parseIndex((await rootOf(shop.layout("multi"))).bytes);
-  const entries = index.manifests ?? [];
-  assert.equal(entries.length, 4);
-  assert.equal(index.annotations?.["kept"], "yes");
-  assert.deepEqual(
-    entries.map(({ platform }) => platform?.architecture),
-    ["amd64", "arm64", "unknown", undefined],
-  );
-  assert.notEqual(entries[1]?.digest, images[1]?.digest);
-  assert.equal(entries[2]?.digest, attestation.digest);
-  assert.deepEqual(entries[2]?.annotations, {
-    "vnd.docker.reference.digest": entries[1]?.digest,
-    "vnd.docker.reference.type": "attestation-manifest",
-  });
-  assert.equal(entries[3]?.digest, unknown.digest);
-  assert.deepEqual(entries[3]?.annotations, { note: "chart" });
-  assert.deepEqual(
-    report.images.map(({ action }) => action),
-    ["converted", "converted", "passed-through", "passed-through"],
-  );
-  assert.equal(report.images[1]?.layers[0]?.action, "reused");
-  await using source = await shop.source(shop.layout("multi"));
-  for (const entry of entries.slice(2)) {
-    const { config, layers } = parseManifest((await source.fetchManifest(entry)).bytes);
-    for (const blob of [config, ...layers]) {
-      assert.equal(sha256(await source.openBlob(blob).read({ offset: 0, size: blob.size })), blob.digest);
-    }
-  }
-});
-
-test("convertImage() of one platform gives a plain manifest, of several an index of them", async () => {
-  await makeIndex(shop.image("some"));
-  const one = await convert(shop.image("some"), shop.image("some/one"), { platforms: [AMD64] });
-  assert.equal(one.root.mediaType, MEDIA_TYPES.ociManifest);
-  assert.equal(one.images[0]?.platform, "linux/amd64");
-  assert.equal(one.warnings.length, 1);
-  const arm64 = { os: "linux", architecture: "arm64" };
-  const both = await convert(shop.image("some"), shop.image("some/both"), { platforms: [arm64, AMD64] });
-  const entries = parseIndex((await rootOf(shop.image("some/both"))).bytes).manifests ?? [];
-  assert.equal(both.root.mediaType, MEDIA_TYPES.ociIndex);
-  assert.deepEqual(
-    entries.map(({ platform }) => platform?.architecture),
-    ["amd64", "arm64", "unknown"],
-  );
-  const riscv = { os: "linux", architecture: "riscv64" };
-  await assert.rejects(convert(shop.image("some"), shop.image("some/none"), { platforms: [riscv] }), {
-    code: "PLATFORM_NOT_FOUND",
-  });
-  await assert.rejects(convert(shop.image("some"), shop.image("some/none")), { code: "USAGE_INVALID" });
 });
 
 test("convertImage() leaves foreign layers at their URLs", async () => {
@@ -399,12 +194,12 @@ test("convertImage() leaves foreign layers at their URLs", async () => {
     foreign: [{ descriptor, diffId }],
     family: "docker",
   });
-  const report = await convert(shop.layout("foreign"), shop.layout("foreign-result"));
+  const report = await shop.convert(shop.layout("foreign"), shop.layout("foreign-result"));
   assert.deepEqual(
     report.images[0]?.layers.map(({ action }) => action),
     ["left-in-place", "converted"],
   );
-  const { layers: found } = parseManifest((await rootOf(shop.layout("foreign-result"))).bytes);
+  const { layers: found } = parseManifest((await shop.rootOf(shop.layout("foreign-result"))).bytes);
   assert.deepEqual(found[0], {
     ...descriptor,
     mediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
@@ -425,7 +220,7 @@ test("convertImage() passes through what is no container image", async () => {
     ),
   });
   await destination.publish(root);
-  const report = await convert(shop.image("chart"), shop.image("chart/copy"));
+  const report = await shop.convert(shop.image("chart"), shop.image("chart/copy"));
   assert.equal(report.root.digest, root.digest);
   assert.equal(
     report.images[0]?.reason,
@@ -446,9 +241,9 @@ test("convertImage() that is interrupted leaves no name, no uploads and no files
       // Behind the first chunk of the upload, in front of the end.
       if (event.kind === "layer-progress" && event.bytesOut > 10 << 20) stop.abort(reason);
     };
-    const work = convert(shop.image("large"), to, { ...options, onProgress, signal: stop.signal });
+    const work = shop.convert(shop.image("large"), to, { ...options, onProgress, signal: stop.signal });
     await assert.rejects(work, (error) => error === reason);
-    await assert.rejects(rootOf(to), { code: "REGISTRY_NOT_FOUND" });
+    await assert.rejects(shop.rootOf(to), { code: "REGISTRY_NOT_FOUND" });
     const uploads = new RegExp(`/interrupted${index}/blobs/uploads/`);
     assert.equal(requestsOf("POST", uploads), 1);
     assert.equal(requestsOf("DELETE", uploads), 1);
@@ -483,21 +278,21 @@ test("convertImage() refuses a layer that is not what its digests say, and leave
     ),
   });
   await destination.publish(root);
-  await assert.rejects(convert(shop.image("broken"), shop.image("broken/result")), {
+  await assert.rejects(shop.convert(shop.image("broken"), shop.image("broken/result")), {
     code: "DIGEST_MISMATCH",
   });
-  await assert.rejects(rootOf(shop.image("broken/result")), { code: "REGISTRY_NOT_FOUND" });
+  await assert.rejects(shop.rootOf(shop.image("broken/result")), { code: "REGISTRY_NOT_FOUND" });
 });
 
 test("convertImage() refuses to put seekable layers into a docker archive, and nothing else", async () => {
   const archive = `docker-archive:${shop.directory}/archive.tar:a/b:1`;
-  await assert.rejects(convert(shop.image("sample"), archive), {
+  await assert.rejects(shop.convert(shop.image("sample"), archive), {
     code: "NOT_SUPPORTED",
     message: /plain tars$/,
   });
-  await convert(shop.image("sample"), archive, { format: "uncompressed", mediaTypes: "docker" });
-  const back = await convert(archive, shop.image("from-archive"));
-  const direct = await convert(shop.image("sample"), shop.image("from-archive/direct"));
+  await shop.convert(shop.image("sample"), archive, { format: "uncompressed", mediaTypes: "docker" });
+  const back = await shop.convert(archive, shop.image("from-archive"));
+  const direct = await shop.convert(shop.image("sample"), shop.image("from-archive/direct"));
   assert.deepEqual(
     back.images[0]?.layers.map(({ newDigest }) => newDigest),
     direct.images[0]?.layers.map(({ newDigest }) => newDigest),
@@ -513,7 +308,7 @@ test("convertImage() converts layers without any entry or without any byte", asy
   await shop.makeImage(shop.image("empty"), { layers });
   for (const format of ["estargz", "zstd:chunked", "gzip", "zstd", "uncompressed"] as const) {
     const to = shop.image("empty/result", format.replace(":", "-"));
-    await convert(shop.image("empty"), to, { format });
+    await shop.convert(shop.image("empty"), to, { format });
     await using source = await shop.source(to);
     for (const layer of (await openImage(source, { platform: AMD64 })).layers) {
       const report = await verifyLayer(layer, { source });
@@ -524,7 +319,7 @@ test("convertImage() converts layers without any entry or without any byte", asy
 
 test("convertImage() reports the bytes that go in and out of each layer", async () => {
   const events: ConvertEvent[] = [];
-  const report = await convert(shop.image("sample"), shop.image("events"), {
+  const report = await shop.convert(shop.image("sample"), shop.image("events"), {
     onProgress: (event) => events.push(event),
   });
   const [layer] = report.images[0]?.layers ?? [];
@@ -538,7 +333,7 @@ test("convertImage() reports the bytes that go in and out of each layer", async 
 });
 
 test("convertImage() keeps the order of config fields that nobody knows", async () => {
-  await convert(shop.image("sample"), shop.image("order"));
+  await shop.convert(shop.image("sample"), shop.image("order"));
   await using source = await shop.source(shop.image("order"));
   const { configBytes, manifestBytes } = await openImage(source, { platform: AMD64 });
   assert.deepEqual(Object.keys(JSON.parse(Buffer.from(configBytes).toString()) as object), [

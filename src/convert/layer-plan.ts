@@ -57,7 +57,7 @@ export function planByContent(facts: LayerFacts, settings: PlanSettings): LayerP
 }
 
 /** Whether a layer may only be fetched from where its maker keeps it. */
-export function isForeign({ mediaType, urls }: Descriptor): boolean {
+function isForeign({ mediaType, urls }: Descriptor): boolean {
   return (
     mediaType.includes(".nondistributable.") || mediaType.includes(".foreign.") || (urls ?? []).length > 0
   );

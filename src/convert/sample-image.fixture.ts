@@ -19,6 +19,7 @@ import {
   type Descriptor,
   type Digest,
   type LayerCompression,
+  type ManifestContent,
   layerMediaType,
   MEDIA_TYPES,
   type MediaTypeFamily,
@@ -26,6 +27,9 @@ import {
 import { RegistryClient } from "../registry/index.ts";
 import { type RequestInfo, startRegistryServer } from "../registry-server/index.ts";
 import { encodeTarHeader, END_OF_ARCHIVE, paddingOf, type TarMetadata } from "../tar/index.ts";
+import { convertImage } from "./convert-image.ts";
+import type { ConvertOptions } from "./convert-options.ts";
+import type { ConvertReport } from "./convert-report.ts";
 
 /** The tar of the vectors: 337 entries of every kind. */
 export const EVERYTHING: URL = new URL("../../test/vectors/everything.tar", import.meta.url);
@@ -187,6 +191,25 @@ export class Workshop implements AsyncDisposable {
     const root = await writeSampleImage(destination, options);
     await destination.publish(root);
     return root;
+  }
+
+  /** Converts from one name to another; the TOC image, where one is asked for, gets its usual name. */
+  async convert(from: string, to: string, changes: Partial<ConvertOptions> = {}): Promise<ConvertReport> {
+    await using source = await this.source(from);
+    await using destination = await this.destination(to);
+    return await convertImage(source, destination, {
+      format: "estargz",
+      jobs: 2,
+      temporaryDirectory: this.directory,
+      openTocDestination: () => this.destination(`${to}-esgztoc`),
+      ...changes,
+    });
+  }
+
+  /** What a name points to. */
+  async rootOf(name: string): Promise<ManifestContent> {
+    await using source = await this.source(name);
+    return await source.fetchRoot();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
