@@ -8,7 +8,7 @@ import { lstat, mkdir, readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { convertImage, type ConvertOptions } from "../../src/convert/index.ts";
+import type { ConvertOptions } from "../../src/convert/index.ts";
 import { sampleLayers, Workshop } from "../../src/convert/sample-image.fixture.ts";
 import { hexOf, parseManifest } from "../../src/oci/index.ts";
 
@@ -32,16 +32,8 @@ async function missing(command: string): Promise<string | undefined> {
   }
 }
 
-async function convertTo(name: string, options: Partial<ConvertOptions>): Promise<void> {
-  await using source = await shop.source(shop.layout("source"));
-  await using destination = await shop.destination(shop.layout(name));
-  await convertImage(source, destination, {
-    format: "estargz",
-    jobs: 2,
-    temporaryDirectory: shop.directory,
-    openTocDestination: () => shop.destination(shop.layout(name, "1-esgztoc")),
-    ...options,
-  });
+async function convertTo(layout: string, options: Partial<ConvertOptions>): Promise<void> {
+  await shop.convert(shop.layout("source"), shop.layout(layout), options);
 }
 
 const GZIP_VARIANTS: readonly (readonly [string, Partial<ConvertOptions>])[] = [
@@ -157,9 +149,7 @@ test("podman pulls converted images from a registry", async (t) => {
     (await run("podman", [...storage, "--storage-driver", "vfs", ...args])).stdout.trim();
   for (const format of ["estargz", "zstd:chunked"] as const) {
     const name = shop.image(`podman/${format.replace(":", "-")}`);
-    await using source = await shop.source(shop.image("podman"));
-    await using destination = await shop.destination(name);
-    await convertImage(source, destination, { format, jobs: 2, temporaryDirectory: shop.directory });
+    await shop.convert(shop.image("podman"), name, { format });
     await podman("pull", "--quiet", "--tls-verify=false", name);
     const root = await podman("image", "mount", name);
     assert.equal(await readFile(join(root, "app/main"), "utf8"), "#!/bin/sh\necho hello\n");

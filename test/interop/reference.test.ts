@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { convertImage, type ConvertOptions } from "../../src/convert/index.ts";
+import type { ConvertOptions } from "../../src/convert/index.ts";
 import { EVERYTHING, Workshop } from "../../src/convert/sample-image.fixture.ts";
 import { createCompressor } from "../../src/estargz/index.ts";
 import { type Descriptor, hexOf, parseManifest } from "../../src/oci/index.ts";
@@ -177,27 +177,19 @@ interface ConvertedFile {
   readonly toc: string | undefined;
 }
 
-async function convertTo(name: string, options: Partial<ConvertOptions>): Promise<ConvertedFile> {
-  await using source = await shop.source(shop.layout("source"));
-  await using destination = await shop.destination(shop.layout(name));
-  const report = await convertImage(source, destination, {
-    format: "estargz",
-    jobs: 2,
-    temporaryDirectory: shop.directory,
-    openTocDestination: () => shop.destination(shop.layout(`${name}-toc`)),
-    ...options,
-  });
-  const file = (layout: string, descriptor: Descriptor): string =>
+async function convertTo(layout: string, options: Partial<ConvertOptions>): Promise<ConvertedFile> {
+  const report = await shop.convert(shop.layout("source"), shop.layout(layout), options);
+  const file = (descriptor: Descriptor): string =>
     join(shop.directory, layout, "blobs", "sha256", hexOf(descriptor.digest));
-  const layerOf = async (layout: string, root: Descriptor): Promise<Descriptor> => {
-    const [layer] = parseManifest(await readFile(file(layout, root))).layers;
+  const layerOf = async (root: Descriptor): Promise<Descriptor> => {
+    const [layer] = parseManifest(await readFile(file(root))).layers;
     assert.ok(layer !== undefined);
     return layer;
   };
-  const descriptor = await layerOf(name, report.root);
+  const descriptor = await layerOf(report.root);
   const tocRoot = report.tocImage?.root;
-  const toc = tocRoot === undefined ? undefined : file(`${name}-toc`, await layerOf(`${name}-toc`, tocRoot));
-  return { descriptor, blob: file(name, descriptor), toc };
+  const toc = tocRoot === undefined ? undefined : file(await layerOf(tocRoot));
+  return { descriptor, blob: file(descriptor), toc };
 }
 
 function assertSameFiles(found: Readonly<Record<string, FoundFile>>, { landmark }: Variant): void {
