@@ -132,3 +132,76 @@ test("convertImage() of one platform gives a plain manifest, of several an index
   });
   await assert.rejects(shop.convert(shop.image("some"), shop.image("some/none")), { code: "USAGE_INVALID" });
 });
+
+test("convertImage() passes indexes inside indexes and entries of unknown types", async () => {
+  const name = shop.layout("nested");
+  await using destination = await shop.destination(name);
+  const layers = [{ tar: tarOf({ a: "a" }), compression: "gzip" as const }];
+  const image = await writeSampleImage(destination, { layers });
+  const write = async (manifests: readonly Descriptor[]): Promise<Descriptor> =>
+    destination.writeManifest({
+      mediaType: MEDIA_TYPES.ociIndex,
+      bytes: encodeUtf8(JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.ociIndex, manifests })),
+    });
+  const inner = await write([{ ...image, platform: { os: "linux", architecture: "s390x" } }]);
+  const blob = await destination.writeBlob(encodeUtf8("something else"));
+  const other: Descriptor = { mediaType: "application/x-other", ...blob };
+  const root = await write([{ ...image, platform: AMD64 }, inner, other]);
+  await destination.publish(root);
+  const report = await shop.convert(name, shop.layout("nested-result"), { allPlatforms: true });
+  assert.deepEqual(
+    report.images.map(({ action }) => action),
+    ["converted", "passed-through", "passed-through"],
+  );
+  await using source = await shop.source(shop.layout("nested-result"));
+  const [, second, third] = parseIndex((await source.fetchRoot()).bytes).manifests ?? [];
+  assert.deepEqual([second?.digest, third?.digest], [inner.digest, other.digest]);
+  const [inside] = parseIndex((await source.fetchManifest(inner)).bytes).manifests ?? [];
+  const [layer] = parseManifest((await source.fetchManifest(inside ?? inner)).bytes).layers;
+  assert.ok(layer !== undefined);
+  assert.equal(sha256(await source.openBlob(layer).read({ offset: 0, size: layer.size })), layer.digest);
+  assert.equal(
+    new TextDecoder().decode(await source.openBlob(other).read({ offset: 0, size: other.size })),
+    "something else",
+  );
+});
+
+test("convertImage() keeps a docker manifest list one for formats that docker knows", async () => {
+  const name = shop.layout("docker-list");
+  await using destination = await shop.destination(name);
+  const layers = [{ tar: tarOf({ a: "a" }), compression: "uncompressed" as const }];
+  const image = await writeSampleImage(destination, { layers, family: "docker" });
+  const list = {
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPES.dockerIndex,
+    manifests: [{ ...image, platform: AMD64 }],
+  };
+  const bytes = encodeUtf8(JSON.stringify(list));
+  await destination.publish(await destination.writeManifest({ bytes, mediaType: MEDIA_TYPES.dockerIndex }));
+  const rootOf = async (to: string): Promise<string[]> => {
+    await using source = await shop.source(to);
+    const root = await source.fetchRoot();
+    const [entry] = parseIndex(root.bytes).manifests ?? [];
+    const manifest = parseManifest((await source.fetchManifest(entry ?? image)).bytes);
+    return [
+      root.descriptor.mediaType,
+      entry?.mediaType ?? "",
+      manifest.config.mediaType,
+      manifest.layers[0]?.mediaType ?? "",
+    ];
+  };
+  await shop.convert(name, shop.layout("docker-gzip"), { allPlatforms: true, format: "gzip" });
+  assert.deepEqual(await rootOf(shop.layout("docker-gzip")), [
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+  ]);
+  await shop.convert(name, shop.layout("docker-estargz"), { allPlatforms: true });
+  assert.deepEqual(await rootOf(shop.layout("docker-estargz")), [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+  ]);
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { type OrderedEntry, orderEntries } from "./entry-order.ts";
 
 const dir = (path: string): OrderedEntry => ({ path, type: "dir" });
@@ -57,4 +58,31 @@ test("orderEntries() does not move a symlink that stands where a parent director
 test("orderEntries() stays fast with very many duplicates", () => {
   const entries = Array.from({ length: 200_000 }, (_, index) => reg(`f${index % 2000}`));
   assert.equal(orderEntries(entries, ["f1"]).dropped.size, 198_000);
+});
+
+test("orderEntries() keeps of every name the last entry, and parents and link targets in front", () => {
+  const path = fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 3 }).map((parts) => parts.join("/"));
+  const entry = fc.record({ path, type: fc.constantFrom("dir", "reg", "hardlink", "symlink"), target: path });
+  const entries = fc
+    .array(entry, { maxLength: 30 })
+    .map((list) =>
+      list.map((one): OrderedEntry => (one.type === "hardlink" ? one : { ...one, target: undefined })),
+    );
+  fc.assert(
+    fc.property(entries, fc.array(path, { maxLength: 5 }), (list, paths) => {
+      const { first, dropped } = orderEntries(list, paths);
+      const last = new Map(list.map(({ path: at }, index) => [at, index]));
+      assert.equal(new Set(first).size, first.length);
+      for (const wanted of paths) if (last.has(wanted)) assert.ok(first.includes(last.get(wanted) ?? -1));
+      for (const [position, index] of first.entries()) {
+        assert.equal(last.get(list[index]?.path ?? ""), index);
+        assert.ok(!dropped.has(index));
+        const parent = (list[index]?.path ?? "").replace(/\/?[^/]*$/, "");
+        const above = last.get(parent);
+        if (above === undefined || above === index || list[above]?.type !== "dir") continue;
+        assert.ok(first.slice(0, position).includes(above));
+      }
+      for (const index of dropped) assert.notEqual(last.get(list[index]?.path ?? ""), index);
+    }),
+  );
 });

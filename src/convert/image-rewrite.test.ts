@@ -142,4 +142,5 @@ test("isPlatformImage() tells images from attestations, artifacts and indexes", 
   assert.equal(isPlatformImage(attestation), false);
   assert.equal(isPlatformImage({ ...image, artifactType: "application/x" }), false);
   assert.equal(isPlatformImage({ ...image, mediaType: "application/vnd.oci.image.index.v1+json" }), false);
+  assert.equal(isPlatformImage({ ...image, mediaType: "application/x-other" }), false);
 });

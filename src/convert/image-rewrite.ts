@@ -13,7 +13,7 @@ import {
   type Digest,
   type ImageIndex,
   type ImageManifest,
-  isIndexMediaType,
+  isManifestMediaType,
   MEDIA_TYPES,
   type MediaTypeFamily,
   parseImageConfig,
@@ -116,7 +116,7 @@ export function isContainerImage(manifest: ImageManifest): boolean {
 
 /** Whether an index entry is an image of some platform, as opposed to an attestation, an artifact or another index. */
 export function isPlatformImage(entry: Descriptor): boolean {
-  if (isIndexMediaType(entry.mediaType) || entry.artifactType !== undefined) return false;
+  if (!isManifestMediaType(entry.mediaType) || entry.artifactType !== undefined) return false;
   if (entry.annotations?.["vnd.docker.reference.type"] !== undefined) return false;
   return entry.platform === undefined || entry.platform.os !== "unknown";
 }
