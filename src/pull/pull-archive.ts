@@ -96,7 +96,7 @@ class OrderedParts implements AsyncIterable<Uint8Array> {
       await new Promise<void>((resolve) => this.#waiting.set(part.offset, resolve));
     }
     if (this.#failure !== undefined) throw this.#failure.error;
-    await this.#channel.send(bytes.slice());
+    await this.#channel.send(new Uint8Array(bytes));
     this.#position += part.size;
     this.#wake(this.#position);
   }

@@ -98,6 +98,6 @@ export class LayerStager {
 
 /** An entry that keeps none of the tar's memory: a message would take whole buffers along. */
 function detached(entry: TarEntry): TarEntry {
-  const xattrs = new Map(Array.from(entry.xattrs, ([name, value]) => [name, value.slice()]));
+  const xattrs = new Map(Array.from(entry.xattrs, ([name, value]) => [name, new Uint8Array(value)]));
   return { ...entry, xattrs, rawHeader: NO_BYTES };
 }
