@@ -68,7 +68,8 @@ async function stageOpaqueLayers(
 ): Promise<Map<number, StagedLayer>> {
   const { progress, tuning } = session;
   const opaque = indexes.filter(({ archive }) => archive === undefined);
-  for (const { layer } of opaque) progress.expect(layer.index, layer.descriptor.size);
+  // Of layers with an index this is the most that may travel; the plan will tell.
+  for (const { layer } of indexes) progress.expect(layer.index, layer.descriptor.size);
   const staged = await mapConcurrent(
     opaque,
     async ({ layer }, { signal }) =>
