@@ -1,0 +1,12 @@
+export * from "./bind-mount.ts";
+export * from "./mount-erofs.ts";
+export type { MountFlags } from "./mount-flags.ts";
+export type { Mount } from "./mount-handle.ts";
+export { mountOverlay } from "./mount-overlay.ts";
+export type { OverlayMountOptions } from "./mount-overlay.ts";
+export { isMounted, listMountsBelow, readMountTable } from "./mount-table.ts";
+export type { MountTableOptions } from "./mount-table.ts";
+export * from "./mountinfo.ts";
+export * from "./probe-erofs-mount.ts";
+export { unmount, unmountBelow } from "./unmount.ts";
+export type { UnmountBelowOptions, UnmountOptions } from "./unmount.ts";
