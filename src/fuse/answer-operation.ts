@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { encodePathText } from "../bytes/index.ts";
 import { isPromise } from "./is-promise.ts";
 import {
   packDirectoryEntry,
@@ -38,7 +39,9 @@ export type Answerer<N extends OperationName> = (call: Call, request: RequestOf<
 /** All of them. Silent operations are told to the filesystem too; their answer goes nowhere. */
 export const ANSWERERS: { readonly [N in OperationName]: Answerer<N> } = {
   LOOKUP: ({ filesystem, node, context }, { name }) =>
-    then(filesystem.lookup?.(node, name, context), (entry) => entry ?? fail("ENOENT")),
+    isTooLong(name)
+      ? fail("ENAMETOOLONG")
+      : then(filesystem.lookup?.(node, name, context), (entry) => entry ?? fail("ENOENT")),
   FORGET: ({ filesystem, node }, { lookups }) => done(filesystem.forget?.(node, lookups)),
   BATCH_FORGET: ({ filesystem }, { forgets }) => {
     for (const { node, lookups } of forgets) filesystem.forget?.(node, lookups);
@@ -120,6 +123,8 @@ export const ANSWERERS: { readonly [N in OperationName]: Answerer<N> } = {
   SYNCFS: () => fail("ENOSYS"),
 };
 
+const NAME_LIMIT = 255;
+
 const NOTHING: EmptyBody = Object.freeze({});
 
 const NO_STATISTICS: FilesystemStatistics = {
@@ -185,6 +190,12 @@ function pack<T>(items: Iterable<T>, { size }: ReadRequest, packItem: Packer<T>)
 function fitXattr(value: Uint8Array, room: number): Uint8Array {
   if (room === 0) return encodeBody(xattrSizeCodec, value.length);
   return value.length > room ? fail("ERANGE") : value;
+}
+
+/** The kernel lets longer names through to FUSE than any other Linux filesystem has. */
+function isTooLong(name: string): boolean {
+  // Most names are so short that no encoding could make them too long.
+  return name.length > NAME_LIMIT / 3 && encodePathText(name).length > NAME_LIMIT;
 }
 
 /** Applies a function to an answer, whichever way it comes. */

@@ -45,8 +45,11 @@ async function loadFilesystem(): Promise<Filesystem> {
 
 /** Classes and codes do not survive the way to another thread. */
 function plainError(error: unknown): unknown {
-  if (!(error instanceof EsgzError)) return error instanceof Error ? new Error(error.message) : String(error);
-  return { code: error.code, message: error.message, details: error.details };
+  if (error instanceof EsgzError) return { code: error.code, message: error.message, details: error.details };
+  if (!(error instanceof Error)) return String(error);
+  const copy = new Error(error.message);
+  if (error.stack !== undefined) copy.stack = error.stack;
+  return copy;
 }
 
 function tell(message: WorkerMessage): void {

@@ -66,7 +66,7 @@ export interface ReaddirOptions {
 /** A filesystem, read-only: operations that change something are answered with EROFS. */
 export interface Filesystem {
   /**
-   * The node of a name in a directory; undefined is ENOENT. An entry counts as one lookup of its node; an entry with node
+   * The node of a name of at most 255 bytes in a directory; undefined is ENOENT. An entry counts as one lookup of its node; an entry with node
    * 0 is ENOENT that may be cached. Absent: nothing is ever found.
    */
   lookup?(directory: number, name: string, context: RequestContext): Answer<Entry | undefined>;

@@ -37,20 +37,23 @@ export class MessageWriter {
 
   u16(value: number): this {
     this.#check(value, 0, 0xffff);
-    this.#view.setUint16(this.#advance(2), value, true);
+    const at = this.#advance(2);
+    this.#view.setUint16(at, value, true);
     return this;
   }
 
   /** @throws {EsgzError} `FUSE_INVALID` like all methods here, if the value does not fit its field. */
   u32(value: number): this {
     this.#check(value, 0, WORD - 1);
-    this.#view.setUint32(this.#advance(4), value, true);
+    const at = this.#advance(4);
+    this.#view.setUint32(at, value, true);
     return this;
   }
 
   i32(value: number): this {
     this.#check(value, -0x8000_0000, 0x7fff_ffff);
-    this.#view.setInt32(this.#advance(4), value, true);
+    const at = this.#advance(4);
+    this.#view.setInt32(at, value, true);
     return this;
   }
 
@@ -65,7 +68,8 @@ export class MessageWriter {
   }
 
   big64(value: bigint): this {
-    this.#view.setBigUint64(this.#advance(8), value, true);
+    const at = this.#advance(8);
+    this.#view.setBigUint64(at, value, true);
     return this;
   }
 
