@@ -28,14 +28,15 @@ export interface PullOptions {
 }
 
 /**
- * Enough connections that one slow or capped flow does not matter; ranges long enough that a round trip does not
- * either; as many workers as the cores that cheap machines have. 8 buffers of 8 MiB.
+ * Enough connections that one slow or capped flow does not matter; as many workers as the cores that cheap machines
+ * have. Ranges are long enough that the round trips of eight connections overlap, and short because a blob's digest goes
+ * in order: what arrives ahead of its turn waits in memory. Ten buffers of 4 MiB: eight being filled, two being written.
  */
 export const DEFAULT_TUNING: PullTuning = {
   connections: 8,
   workers: 2,
-  bytesInFlight: 64 << 20,
-  rangeSize: 8 << 20,
+  bytesInFlight: 40 << 20,
+  rangeSize: 4 << 20,
   gapSize: 256 << 10,
 };
 
