@@ -19,7 +19,7 @@ import type { TocImage } from "./toc-image.ts";
 export const LAYERS_AT_ONCE = 4;
 
 /** Bytes in memory between reading and writing, over all layers: enough chunks of 4 MiB to keep a dozen cores busy. */
-export const MAX_BYTES_IN_FLIGHT: number = 48 << 20;
+export const MAX_BYTES_IN_FLIGHT: number = 24 << 20;
 
 /** What became of a layer's content. */
 export interface LayerOutcome {

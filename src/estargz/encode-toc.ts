@@ -17,16 +17,36 @@ const EMPTY_DIGEST = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49
 /** A JSON object whose undefined members are not written. */
 type TocObject = Record<string, unknown>;
 
+/** Pieces of about so many characters are encoded at once, so that the whole text never exists as a string. */
+const PIECE_LENGTH = 256 * 1024;
+
 /**
- * Encodes a TOC.
+ * Encodes a TOC; the pieces together are the JSON.
  *
  * @param chunkSize the size of a full chunk
  */
 export function encodeToc(
-  records: readonly NameRecord[],
+  records: Iterable<NameRecord>,
   options: { readonly chunkSize: number },
-): Uint8Array {
-  const entries: TocObject[] = [];
+): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  let text = `{"version":${VERSION},"entries":[`;
+  let separator = "";
+  for (const entry of entryObjects(records, options)) {
+    text += separator + JSON.stringify(entry);
+    separator = ",";
+    if (text.length < PIECE_LENGTH) continue;
+    pieces.push(encodeUtf8(text));
+    text = "";
+  }
+  pieces.push(encodeUtf8(`${text}]}`));
+  return pieces;
+}
+
+function* entryObjects(
+  records: Iterable<NameRecord>,
+  options: { readonly chunkSize: number },
+): Generator<TocObject, void, undefined> {
   const users = new Map<number, string>();
   const groups = new Map<number, string>();
   for (const record of records) {
@@ -36,12 +56,11 @@ export function encodeToc(
       groupName: ifChanged(groups, gid, groupName),
     };
     const [first, ...rest] = record.linkPath === undefined ? record.file.chunks : [];
-    entries.push(entryObject(record, { owner, first, ...options }));
+    yield entryObject(record, { owner, first, ...options });
     for (const chunk of rest) {
-      entries.push({ name: record.name, type: "chunk", ...chunkMembers(chunk, options.chunkSize) });
+      yield { name: record.name, type: "chunk", ...chunkMembers(chunk, options.chunkSize) };
     }
   }
-  return encodeUtf8(JSON.stringify({ version: VERSION, entries }));
 }
 
 function entryObject(

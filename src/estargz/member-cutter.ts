@@ -19,8 +19,8 @@ export interface MemberCutterOptions {
   readonly chunkSize: number;
   /** Uncompressed bytes of content that a member has at least, before the next begins; 0 for a member per chunk. */
   readonly minChunkSize: number;
-  /** Takes a finished member. */
-  readonly onMember: (content: Uint8Array, place: MemberPlace) => void;
+  /** Takes a finished member. Its content is the taker's alone if `isOwned`. */
+  readonly onMember: (content: Uint8Array, place: MemberPlace, isOwned: boolean) => void;
 }
 
 /** Runs of headers are cut at this size, to bound memory: a member of its own, which no chunk begins. */
@@ -109,7 +109,8 @@ export class MemberCutter {
     this.#diffHash.update(content);
     for (const chunk of this.#chunks) this.#finishChunk(chunk, content);
     this.#cutSize += content.length;
-    this.#options.onMember(content, this.#place);
+    // One part is not copied, and may be a view of memory that others use.
+    this.#options.onMember(content, this.#place, this.#parts.length > 1);
     this.#place = { blobOffset: 0 };
     this.#parts = [];
     this.#chunks = [];

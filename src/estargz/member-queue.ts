@@ -6,6 +6,7 @@
 import { NO_BYTES } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Compressor } from "./compressor.ts";
+import { releaseBytes } from "./release-bytes.ts";
 import type { MemberPlace } from "./toc-records.ts";
 
 /** A member that is compressed. */
@@ -25,6 +26,8 @@ export interface MemberQueueOptions {
 
 interface Job {
   content: Uint8Array;
+  /** Whether nobody else uses the content's memory. */
+  readonly isOwned: boolean;
   readonly place: MemberPlace;
   readonly compressed: PromiseWithResolvers<Uint8Array>;
   isDone: boolean;
@@ -60,12 +63,12 @@ export class MemberQueue {
     return this.#jobs[this.#head]?.isDone === true;
   }
 
-  /** Adds a member's content, which must not change until it is taken. */
-  add(content: Uint8Array, place: MemberPlace): void {
+  /** Adds a member's content, which must not change until it is taken; it is freed once compressed if `isOwned`. */
+  add(content: Uint8Array, place: MemberPlace, isOwned: boolean): void {
     const compressed = Promise.withResolvers<Uint8Array>();
     // A failure is seen by whoever takes the member; nobody may.
     compressed.promise.catch(() => undefined);
-    this.#jobs.push({ content, place, compressed, isDone: false, held: content.length });
+    this.#jobs.push({ content, isOwned, place, compressed, isDone: false, held: content.length });
     this.#heldBytes += content.length;
     this.#startJobs();
   }
@@ -103,6 +106,7 @@ export class MemberQueue {
       const bytes = await compressor.compress([job.content], { level, signal });
       this.#heldBytes += bytes.buffer.byteLength - job.held;
       job.held = bytes.buffer.byteLength;
+      if (job.isOwned && bytes.buffer !== job.content.buffer) releaseBytes(job.content);
       job.content = NO_BYTES;
       job.compressed.resolve(bytes);
     } catch (error) {

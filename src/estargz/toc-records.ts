@@ -57,7 +57,8 @@ interface Name {
 /** A file with the names that it has. Links may come before the file itself. */
 interface Inode {
   owner: Name | undefined;
-  readonly links: Set<Name>;
+  /** Made with the first link: most files have none. */
+  links: Set<Name> | undefined;
 }
 
 /** Collects entries. */
@@ -67,6 +68,11 @@ export class TocRecords {
   /** Links whose target has not been seen, by its path. */
   readonly #waiting = new Map<string, Name[]>();
 
+  /** The number of names. */
+  get size(): number {
+    return this.#byPath.size;
+  }
+
   /** Adds an entry; returns where its chunks are to be recorded. */
   add(entry: TarMetadata): FileRecord {
     const path = cleanPath(entry.name);
@@ -75,7 +81,7 @@ export class TocRecords {
     const replaced = this.#byPath.get(path);
     // A link to itself changes nothing.
     if (linkPath === path && replaced !== undefined) return fileOf(entry);
-    const inode = target?.inode ?? { owner: undefined, links: new Set() };
+    const inode = target?.inode ?? { owner: undefined, links: undefined };
     const name: Name = {
       name: entry.name,
       path,
@@ -85,7 +91,7 @@ export class TocRecords {
       slot: this.#slots.length,
     };
     if (linkPath === undefined) inode.owner = name;
-    else inode.links.add(name);
+    else (inode.links ??= new Set()).add(name);
     if (replaced !== undefined) this.#remove(replaced);
     this.#byPath.set(path, name);
     this.#slots.push(name);
@@ -99,8 +105,8 @@ export class TocRecords {
    *
    * @throws {EsgzError} `TAR_INVALID` for a hard link that leads to no file.
    */
-  finish(): readonly NameRecord[] {
-    return this.#slots.flatMap((name) => (name === undefined ? [] : [this.#recordOf(name)]));
+  *finish(): Generator<NameRecord, void, undefined> {
+    for (const name of this.#slots) if (name !== undefined) yield this.#recordOf(name);
   }
 
   #recordOf(name: Name): NameRecord {
@@ -125,13 +131,13 @@ export class TocRecords {
     const { inode } = name;
     this.#slots[name.slot] = undefined;
     if (inode.owner !== name) {
-      inode.links.delete(name);
+      inode.links?.delete(name);
       return;
     }
-    const [heir] = inode.links;
+    const [heir] = inode.links ?? [];
     inode.owner = undefined;
     if (heir === undefined || name.file.metadata.type === "dir") return;
-    inode.links.delete(heir);
+    inode.links?.delete(heir);
     this.#slots[heir.slot] = undefined;
     const owner: Name = { ...heir, linkPath: undefined, file: name.file, slot: name.slot };
     inode.owner = owner;
@@ -157,12 +163,12 @@ export class TocRecords {
 /** Lets two inodes be one. The smaller set of links moves, so that long chains stay cheap. */
 function join(a: Inode, b: Inode): void {
   if (a === b) return;
-  const [small, large] = a.links.size < b.links.size ? [a, b] : [b, a];
-  for (const link of small.links) {
+  const [small, large] = (a.links?.size ?? 0) < (b.links?.size ?? 0) ? [a, b] : [b, a];
+  for (const link of small.links ?? []) {
     link.inode = large;
-    large.links.add(link);
+    (large.links ??= new Set()).add(link);
   }
-  small.links.clear();
+  small.links = undefined;
   if (small.owner === undefined) return;
   large.owner = small.owner;
   small.owner.inode = large;

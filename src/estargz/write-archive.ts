@@ -17,6 +17,7 @@ import { encodeEstargzFooter, encodeExternalFooter } from "./gzip-footer.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { MemberCutter } from "./member-cutter.ts";
 import { MemberQueue } from "./member-queue.ts";
+import { releaseBytes } from "./release-bytes.ts";
 import { TarLayout, tarOfToc, type ArchiveInput } from "./tar-layout.ts";
 import { TocRecords } from "./toc-records.ts";
 import {
@@ -174,9 +175,8 @@ class ArchiveWriter {
     this.#layout.finish(!embedsTar);
     yield* this.#take(0);
     signal?.throwIfAborted();
-    const records = this.#records.finish();
-    this.#entries = records.length;
-    this.#toc = encodeToc(records, { chunkSize: this.#chunkSize });
+    this.#toc = concatBytes(encodeToc(this.#records.finish(), { chunkSize: this.#chunkSize }));
+    this.#entries = this.#records.size;
     await this.#writeEnd(embedsTar);
     yield this.#flush();
   }
@@ -257,6 +257,7 @@ class ArchiveWriter {
 
   #flush(): Uint8Array {
     const bytes = concatBytes(this.#output);
+    if (this.#output.length > 1) for (const part of this.#output) releaseBytes(part);
     this.#output = [];
     this.#outputSize = 0;
     this.#blobHash.update(bytes);
