@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { encodePathText } from "../bytes/index.ts";
+import { encodePathText, hasEscapedBytes } from "../bytes/index.ts";
 import type { Chunk } from "../estargz/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { FileNode, NodeMetadata } from "./root-nodes.ts";
@@ -80,13 +80,18 @@ export function createFileTable(files: readonly FileNode[]): FileTable {
 
 function pathColumns(files: readonly FileNode[]): Pick<FileTable, "pathStart" | "pathBytes"> {
   const pathStart = sharedFloat64(files.length + 1);
-  let bytes = 0;
+  // No UTF-16 unit takes more than three bytes; what is not touched takes no memory.
+  const pathBytes = sharedUint8(files.reduce((sum, { path }) => sum + 3 * path.length, 0));
+  const text = Buffer.from(pathBytes.buffer);
+  let at = 0;
   files.forEach(({ path }, file) => {
-    bytes += encodePathText(path).length;
-    pathStart[file + 1] = bytes;
+    if (hasEscapedBytes(path)) {
+      const bytes = encodePathText(path);
+      pathBytes.set(bytes, at);
+      at += bytes.length;
+    } else at += text.write(path, at);
+    pathStart[file + 1] = at;
   });
-  const pathBytes = sharedUint8(bytes);
-  files.forEach(({ path }, file) => pathBytes.set(encodePathText(path), pathStart[file]));
   return { pathStart, pathBytes };
 }
 

@@ -60,7 +60,12 @@ export class PullState {
       const found = readdirSync(absolute);
       if (found.length === 0) return PullState.#begin(absolute, manifestDigest);
       const marker = readMarker(absolute);
+      if (marker === undefined && isBarelyBegun(absolute, found)) {
+        rmSync(join(absolute, STATE_NAME), { recursive: true });
+        return PullState.#begin(absolute, manifestDigest);
+      }
       if (marker?.image === manifestDigest) {
+        ensureDirectory(join(absolute, STATE_NAME, "layers"));
         return new PullState(absolute, { resumed: true, sameBoot: marker.boot === bootId() });
       }
       const what = marker === undefined ? "other files" : `an unfinished pull of ${marker.image}`;
@@ -138,7 +143,7 @@ export class PullState {
 /** Undefined if there is no marker, or not one in a real directory of ours. */
 function readMarker(directory: string): { readonly image: string; readonly boot: string } | undefined {
   const state = join(directory, STATE_NAME);
-  if (!isDirectory(state) || !isDirectory(join(state, "layers"))) return undefined;
+  if (!isDirectory(state)) return undefined;
   const path = join(state, IMAGE_FILE);
   if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
   try {
@@ -151,6 +156,20 @@ function readMarker(directory: string): { readonly image: string; readonly boot:
     if (systemCodeOf(error) !== undefined) throw error;
     return undefined;
   }
+}
+
+/** Whether a pull was interrupted before it could say whose content it would write: there is none then. */
+function isBarelyBegun(directory: string, found: readonly string[]): boolean {
+  const state = join(directory, STATE_NAME);
+  if (found.some((name) => name !== STATE_NAME) || !isDirectory(state)) return false;
+  return !readdirSync(state).includes(IMAGE_FILE);
+}
+
+/** What is no real directory is replaced by one: nothing is written through links. */
+function ensureDirectory(path: string): void {
+  if (isDirectory(path)) return;
+  rmSync(path, { force: true });
+  mkdirSync(path, 0o700);
 }
 
 function isDirectory(path: string): boolean {

@@ -139,6 +139,20 @@ describe("pullImage() to a root writes nothing that is not proven", () => {
     await assert.rejects(pullRoot(image, "other"), (error) => isEsgzError(error, "ALREADY_EXISTS"));
   });
 
+  test("a pull that was interrupted in its first or its last step continues", async () => {
+    await using image = await serveImage([await estargzOf([{ name: "file", content: noise(1000, 7) }])]);
+    mkdirSync(join(image.directory, "first", ".esgz-pull", "layers"), { recursive: true });
+    const first = await pullRoot(image, "first");
+    assert.equal(first.report.resumed, false);
+    const { directory } = await pullRoot(image, "last");
+    mkdirSync(join(directory, ".esgz-pull"));
+    const marker = { version: 1, image: image.manifestDigest, boot: "" };
+    writeFileSync(join(directory, ".esgz-pull", "image.json"), JSON.stringify(marker));
+    const last = await pullRoot(image, "last");
+    assert.equal(last.report.bytes.reused, 1000);
+    assert.deepEqual(readdirSync(directory), ["file"]);
+  });
+
   test("what was put into an unfinished directory leads no write outside", async () => {
     const layer = await estargzOf([
       { name: "dir", type: "dir", mode: 0o755 },
