@@ -19,14 +19,26 @@ const isNewEnough = major > FLOOR[0] || (major === FLOOR[0] && minor >= FLOOR[1]
 if (entry === undefined) {
   fail("esgz is not built: run npm run build");
 } else if (isNewEnough) {
-  // In a directory of the user's own: the default one lies where others could write.
-  module.enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "esgz"));
+  const directory = cacheDirectory();
+  if (directory !== undefined) module.enableCompileCache(directory);
   await import(entry);
 } else {
   const node = bundledNode();
   if (node === undefined)
     fail(`esgz needs Node ${FLOOR.join(".")} or later, this is ${process.versions.node}`);
-  else handOver(node, entry);
+  else handOver(node, fileURLToPath(import.meta.url));
+}
+
+/** In a directory of the user's own: the default one lies where others could write. A user without one has no cache. */
+function cacheDirectory() {
+  const { XDG_CACHE_HOME } = process.env;
+  if (XDG_CACHE_HOME) return join(XDG_CACHE_HOME, "esgz");
+  try {
+    const home = homedir();
+    return home === "" ? undefined : join(home, ".cache", "esgz");
+  } catch {
+    return undefined;
+  }
 }
 
 function bundledNode() {
@@ -39,9 +51,8 @@ function bundledNode() {
 
 function handOver(node, script) {
   const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: "inherit" });
-  // A terminal sends SIGINT to the whole group, so the child has it already.
-  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
-  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // A terminal signals the whole group, so the child may have it already; it takes both for one.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(error.message));
   child.on("exit", (code, signal) => {
     if (signal === null) process.exit(code ?? 1);

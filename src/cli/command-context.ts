@@ -4,8 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { isEsgzError } from "../errors/index.ts";
-import { type Environment, writeTo } from "./environment.ts";
+import { type Environment, writeOut } from "./environment.ts";
 import { ProgressBoard } from "./progress-board.ts";
 
 /** Prints results to stdout and progress to stderr. */
@@ -23,7 +22,7 @@ export class CommandContext {
 
   /** Prints the result: the value as JSON, or the text that people read. */
   async print(value: unknown, text: string): Promise<void> {
-    await writeTo(this.environment.stdout, this.json ? `${JSON.stringify(value, undefined, 2)}\n` : text);
+    await writeOut(this.environment, this.json ? `${JSON.stringify(value, undefined, 2)}\n` : text);
   }
 
   /** Says something that is not the result. */
@@ -56,10 +55,4 @@ export function addSharedFlags(command: Command): Command {
   return command
     .option("--json", "print the result as JSON on stdout")
     .option("-q, --quiet", "no progress on stderr");
-}
-
-/** The line that tells a person what went wrong. */
-export function describeFailure(thrown: unknown): string {
-  if (isEsgzError(thrown)) return `${thrown.message} (${thrown.code})`;
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

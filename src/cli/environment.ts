@@ -24,8 +24,8 @@ export function processEnvironment(signal: AbortSignal): Environment {
   const variables = process.env;
   return {
     variables,
-    home: variables["HOME"] ?? homedir(),
-    temporaryDirectory: variables["TMPDIR"] ?? tmpdir(),
+    home: homeDirectory(),
+    temporaryDirectory: tmpdir(),
     signal,
     stdin: process.stdin,
     stdout: process.stdout,
@@ -35,19 +35,34 @@ export function processEnvironment(signal: AbortSignal): Environment {
   };
 }
 
-/** Writes to a stream and waits until it can take more. */
-export async function writeTo(stream: NodeJS.WriteStream, chunk: string | Uint8Array): Promise<void> {
-  if (stream.write(chunk)) return;
-  await new Promise<void>((resolve, reject) => {
-    const onDrain = (): void => {
-      stream.off("error", onError);
-      resolve();
-    };
-    const onError = (error: Error): void => {
-      stream.off("drain", onDrain);
-      reject(error);
-    };
-    stream.once("drain", onDrain);
-    stream.once("error", onError);
-  });
+/** The user's home; the root directory for a user of whom the system knows none, as in many containers. */
+function homeDirectory(): string {
+  try {
+    return homedir() || "/";
+  } catch {
+    return "/";
+  }
+}
+
+/**
+ * Writes to stdout and waits until it can take more.
+ *
+ * @throws the signal's reason on abort: a reader that does not read must not keep the command from ending.
+ */
+export async function writeOut(
+  { stdout, signal }: Pick<Environment, "stdout" | "signal">,
+  chunk: string | Uint8Array,
+): Promise<void> {
+  signal.throwIfAborted();
+  const waiting = new AbortController();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason as Error), { signal: waiting.signal });
+      // Called for a stream that has failed before, too, which emits nothing any more.
+      const hasRoom = stdout.write(chunk, (error) => (error instanceof Error ? reject(error) : resolve()));
+      if (hasRoom) resolve();
+    });
+  } finally {
+    waiting.abort();
+  }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatBytes, formatDuration, formatPercent, formatTable, printable } from "./format.ts";
+import { formatBytes, formatDuration, formatPercent, formatTable, formatTime, printable } from "./format.ts";
 
 test("formatBytes() uses decimal units with three digits", () => {
   const cases: readonly (readonly [number, string])[] = [
@@ -41,6 +41,16 @@ test("formatTable() aligns columns and leaves no space at line ends", () => {
     ),
     "a     1\nbbb  22\n",
   );
+});
+
+test("formatTable() prints nothing for no rows", () => {
+  assert.equal(formatTable([]), "");
+});
+
+test("formatTime() takes times that no calendar has", () => {
+  assert.equal(formatTime(1_700_000_000), "2023-11-14 22:13:20");
+  assert.equal(formatTime(-100_000_000_000), "-001199-02-15 14:13:20");
+  assert.equal(formatTime(1e15), "@1000000000000000");
 });
 
 test("printable() disarms names that would drive the terminal", () => {

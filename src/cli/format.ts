@@ -43,7 +43,17 @@ export function formatTable(rows: readonly (readonly string[])[], right: readonl
       .join("  ")
       .trimEnd(),
   );
-  return `${lines.join("\n")}\n`;
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** Seconds since 1970 as `2023-11-14 22:13:20`, in UTC; as they are where no calendar reaches. */
+export function formatTime(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) return `@${seconds}`;
+  return date
+    .toISOString()
+    .replace("T", " ")
+    .replace(/\.\d+Z$/, "");
 }
 
 /** `n thing` or `n things`. */

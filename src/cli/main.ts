@@ -4,40 +4,87 @@
  * @module
  */
 import { CommanderError } from "commander";
-import { EsgzError } from "../errors/index.ts";
-import { describeFailure } from "./command-context.ts";
+import { EsgzError, isEsgzError, systemCodeOf } from "../errors/index.ts";
+import { describeFailure, encodeFailure } from "./describe-failure.ts";
 import { processEnvironment } from "./environment.ts";
 import { EXIT_STATUS, exitStatusOf } from "./exit-status.ts";
 import { createProgram } from "./program.ts";
 
+/** One Ctrl-C may arrive twice: from the terminal, and from the process that started this one. */
+const SAME_SIGNAL_MS = 500;
+
 const interruption = new AbortController();
 const environment = processEnvironment(interruption.signal);
+const readerLeft = new EsgzError("ABORTED", "Cannot print: the reader has left");
+let interruptedMs = Infinity;
 
-for (const name of ["SIGINT", "SIGTERM"] as const) {
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(name, () => {
     // The first signal lets the work clean up, the second does not wait for it.
-    if (interruption.signal.aborted) process.exit(EXIT_STATUS.interrupted);
+    if (performance.now() - interruptedMs > SAME_SIGNAL_MS) process.exit(EXIT_STATUS.interrupted);
+    interruptedMs = Math.min(interruptedMs, performance.now());
     interruption.abort(new EsgzError("ABORTED", `Cannot finish: interrupted by ${name}`));
   });
 }
-// A reader that went away (`esgz ls ... | head`) is no failure of ours.
+// A reader that went away (`esgz ls ... | head`) is no failure of ours; the work still cleans up.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === "EPIPE" ? EXIT_STATUS.success : EXIT_STATUS.failure);
+  interruption.abort(error.code === "EPIPE" ? readerLeft : unwritable(error));
 });
+process.stderr.on("error", () => undefined);
 
 try {
   await createProgram(environment).parseAsync(process.argv);
+  process.exitCode = statusOfOutput();
 } catch (error) {
   process.exitCode = fail(error);
 }
 
 function fail(error: unknown): number {
-  // commander has said it already.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_STATUS.success : EXIT_STATUS.usage;
-  const reason = interruption.signal.aborted ? interruption.signal.reason : error;
-  environment.stderr.write(`esgz: ${describeFailure(reason)}\n`);
+  if (error instanceof CommanderError) return failUsage(error);
+  const reason = reasonOf(error);
+  if (reason === readerLeft) return EXIT_STATUS.success;
+  say(reason);
   if (environment.variables["ESGZ_DEBUG"] !== undefined) environment.stderr.write(`${stackOf(error)}\n`);
   return exitStatusOf(reason);
+}
+
+function failUsage({ code, exitCode, message }: CommanderError): number {
+  if (exitCode === 0) return EXIT_STATUS.success;
+  // Help that nobody asked for by name has been printed already.
+  if (code !== "commander.help") {
+    say(new EsgzError("USAGE_INVALID", message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ")));
+  }
+  return EXIT_STATUS.usage;
+}
+
+/** Why the work ended: the interruption, where the error is only its echo. */
+function reasonOf(error: unknown): unknown {
+  const { signal } = interruption;
+  const isReport = isEsgzError(error) && error.code !== "ABORTED";
+  return signal.aborted && !(signal.reason === readerLeft && isReport) ? signal.reason : error;
+}
+
+/** A result that could not be written is a failure, be the work done. */
+function statusOfOutput(): number {
+  const reason: unknown = interruption.signal.aborted ? interruption.signal.reason : undefined;
+  return isEsgzError(reason, "IO_FAILED") ? fail(reason) : EXIT_STATUS.success;
+}
+
+function say(reason: unknown): void {
+  const separator = process.argv.indexOf("--");
+  const options = separator === -1 ? process.argv : process.argv.slice(0, separator);
+  const line = options.includes("--json") ? encodeFailure(reason) : describeFailure(reason);
+  environment.stderr.write(`${line}\n`);
+}
+
+function unwritable(cause: unknown): EsgzError {
+  return new EsgzError(
+    "IO_FAILED",
+    `Cannot write to standard output: ${systemCodeOf(cause) ?? "it failed"}`,
+    {
+      cause,
+    },
+  );
 }
 
 function stackOf(error: unknown): string {

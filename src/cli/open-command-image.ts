@@ -29,11 +29,11 @@ export async function openCommandImage(
   flags: ImageFlags,
 ): Promise<CommandImage> {
   const { signal } = context.environment;
+  const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
   const { openImage, openImageSource } = await import("../image/index.ts");
   await using stack = new AsyncDisposableStack();
   const registry = stack.use(await openRegistryClient(context.environment, flags));
   const source = stack.use(await openImageSource(name, { registry, signal }));
-  const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
   const image = await openImage(source, { platform, signal });
   const resources = stack.move();
   return { image, source, registry, [Symbol.asyncDispose]: () => resources.disposeAsync() };

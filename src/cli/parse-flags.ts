@@ -25,3 +25,10 @@ export function parseWhole(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("expected a whole number");
   return Number(text);
 }
+
+/** A number of requests in flight, 1 to 128. */
+export function parseConnections(text: string): number {
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > 128) throw new InvalidArgumentError("expected a number from 1 to 128");
+  return count;
+}

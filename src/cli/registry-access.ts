@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { EsgzError } from "../errors/index.ts";
+import { EsgzError, messageOf } from "../errors/index.ts";
 import type {
   CredentialProvider,
   DockerCredentialsOptions,
@@ -85,16 +85,38 @@ function certificateDirectory(name: string): string | undefined {
 /** The convention of Docker and containers: `*.crt` are authorities, `X.cert` with `X.key` is the client's. */
 function certificatesIn(directory: string | undefined): HostConfig {
   if (directory === undefined) return {};
-  const files = readdirSync(directory);
-  const ca = files.find((file) => file.endsWith(".crt"));
+  const files = filesIn(directory);
+  const ca = files.filter((file) => file.endsWith(".crt")).map((file) => readPem(join(directory, file)));
   const cert = files.find((file) => file.endsWith(".cert"));
   const key = cert === undefined ? undefined : files.find((file) => file === cert.replace(/\.cert$/, ".key"));
   return {
-    ...(ca === undefined ? {} : { caFile: join(directory, ca) }),
+    ...(ca.length === 0 ? {} : { ca }),
     ...(cert === undefined || key === undefined
       ? {}
       : { certFile: join(directory, cert), keyFile: join(directory, key) }),
   };
+}
+
+function filesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory).toSorted();
+  } catch (cause) {
+    throw unusableCertificates(directory, cause);
+  }
+}
+
+function readPem(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw unusableCertificates(file, cause);
+  }
+}
+
+function unusableCertificates(path: string, cause: unknown): EsgzError {
+  return new EsgzError("CONFIGURATION_INVALID", `Cannot read certificates "${path}": ${messageOf(cause)}`, {
+    cause,
+  });
 }
 
 function parseMirrors(texts: readonly string[]): Map<string, MirrorConfig[]> {

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createSecureServer } from "node:https";
+import { createServer as createSecureServer, type ServerOptions as SecureServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type Clock, Semaphore, systemClock } from "../async/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
@@ -219,6 +219,15 @@ class RunningServer implements RegistryServer {
   }
 }
 
+function secureServer(settings: SecureServerOptions): Server {
+  try {
+    return createSecureServer(settings);
+  } catch (cause) {
+    const message = `Cannot start registry: expected a PEM certificate and its key, got ${messageOf(cause)}`;
+    throw new EsgzError("CONFIGURATION_INVALID", message, { cause });
+  }
+}
+
 function createHttpServer({ tls }: Pick<RegistryServerOptions, "tls">, limits: RegistryLimits): Server {
   const settings = {
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -229,7 +238,7 @@ function createHttpServer({ tls }: Pick<RegistryServerOptions, "tls">, limits: R
     noDelay: true,
     highWaterMark: 1 << 20,
   };
-  const server = tls === undefined ? createServer(settings) : createSecureServer({ ...settings, ...tls });
+  const server = tls === undefined ? createServer(settings) : secureServer({ ...settings, ...tls });
   server.timeout = limits.idleTimeoutMs;
   server.maxConnections = limits.maxConnections;
   return server;

@@ -17,15 +17,23 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** How to run a command. */
+export interface RunOptions {
+  /** What it reads from standard input. */
+  readonly input?: string;
+  /** Variables that differ. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /** A directory and a home in which commands run. */
 export class CommandLine implements AsyncDisposable {
   readonly directory: string = mkdtempSync(join(tmpdir(), "esgz-cli-"));
   readonly #children: ChildProcess[] = [];
 
   /** Runs `esgz ARGS` to its end. */
-  async run(args: readonly string[], input = ""): Promise<CommandResult> {
-    const child = this.#spawn(args);
-    child.stdin?.end(input);
+  async run(args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
+    const child = this.#spawn(args, options.environment);
+    child.stdin?.end(options.input ?? "");
     const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
     const status = await new Promise<number | null>((ended) => child.once("close", ended));
     return { status, stdout: await stdout, stderr: await stderr };
@@ -53,11 +61,17 @@ export class CommandLine implements AsyncDisposable {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  #spawn(args: readonly string[]): ChildProcess {
+  #spawn(args: readonly string[], environment: RunOptions["environment"] = {}): ChildProcess {
     return spawn(process.execPath, [ENTRY, ...args], {
       cwd: this.directory,
       stdio: ["pipe", "pipe", "pipe"],
-      env: { PATH: process.env["PATH"], HOME: this.directory, TMPDIR: this.directory, CI: "true" },
+      env: {
+        PATH: process.env["PATH"],
+        HOME: this.directory,
+        TMPDIR: this.directory,
+        CI: "true",
+        ...environment,
+      },
     });
   }
 }

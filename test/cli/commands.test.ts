@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { CommandLine } from "./command-line.fixture.ts";
@@ -143,6 +143,16 @@ test("esgz pull refuses a directory with something else in it", async () => {
 const FAILURES: readonly (readonly [string, readonly string[], number])[] = [
   ["an image that is not there", ["inspect", "REGISTRY/test/nothing:here"], 3],
   ["a name that is none", ["inspect", "Not/A/Name"], 2],
+  ["a listing of passwords that is not there", ["registry", "--htpasswd", "nothing"], 2],
+  ["tokens without users", ["registry", "--token-auth"], 2],
+  ["a collection without a directory", ["registry", "--collect-garbage"], 2],
+  [
+    "a certificate that is none",
+    ["registry", "--tls-cert", "image/oci-layout", "--tls-key", "image/oci-layout"],
+    2,
+  ],
+  ["a certificate directory that is not there", ["inspect", "REGISTRY/x:y", "--cert-dir", "nothing"], 2],
+  ["no connections", ["pull", "x", "--to", "rootfs:x", "--connections", "0"], 2],
   ["a file that is not there", ["cat", "REGISTRY/test/everything:esgz", "/no/such/file"], 3],
   ["an unknown option", ["pull", "x", "--no-such-option"], 2],
   ["an unknown command", ["frobnicate"], 2],
@@ -164,6 +174,37 @@ for (const [what, args, status] of FAILURES) {
   });
 }
 
+test("esgz says with --json what failed as one line of JSON", async () => {
+  const missing = await shell.run(["inspect", `${registry}/test/nothing:here`, "--json"]);
+  const { error } = JSON.parse(missing.stderr) as {
+    error: { code: string; status: number; message: string };
+  };
+  assert.deepEqual(
+    [error.code, error.status, missing.status, missing.stdout],
+    ["REGISTRY_NOT_FOUND", 3, 3, ""],
+  );
+  const wrong = await shell.run(["pull", "x", "--json"]);
+  assert.equal(
+    wrong.stderr,
+    `{"error":{"code":"USAGE_INVALID","message":"required option '--to <target>' not specified","status":2}}\n`,
+  );
+});
+
+test("esgz runs without a home, and leaves nothing where it runs", async () => {
+  await using other = new CommandLine();
+  const { status, stderr } = await other.run(["doctor"], { environment: { HOME: "" } });
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(readdirSync(other.directory), []);
+});
+
+test("esgz takes a signal that arrives twice at once for one, and ends in order", async () => {
+  const { child } = await shell.start(["registry", "--listen", "127.0.0.1:0"]);
+  const ended = new Promise((resolve) => child.once("exit", (...how) => resolve(how)));
+  child.kill("SIGINT");
+  child.kill("SIGINT");
+  assert.deepEqual(await ended, [0, null]);
+});
+
 test("esgz login keeps a password that the registry accepts, logout forgets it", async () => {
   // As Apache's `htpasswd -nbB me secret` printed it.
   writeFileSync(
@@ -172,9 +213,9 @@ test("esgz login keeps a password that the registry accepts, logout forgets it",
   );
   const { line } = await shell.start(["registry", "--listen", "127.0.0.1:0", "--htpasswd", "users"]);
   const guarded = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? "";
-  const wrong = await shell.run(["login", guarded, "-u", "me", "--password-stdin"], "wrong\n");
+  const wrong = await shell.run(["login", guarded, "-u", "me", "--password-stdin"], { input: "wrong\n" });
   assert.equal(wrong.status, 4);
-  const right = await shell.run(["login", guarded, "-u", "me", "--password-stdin"], "secret\n");
+  const right = await shell.run(["login", guarded, "-u", "me", "--password-stdin"], { input: "secret\n" });
   assert.equal(right.status, 0, right.stderr);
   const config = join(shell.directory, ".docker/config.json");
   assert.equal(lstatSync(config).mode & 0o777, 0o600);

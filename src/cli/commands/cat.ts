@@ -5,7 +5,7 @@
  */
 import type { Command } from "commander";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
-import { type Environment, writeTo } from "../environment.ts";
+import { type Environment, writeOut } from "../environment.ts";
 import { type ImageFlags, openCommandImage } from "../open-command-image.ts";
 import { addRegistryFlags } from "../registry-access.ts";
 
@@ -30,7 +30,7 @@ async function run(
   names: { image: string; path: string },
   flags: Flags,
 ): Promise<void> {
-  const { signal, stdout } = context.environment;
+  const { signal } = context.environment;
   const { openImageFiles, readImageFile, resolveImagePath } = await import("../../image/index.ts");
   await using opened = await openCommandImage(context, names.image, flags);
   const files = await openImageFiles(opened.image, {
@@ -38,5 +38,6 @@ async function run(
     onOpaque: ({ layer, reason }) => context.note(`layer ${layer.index} is read whole: ${reason}`),
   });
   const { node } = resolveImagePath(files, names.path);
-  for await (const bytes of readImageFile(files, node, { signal })) await writeTo(stdout, bytes);
+  for await (const bytes of readImageFile(files, node, { signal }))
+    await writeOut(context.environment, bytes);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
@@ -17,6 +17,7 @@ import { formatBytes, formatDuration, formatTable } from "../format.ts";
 import { hostPlatform } from "../host-platform.ts";
 import { parseSize, parseWhole } from "../parse-flags.ts";
 import type { ProgressBoard } from "../progress-board.ts";
+import { readFlagFile } from "../read-flag-file.ts";
 import { addRegistryFlags, collect, openRegistryClient, type RegistryFlags } from "../registry-access.ts";
 
 interface Flags extends SharedFlags, RegistryFlags {
@@ -78,7 +79,8 @@ async function run(
     import("../../convert/index.ts"),
   ]);
   const destinationName = images.parseImageName(names.destination);
-  const prioritize = flags.prioritize === undefined ? undefined : await readList(flags.prioritize);
+  const platforms = platformsOf(flags);
+  const prioritize = flags.prioritize === undefined ? undefined : readList(flags.prioritize);
   await using registry = await openRegistryClient(environment, flags);
   const access = { registry, signal: environment.signal };
   await using source = await images.openImageSource(images.parseImageName(names.source), access);
@@ -88,7 +90,7 @@ async function run(
   try {
     const report = await convertImage(source, destination, {
       ...pickOptions(flags),
-      platforms: platformsOf(flags),
+      platforms,
       prioritize,
       jobs: flags.jobs ?? 2 * availableParallelism(),
       temporaryDirectory,
@@ -138,9 +140,8 @@ function platformsOf(flags: Flags): readonly Platform[] {
   return flags.allPlatforms === true ? [] : [hostPlatform()];
 }
 
-async function readList(file: string): Promise<string[]> {
-  const text = await readFile(file, "utf8");
-  return text
+function readList(file: string): string[] {
+  return readFlagFile("--prioritize", file)
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"));

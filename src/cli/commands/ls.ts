@@ -6,8 +6,8 @@
 import type { Command } from "commander";
 import type { RootNode } from "../../image/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
-import { type Environment, writeTo } from "../environment.ts";
-import { formatTable, printable } from "../format.ts";
+import { type Environment, writeOut } from "../environment.ts";
+import { formatTable, formatTime, printable } from "../format.ts";
 import { type ImageFlags, openCommandImage } from "../open-command-image.ts";
 import { addRegistryFlags } from "../registry-access.ts";
 
@@ -51,7 +51,7 @@ async function run(
   if (context.json) return context.print(listed.map(factsOf), "");
   const text =
     flags.long === true ? formatTable(listed.map(longRow), [2, 3, 4]) : listed.map(shortLine).join("");
-  await writeTo(context.environment.stdout, text);
+  await writeOut(context.environment, text);
 }
 
 function* list({ path, node }: Listed, recursive: boolean): Generator<Listed> {
@@ -84,7 +84,7 @@ function longRow({ path, node }: Listed): string[] {
     String(inode.uid),
     String(inode.gid),
     device ? `${inode.devMajor},${inode.devMinor}` : String(inode.size),
-    new Date(inode.mtime.seconds * 1000).toISOString().slice(0, 19).replace("T", " "),
+    formatTime(inode.mtime.seconds),
     `/${printable(path)}${inode.type === "symlink" ? ` -> ${printable(inode.linkName)}` : ""}`,
   ];
 }

@@ -11,7 +11,7 @@ import { addSharedFlags, CommandContext, type SharedFlags } from "../command-con
 import type { Environment } from "../environment.ts";
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import { hostPlatform } from "../host-platform.ts";
-import { parseWhole } from "../parse-flags.ts";
+import { parseConnections } from "../parse-flags.ts";
 import type { ProgressBoard } from "../progress-board.ts";
 import { addRegistryFlags, openRegistryClient, type RegistryFlags } from "../registry-access.ts";
 
@@ -28,7 +28,7 @@ export function registerPull(program: Command, environment: Environment): void {
     .argument("<image>", "image to pull")
     .requiredOption("--to <target>", "rootfs:DIR, oci:DIR[:TAG] or docker-archive:FILE[:REF]")
     .option("--platform <os/arch>", "platform to pull (default: this machine's)")
-    .option("--connections <n>", "requests in flight (default: 8)", parseWhole)
+    .option("--connections <n>", "requests in flight (default: 8)", parseConnections)
     .action(async (image: string, flags: Flags) => run(new CommandContext(environment, flags), image, flags));
 }
 
@@ -39,12 +39,13 @@ async function run(context: CommandContext, name: string, flags: Flags): Promise
     import("../../pull/index.ts"),
   ]);
   const target = parsePullTarget(flags.to);
+  const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
   await using registry = await openRegistryClient(environment, flags);
   await using source = await images.openImageSource(name, { registry, signal: environment.signal });
   const board = context.board();
   try {
     const report = await pullImage(source, target, {
-      platform: flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform),
+      platform,
       tuning: {
         workers: Math.min(8, Math.max(2, availableParallelism())),
         ...(flags.connections === undefined ? {} : { connections: flags.connections }),

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
 import type { Environment } from "../environment.ts";
+import { readFlagFile } from "../read-flag-file.ts";
 import { EsgzError } from "../../errors/index.ts";
 
 interface Flags extends SharedFlags {
@@ -36,13 +36,14 @@ export function registerRegistry(program: Command, environment: Environment): vo
 }
 
 async function run(context: CommandContext, flags: Flags): Promise<void> {
+  assertFlagsBelong(flags);
   const { startRegistryServer } = await import("../../registry-server/index.ts");
   const { host, port } = parseListen(flags.listen);
   await using server = await startRegistryServer({
     host,
     port: flags.collectGarbage === true ? 0 : port,
     ...(flags.root === undefined ? {} : { root: flags.root }),
-    ...(flags.htpasswd === undefined ? {} : { htpasswd: readFileSync(flags.htpasswd, "utf8") }),
+    ...(flags.htpasswd === undefined ? {} : { htpasswd: readFlagFile("--htpasswd", flags.htpasswd) }),
     ...(flags.tokenAuth === true ? { token: {} } : {}),
     ...(flags.anonymousPull === true ? { anonymousPull: true } : {}),
     ...tlsOf(flags),
@@ -63,6 +64,19 @@ async function run(context: CommandContext, flags: Flags): Promise<void> {
   });
 }
 
+/** A flag that would do nothing alone is refused: without `--htpasswd` the registry would be open to everybody. */
+function assertFlagsBelong({ root, htpasswd, tokenAuth, anonymousPull, collectGarbage }: Flags): void {
+  const needs: readonly (readonly [boolean | undefined, string, string, string | undefined])[] = [
+    [tokenAuth, "--token-auth", "--htpasswd", htpasswd],
+    [anonymousPull, "--anonymous-pull", "--htpasswd", htpasswd],
+    [collectGarbage, "--collect-garbage", "--root", root],
+  ];
+  for (const [given, flag, needed, value] of needs) {
+    if (given !== true || value !== undefined) continue;
+    throw new EsgzError("USAGE_INVALID", `Cannot use ${flag}: expected ${needed} with it, got none`);
+  }
+}
+
 function tlsOf(flags: Flags): { tls?: { cert: string; key: string } } {
   const { tlsCert, tlsKey } = flags;
   if (tlsCert === undefined && tlsKey === undefined) return {};
@@ -72,7 +86,7 @@ function tlsOf(flags: Flags): { tls?: { cert: string; key: string } } {
       "Cannot start registry: expected --tls-cert and --tls-key together, got one",
     );
   }
-  return { tls: { cert: readFileSync(tlsCert, "utf8"), key: readFileSync(tlsKey, "utf8") } };
+  return { tls: { cert: readFlagFile("--tls-cert", tlsCert), key: readFlagFile("--tls-key", tlsKey) } };
 }
 
 function parseListen(text: string): { host: string; port: number } {
