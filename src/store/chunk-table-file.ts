@@ -1,0 +1,161 @@
+/**
+ * The file `chunks`: the rows of a layer's chunks in the order of their places.
+ *
+ * ```text
+ * offset  size    what
+ * 0       8       "esgzChnk"
+ * 8       4       version, 1
+ * 12      4       size of a row, 64
+ * 16      8       number of rows, n
+ * 24      8       size of the data device in bytes, a multiple of 4096
+ * 32      32      SHA-256 of bytes 0 to 31 and of all rows
+ * 64      64 * n  rows (chunk-row.ts), ascending by place, without overlap
+ * ```
+ *
+ * @module
+ */
+import { createHash, type Hash } from "node:crypto";
+import { viewOf } from "../bytes/index.ts";
+import { BLOCK_SIZE, type ChunkRow, encodeRow, ROW_SIZE } from "./chunk-row.ts";
+import { storeInvalid } from "./store-error.ts";
+
+/** The size of the file's header in bytes. */
+export const TABLE_HEADER_SIZE = 64;
+
+const MAGIC = new TextEncoder().encode("esgzChnk");
+const VERSION = 1;
+const DIGEST_OFFSET = 32;
+
+/** Bounds on what a chunk table may say. */
+export interface ChunkTableLimits {
+  /** Rows. */
+  readonly maxChunks: number;
+  /** Bytes of one chunk. */
+  readonly maxChunkSize: number;
+  /** Bytes of a data device. */
+  readonly maxDataSize: number;
+}
+
+/** The limits that hold where none are given; a device of EROFS ends below 16 TiB. */
+export const DEFAULT_TABLE_LIMITS: ChunkTableLimits = {
+  maxChunks: 8_000_000,
+  maxChunkSize: 64 * 1024 * 1024,
+  maxDataSize: 16 * 2 ** 40 - BLOCK_SIZE,
+};
+
+/** What the header says. */
+export interface ChunkTableHeader {
+  readonly count: number;
+  readonly dataSize: number;
+  /** What the digest of the whole must be. */
+  readonly digest: Uint8Array;
+}
+
+/** The chunks of a layer, as its maker gives them. */
+export interface ChunkList {
+  /** The size of the data device in bytes, a multiple of 4096. */
+  readonly dataSize: number;
+  /** In the order of their places. */
+  readonly rows: readonly ChunkRow[];
+}
+
+/**
+ * Encodes a chunk table.
+ *
+ * @throws {EsgzError} `STORE_INVALID` for rows out of order or out of bounds.
+ */
+export function encodeChunkTable(
+  list: ChunkList,
+  limits: ChunkTableLimits = DEFAULT_TABLE_LIMITS,
+): Uint8Array {
+  const { rows, dataSize } = list;
+  assertBounds({ count: rows.length, dataSize }, limits);
+  const bytes = new Uint8Array(TABLE_HEADER_SIZE + ROW_SIZE * rows.length);
+  const view = viewOf(bytes);
+  bytes.set(MAGIC);
+  view.setUint32(8, VERSION, true);
+  view.setUint32(12, ROW_SIZE, true);
+  view.setBigUint64(16, BigInt(rows.length), true);
+  view.setBigUint64(24, BigInt(dataSize), true);
+  const order = new RowOrder(dataSize, limits);
+  for (const [index, row] of rows.entries()) {
+    order.check(row);
+    encodeRow(row, view, TABLE_HEADER_SIZE + index * ROW_SIZE);
+  }
+  const hash = hashHeader(bytes).update(bytes.subarray(TABLE_HEADER_SIZE));
+  bytes.set(hash.digest(), DIGEST_OFFSET);
+  return bytes;
+}
+
+/**
+ * Decodes the header of a chunk table.
+ *
+ * @throws {EsgzError} `STORE_INVALID`
+ */
+export function decodeTableHeader(bytes: Uint8Array, limits: ChunkTableLimits): ChunkTableHeader {
+  const view = viewOf(bytes);
+  const known =
+    bytes.length >= TABLE_HEADER_SIZE &&
+    MAGIC.every((byte, at) => bytes[at] === byte) &&
+    view.getUint32(8, true) === VERSION &&
+    view.getUint32(12, true) === ROW_SIZE;
+  if (!known) throw badTable("version 1", "a file of another kind");
+  const count = Number(view.getBigUint64(16, true));
+  const dataSize = Number(view.getBigUint64(24, true));
+  assertBounds({ count, dataSize }, limits);
+  return { count, dataSize, digest: bytes.slice(DIGEST_OFFSET, TABLE_HEADER_SIZE) };
+}
+
+/** A hash that has taken in what is hashed of the header; the rows follow. */
+export function hashHeader(header: Uint8Array): Hash {
+  return createHash("sha256").update(header.subarray(0, DIGEST_OFFSET));
+}
+
+/** Checks that rows follow each other as they must. */
+export class RowOrder {
+  readonly #dataSize: number;
+  readonly #limits: ChunkTableLimits;
+  #end = 0;
+
+  constructor(dataSize: number, limits: ChunkTableLimits) {
+    this.#dataSize = dataSize;
+    this.#limits = limits;
+  }
+
+  /** Where the last row that was checked ends. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /**
+   * Takes the next row.
+   *
+   * @throws {EsgzError} `STORE_INVALID`
+   */
+  check(row: ChunkRow): void {
+    const { place, size, blobOffset, memberSize, innerOffset } = row;
+    if (size < 1 || size > this.#limits.maxChunkSize)
+      throw badTable("chunks of a possible size", String(size));
+    if (place < this.#end) throw badTable(`a place from ${this.#end} on`, String(place));
+    if (place + size > this.#dataSize) throw badTable(`chunks inside ${this.#dataSize} bytes`, String(place));
+    for (const offset of [blobOffset + memberSize, innerOffset + size]) {
+      if (!Number.isSafeInteger(offset)) throw badTable("offsets below 2^53", String(offset));
+    }
+    this.#end = place + size;
+  }
+}
+
+/** The error for a chunk table that is none. */
+export function badTable(expected: string, found: string): Error {
+  return storeInvalid("chunk table", { expected, found });
+}
+
+function assertBounds(
+  table: { readonly count: number; readonly dataSize: number },
+  limits: ChunkTableLimits,
+): void {
+  const { count, dataSize } = table;
+  if (count > limits.maxChunks) throw badTable(`at most ${limits.maxChunks} chunks`, String(count));
+  const possible = Number.isSafeInteger(dataSize) && dataSize >= 0 && dataSize <= limits.maxDataSize;
+  if (!possible || dataSize % BLOCK_SIZE !== 0) throw badTable("a possible data size", String(dataSize));
+}

@@ -1,0 +1,207 @@
+/**
+ * The chunk table of a layer, left on the disk.
+ *
+ * Opening reads the file once, to check it; what stays in memory is a place and a checksum for each 64 rows. Rows are
+ * read again when they are asked for, through a cache that all layers of a store share.
+ *
+ * @module
+ */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import { equalBytes, viewOf } from "../bytes/index.ts";
+import { type ChunkRow, decodeRow, readPlace, ROW_SIZE } from "./chunk-row.ts";
+import {
+  badTable,
+  type ChunkTableHeader,
+  type ChunkTableLimits,
+  decodeTableHeader,
+  hashHeader,
+  RowOrder,
+  TABLE_HEADER_SIZE,
+} from "./chunk-table-file.ts";
+import type { PageCache } from "./page-cache.ts";
+
+/** Rows of a page: 4 KiB, one read. */
+const PAGE_ROWS = 64;
+const PAGE_SIZE = PAGE_ROWS * ROW_SIZE;
+
+/** The indexes from `first` up to, not including, `end`. */
+export interface IndexRange {
+  readonly first: number;
+  readonly end: number;
+}
+
+/** How to open a chunk table. */
+export interface ChunkTableOptions {
+  readonly limits: ChunkTableLimits;
+  readonly cache: PageCache;
+}
+
+/** An open chunk table. Owns its file. */
+export class ChunkTable implements Disposable {
+  /** The number of chunks. */
+  readonly count: number;
+  /** The size of the data device in bytes. */
+  readonly dataSize: number;
+  /** The sum of the sizes of all chunks. */
+  readonly chunkBytes: number;
+  readonly #fd: number;
+  readonly #index: PageIndex;
+  readonly #cache: PageCache;
+  #closed = false;
+
+  private constructor(fd: number, checked: CheckedTable, cache: PageCache) {
+    this.#fd = fd;
+    this.#cache = cache;
+    this.#index = checked.index;
+    this.count = checked.header.count;
+    this.dataSize = checked.header.dataSize;
+    this.chunkBytes = checked.chunkBytes;
+  }
+
+  /**
+   * Opens and checks a table.
+   *
+   * @throws {EsgzError} `STORE_INVALID`; system errors as they are.
+   */
+  static open(path: string, options: ChunkTableOptions): ChunkTable {
+    const fd = openSync(path, "r");
+    try {
+      return new ChunkTable(fd, checkTable(fd, options.limits), options.cache);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /**
+   * The chunk at an index.
+   *
+   * @throws {EsgzError} `STORE_INVALID` if the file was changed since it was opened, or the index is none.
+   */
+  row(index: number): ChunkRow {
+    if (!(index >= 0 && index < this.count)) throw badTable(`an index below ${this.count}`, String(index));
+    return decodeRow(this.#page(Math.floor(index / PAGE_ROWS)), (index % PAGE_ROWS) * ROW_SIZE);
+  }
+
+  /** The chunks that hold bytes of a range of the data device. */
+  overlapping(offset: number, size: number): IndexRange {
+    const before = this.#lastAtOrBefore(offset);
+    const first = before !== undefined && this.#endOf(before) > offset ? before : (before ?? -1) + 1;
+    const last = size === 0 ? undefined : this.#lastAtOrBefore(offset + size - 1);
+    return { first, end: Math.max(first, (last ?? -1) + 1) };
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#cache.forget(this);
+    closeSync(this.#fd);
+  }
+
+  #endOf(index: number): number {
+    const { place, size } = this.row(index);
+    return place + size;
+  }
+
+  /** The last chunk that begins at or before an offset. */
+  #lastAtOrBefore(offset: number): number | undefined {
+    const page = lastNotAbove(this.#index.places, offset);
+    if (page === undefined) return undefined;
+    const view = this.#page(page);
+    let [low, high] = [0, view.byteLength / ROW_SIZE - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (readPlace(view, middle * ROW_SIZE) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return page * PAGE_ROWS + low;
+  }
+
+  #page(page: number): DataView {
+    const cached = this.#cache.get(this, page);
+    if (cached !== undefined) return cached;
+    const rows = Math.min(PAGE_ROWS, this.count - page * PAGE_ROWS);
+    const bytes = new Uint8Array(rows * ROW_SIZE);
+    readFully(this.#fd, bytes, TABLE_HEADER_SIZE + page * PAGE_SIZE);
+    if (crc32(bytes) !== this.#index.sums[page]) throw badTable("the rows that were checked", "other bytes");
+    const view = viewOf(bytes);
+    this.#cache.set(this, page, view);
+    return view;
+  }
+}
+
+interface PageIndex {
+  /** The place of the first row of each page. */
+  readonly places: Float64Array;
+  /** The CRC-32 of each page. */
+  readonly sums: Uint32Array;
+}
+
+interface CheckedTable {
+  readonly header: ChunkTableHeader;
+  readonly index: PageIndex;
+  readonly chunkBytes: number;
+}
+
+function checkTable(fd: number, limits: ChunkTableLimits): CheckedTable {
+  const head = new Uint8Array(TABLE_HEADER_SIZE);
+  readFully(fd, head, 0);
+  const header = decodeTableHeader(head, limits);
+  const size = TABLE_HEADER_SIZE + header.count * ROW_SIZE;
+  const found = fstatSync(fd).size;
+  if (found !== size) throw badTable(`${size} bytes`, String(found));
+  const pages = Math.ceil(header.count / PAGE_ROWS);
+  const index = { places: new Float64Array(pages), sums: new Uint32Array(pages) };
+  const hash = hashHeader(head);
+  const order = new RowOrder(header.dataSize, limits);
+  let chunkBytes = 0;
+  const buffer = new Uint8Array(256 * PAGE_SIZE);
+  for (let page = 0; page < pages; page += 256) {
+    const block = buffer.subarray(0, Math.min(buffer.length, (header.count - page * PAGE_ROWS) * ROW_SIZE));
+    readFully(fd, block, TABLE_HEADER_SIZE + page * PAGE_SIZE);
+    hash.update(block);
+    chunkBytes += checkBlock(block, page, { index, order });
+  }
+  if (!equalBytes(hash.digest(), header.digest)) throw badTable("bytes that match their digest", "others");
+  return { header, index, chunkBytes };
+}
+
+/** Checks the rows of a block of pages, notes what the index keeps; returns the bytes of its chunks. */
+function checkBlock(
+  block: Uint8Array,
+  firstPage: number,
+  into: { readonly index: PageIndex; readonly order: RowOrder },
+): number {
+  const view = viewOf(block);
+  let bytes = 0;
+  for (let at = 0; at < block.length; at += ROW_SIZE) {
+    const row = decodeRow(view, at);
+    into.order.check(row);
+    bytes += row.size;
+    if (at % PAGE_SIZE !== 0) continue;
+    const page = firstPage + at / PAGE_SIZE;
+    into.index.places[page] = row.place;
+    into.index.sums[page] = crc32(block.subarray(at, at + PAGE_SIZE));
+  }
+  return bytes;
+}
+
+function readFully(fd: number, target: Uint8Array, offset: number): void {
+  for (let filled = 0; filled < target.length;) {
+    const count = readSync(fd, target, filled, target.length - filled, offset + filled);
+    if (count === 0) throw badTable(`${target.length} bytes at ${offset}`, `${filled}`);
+    filled += count;
+  }
+}
+
+/** The index of the last value that is not above `limit`, in ascending values. */
+function lastNotAbove(values: Float64Array, limit: number): number | undefined {
+  let [low, high] = [0, values.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((values[middle] ?? Infinity) <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low === 0 ? undefined : low - 1;
+}

@@ -1,0 +1,93 @@
+/**
+ * Files and directories that are there completely or not at all, also after a crash.
+ *
+ * @module
+ */
+import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { systemCodeOf } from "../errors/index.ts";
+import { storeInvalid } from "./store-error.ts";
+
+/** Whether to wait until the disk has it. */
+export interface DurabilityOptions {
+  readonly durable: boolean;
+}
+
+/** Writes a new file. */
+export async function writeNewFile(
+  path: string,
+  bytes: Uint8Array,
+  options: DurabilityOptions,
+): Promise<void> {
+  const handle = await open(path, "wx", 0o644);
+  try {
+    await handle.writeFile(bytes);
+    if (options.durable) await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Replaces a file: whoever reads it, also after a crash, sees the old bytes or the new ones. */
+export async function replaceFile(
+  path: string,
+  bytes: Uint8Array,
+  options: { readonly temporary: string },
+): Promise<void> {
+  await writeNewFile(options.temporary, bytes, { durable: true });
+  await rename(options.temporary, path);
+  await syncPath(dirname(path));
+}
+
+/** Makes a file's bytes, or the names in a directory, durable. */
+export async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Creates a directory and those above it, and makes their names durable. */
+export async function ensureDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o755 });
+  if (first === undefined) return;
+  for (let at = path; ; at = dirname(at)) {
+    await syncPath(dirname(at));
+    if (at === first || at === dirname(at)) return;
+  }
+}
+
+/**
+ * Reads a whole file, or undefined if there is none.
+ *
+ * @throws {EsgzError} `STORE_INVALID` if it is no regular file or has more than `limit` bytes.
+ */
+export async function readBoundedFile(
+  path: string,
+  options: { readonly limit: number },
+): Promise<Uint8Array | undefined> {
+  const found = await ifExists(stat(path));
+  if (found === undefined) return undefined;
+  if (!found.isFile())
+    throw storeInvalid(`"${path}"`, { expected: "a regular file", found: "something else" });
+  if (found.size > options.limit) {
+    throw storeInvalid(`"${path}"`, {
+      expected: `at most ${options.limit} bytes`,
+      found: String(found.size),
+    });
+  }
+  return await ifExists(readFile(path));
+}
+
+/** What the promise gives, or undefined if the file or its folder is not there. */
+export async function ifExists<T>(result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result;
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * Opens the files of a layer and decides what to believe of them.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { type BigIntStats, createReadStream, statSync } from "node:fs";
+import { constants, type FileHandle, open, stat } from "node:fs/promises";
+import { encodeHex } from "../bytes/index.ts";
+import type { Digest } from "../oci/index.ts";
+import { BitSet } from "./bit-set.ts";
+import { ChunkTable } from "./chunk-table.ts";
+import type { ChunkTableLimits } from "./chunk-table-file.ts";
+import { ifExists, readBoundedFile } from "./durable-file.ts";
+import {
+  decodeFilled,
+  equalFingerprints,
+  filledFileSize,
+  type FilledRecord,
+  fingerprintOf,
+} from "./filled-file.ts";
+import { FilledJournal } from "./filled-journal.ts";
+import { gapsOf, LayerBits } from "./layer-bits.ts";
+import { decodeSource, MAX_SOURCE_BYTES, type SourceRecord } from "./layer-source.ts";
+import { type DataRun, dataRunsOf, punchHole } from "./native-calls.ts";
+import type { PageCache } from "./page-cache.ts";
+import { storeInvalid } from "./store-error.ts";
+import type { StoreObserver } from "./store-event.ts";
+import { type LayerPaths, layerPaths } from "./store-layout.ts";
+
+/** What a layer shares with its store. */
+export interface LayerContext {
+  readonly limits: ChunkTableLimits;
+  readonly cache: PageCache;
+  readonly nextTemporary: () => string;
+  readonly onEvent: StoreObserver;
+  /** Makes room for bytes to be written, or throws `NO_SPACE`. */
+  readonly admit: (bytes: number) => Promise<void>;
+  /** Whether layers that were closed cleanly and not touched since are believed. */
+  readonly believeClean: boolean;
+  /** How many bytes of chunks may wait for a checkpoint before one begins by itself. */
+  readonly checkpointBytes: number;
+}
+
+/** How to open a layer. */
+export interface OpenFilesOptions {
+  readonly digest: Digest;
+  readonly context: LayerContext;
+  /** For a layer that was made a moment ago, and has no chunks yet. */
+  readonly created?: { readonly durable: boolean };
+}
+
+/** The open files of a layer. Whoever gets them closes `table` and `data`. */
+export interface LayerFiles {
+  readonly paths: LayerPaths;
+  readonly table: ChunkTable;
+  readonly data: FileHandle;
+  readonly bits: LayerBits;
+  readonly journal: FilledJournal;
+  readonly record: SourceRecord;
+  /** Chunks that the file `filled` says are there, where that is not believed. */
+  readonly recorded?: BitSet;
+}
+
+/**
+ * Opens the files of a layer.
+ *
+ * @throws {EsgzError} `STORE_INVALID` if a file is missing or damaged that cannot be made good here: `meta`, `chunks`,
+ * `source`. Damage to `data` and `filled` costs chunks, not the layer.
+ */
+export async function openLayerFiles(directory: string, options: OpenFilesOptions): Promise<LayerFiles> {
+  const paths = layerPaths(directory);
+  const { context } = options;
+  const record = await readSource(paths);
+  await using cleanup = new AsyncDisposableStack();
+  const table = cleanup.use(openTable(paths, context));
+  const data = cleanup.adopt(await openData(paths), (handle) => handle.close());
+  const opened = { paths, table, data, record, bits: new LayerBits(table) };
+  const state = await believe(opened, options);
+  const journal = new FilledJournal({
+    ...opened,
+    state: state.onDisk,
+    unsynced: options.created?.durable === false,
+    nextTemporary: context.nextTemporary,
+  });
+  cleanup.move();
+  return { ...opened, journal, ...(state.recorded === undefined ? {} : { recorded: state.recorded }) };
+}
+
+type Opened = Omit<LayerFiles, "journal" | "recorded">;
+
+interface Belief {
+  readonly onDisk: "open" | "clean" | "unknown";
+  readonly recorded?: BitSet;
+}
+
+async function believe(opened: Opened, options: OpenFilesOptions): Promise<Belief> {
+  if (options.created !== undefined) {
+    opened.bits.trustGaps();
+    return { onDisk: "open" };
+  }
+  const limit = filledFileSize(opened.table.count);
+  const bytes = await readBoundedFile(opened.paths.filled, { limit }).catch(() => undefined);
+  const filled = bytes === undefined ? undefined : decodeFilled(bytes, opened.table.count);
+  const dataStats = await opened.data.stat({ bigint: true });
+  if (options.context.believeClean && filled?.clean !== undefined && isUntouched(filled, dataStats)) {
+    await checkMeta(opened, filled);
+    adoptFilled(opened, filled);
+    return { onDisk: "clean" };
+  }
+  await checkMeta(opened, undefined);
+  const reason = filled === undefined ? "damaged" : filled.clean === undefined ? "unclean" : "touched";
+  options.context.onEvent({ kind: "layer-untrusted", layer: options.digest, reason });
+  const recorded = await claimStored(opened, { filled, size: Number(dataStats.size) });
+  return { onDisk: reason === "unclean" ? "open" : "unknown", recorded };
+}
+
+function isUntouched(filled: FilledRecord, dataStats: BigIntStats): boolean {
+  return filled.clean !== undefined && equalFingerprints(filled.clean.data, fingerprintOf(dataStats));
+}
+
+function adoptFilled({ bits, table }: Opened, filled: FilledRecord): void {
+  const found = new BitSet(table.count);
+  found.addBytes(filled.bitmap);
+  if (found.count === table.count) {
+    bits.fillAll();
+    return;
+  }
+  bits.trustGaps();
+  for (let at = found.next(0); at !== undefined; at = found.next(at + 1)) bits.fill(at);
+}
+
+/** After an unclean end: whatever lies in the file may be a chunk. Returns what the record says is there. */
+async function claimStored(
+  { bits, table, data }: Opened,
+  state: { readonly filled: FilledRecord | undefined; readonly size: number },
+): Promise<BitSet> {
+  if (state.size !== table.dataSize) await data.truncate(table.dataSize);
+  const recorded = new BitSet(table.count);
+  if (state.filled !== undefined) recorded.addBytes(state.filled.bitmap);
+  const runs = dataRunsOf(data.fd, table.dataSize);
+  for (const run of runs ?? []) {
+    const { first, end } = table.overlapping(run.offset, run.end - run.offset);
+    bits.claimed.addRange(first, end);
+  }
+  // A chunk of zeros may be a hole.
+  if (state.filled === undefined && runs === undefined) bits.claimed.addRange(0, table.count);
+  for (let at = recorded.next(0); at !== undefined; at = recorded.next(at + 1)) bits.claimed.add(at);
+  await clearGaps(data, table, runs ?? [{ offset: 0, end: table.dataSize }]);
+  bits.trustGaps();
+  return recorded;
+}
+
+/** Makes the blocks that no chunk touches holes, or zeros, again. */
+async function clearGaps(data: FileHandle, table: ChunkTable, runs: readonly DataRun[]): Promise<void> {
+  let next = 0;
+  for (const gap of gapsOf(table)) {
+    while ((runs[next]?.end ?? Infinity) <= gap.offset) next += 1;
+    for (let at = next; (runs[at]?.offset ?? Infinity) < gap.end; at += 1) {
+      const run = runs[at];
+      if (run === undefined) break;
+      const offset = Math.max(run.offset, gap.offset);
+      await clearRange(data, { offset, size: Math.min(run.end, gap.end) - offset });
+    }
+  }
+}
+
+async function clearRange(
+  data: FileHandle,
+  range: { readonly offset: number; readonly size: number },
+): Promise<void> {
+  if (punchHole(data.fd, range)) return;
+  const buffer = new Uint8Array(Math.min(range.size, 1 << 20));
+  for (let done = 0; done < range.size;) {
+    const size = Math.min(buffer.length, range.size - done);
+    const { bytesRead } = await data.read(buffer, 0, size, range.offset + done);
+    if (bytesRead === 0) return;
+    if (buffer.subarray(0, bytesRead).some((byte) => byte !== 0)) {
+      await data.write(buffer.fill(0), 0, bytesRead, range.offset + done);
+    }
+    done += bytesRead;
+  }
+}
+
+async function checkMeta({ paths, record }: Opened, filled: FilledRecord | undefined): Promise<void> {
+  const found = await ifExists(stat(paths.meta, { bigint: true }));
+  if (found?.isFile() !== true) throw missing(paths.meta);
+  if (filled?.clean !== undefined && equalFingerprints(filled.clean.meta, fingerprintOf(found))) return;
+  const sum = createHash("sha256");
+  for await (const piece of createReadStream(paths.meta)) sum.update(piece as Uint8Array);
+  const digest = `sha256:${encodeHex(sum.digest())}`;
+  if (digest === record.metaDigest) return;
+  throw storeInvalid(`"${paths.meta}"`, { expected: record.metaDigest, found: digest });
+}
+
+async function readSource(paths: LayerPaths): Promise<SourceRecord> {
+  const bytes = await readBoundedFile(paths.source, { limit: MAX_SOURCE_BYTES });
+  if (bytes === undefined) throw missing(paths.source);
+  return decodeSource(bytes);
+}
+
+function openTable(paths: LayerPaths, { limits, cache }: LayerContext): ChunkTable {
+  if (statSync(paths.chunks, { throwIfNoEntry: false })?.isFile() !== true) throw missing(paths.chunks);
+  return ChunkTable.open(paths.chunks, { limits, cache });
+}
+
+/** Opens the data file, or makes an empty one where it is missing. Symbolic links are not followed. */
+async function openData(paths: LayerPaths): Promise<FileHandle> {
+  const handle = await open(paths.data, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw storeInvalid(`"${paths.data}"`, { expected: "a regular file", found: "something else" });
+}
+
+function missing(path: string): Error {
+  return storeInvalid(`"${path}"`, { expected: "a regular file", found: "none" });
+}

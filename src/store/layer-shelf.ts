@@ -1,0 +1,277 @@
+/**
+ * The layers of a store: made, opened once for all who want them, dropped.
+ *
+ * @module
+ */
+import { readdir, rename, rm, stat, truncate } from "node:fs/promises";
+import { SingleFlight } from "../async/index.ts";
+import { isEsgzError } from "../errors/index.ts";
+import type { Digest } from "../oci/index.ts";
+import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
+import { ChunkTable } from "./chunk-table.ts";
+import { createLayerFiles, type NewLayer } from "./create-layer.ts";
+import { ifExists, replaceFile, syncPath } from "./durable-file.ts";
+import { encodeFilled } from "./filled-file.ts";
+import { type LayerContext, openLayerFiles } from "./layer-files.ts";
+import { Layer } from "./layer.ts";
+import { guarded } from "./store-error.ts";
+import { layerDigestOf, type LayerPaths, layerPaths, type StoreLayout } from "./store-layout.ts";
+
+/** A layer that stays open until the handle is closed. */
+export interface LayerHandle extends AsyncDisposable {
+  /** Shared by all who have it open. */
+  readonly layer: Layer;
+  /** Gives it back; the last one ends the layer's session. Further calls do nothing. */
+  close(): Promise<void>;
+}
+
+/** What a layer takes on the disk. */
+export interface LayerSize {
+  readonly digest: Digest;
+  /** The bytes allocated for the data file. */
+  readonly dataBytes: number;
+  /** The bytes allocated for all other files. */
+  readonly recordBytes: number;
+}
+
+interface OpenLayer {
+  readonly layer: Layer;
+  holders: number;
+}
+
+const DISK_SECTOR = 512;
+/** What the small files of a layer take, about. */
+const SMALL_FILES_SIZE = 4 * BLOCK_SIZE;
+
+/** The directory `layers` of a store. */
+export class LayerShelf {
+  readonly #layout: StoreLayout;
+  readonly #context: LayerContext;
+  readonly #open = new Map<Digest, OpenLayer>();
+  /** Guards what happens to the directory of a layer: one thing at a time. */
+  readonly #turns = new Map<Digest, Promise<unknown>>();
+  readonly #checkpoints = new SingleFlight<"all", void>();
+
+  constructor(layout: StoreLayout, context: LayerContext) {
+    this.#layout = layout;
+    this.#context = context;
+  }
+
+  /** Whether somebody has a layer open. */
+  isOpen(digest: Digest): boolean {
+    return this.#open.has(digest);
+  }
+
+  /** The layers that are open. */
+  get openLayers(): readonly Layer[] {
+    return [...this.#open.values()].map(({ layer }) => layer);
+  }
+
+  /** Opens a layer; undefined if there is none. @throws {EsgzError} `STORE_INVALID`, `IO_FAILED` */
+  async open(digest: Digest): Promise<LayerHandle | undefined> {
+    return await this.#inTurn(digest, async () => {
+      const directory = this.#layout.layer(digest);
+      if (this.#open.has(digest)) return this.#hold(digest);
+      if ((await ifExists(stat(directory))) === undefined) return undefined;
+      const files = await openLayerFiles(directory, { digest, context: this.#context });
+      return this.#adopt(digest, new Layer(digest, files, this.#context));
+    });
+  }
+
+  /** Makes and opens a layer, or opens the one that is there; one that is damaged is replaced. */
+  async create(
+    digest: Digest,
+    layer: NewLayer,
+    options: { readonly durable: boolean },
+  ): Promise<LayerHandle> {
+    const existing = await this.#openSound(digest);
+    if (existing !== undefined) return existing;
+    return await this.#inTurn(digest, async () => {
+      if (this.#open.has(digest)) return this.#hold(digest);
+      const temporary = this.#layout.nextTemporary();
+      await this.#context.admit(layer.meta.length + layer.chunks.rows.length * ROW_SIZE + SMALL_FILES_SIZE);
+      try {
+        await createLayerFiles(temporary, layer, { ...options, limits: this.#context.limits });
+        await this.#publish(temporary, digest, options);
+      } catch (error) {
+        await rm(temporary, { recursive: true, force: true });
+        throw error;
+      }
+      const context = this.#context;
+      const files = await openLayerFiles(this.#layout.layer(digest), { digest, context, created: options });
+      return this.#adopt(digest, new Layer(digest, files, context));
+    });
+  }
+
+  /** Gives a finished directory the name of its layer, unless a sound layer has it. */
+  async publish(directory: string, digest: Digest): Promise<void> {
+    await using existing = await this.#openSound(digest);
+    if (existing?.layer.complete === true) {
+      await rm(directory, { recursive: true, force: true });
+      return;
+    }
+    await existing?.close();
+    await this.#inTurn(digest, async () => {
+      if (this.#open.has(digest)) await rm(directory, { recursive: true, force: true });
+      else await this.#publish(directory, digest, { durable: true });
+    });
+  }
+
+  /** Opens only the chunk table of a layer; undefined where that is not possible. */
+  openTable(digest: Digest): ChunkTable | undefined {
+    const { chunks } = layerPaths(this.#layout.layer(digest));
+    try {
+      return ChunkTable.open(chunks, this.#context);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Drops a layer that nobody has open; false if somebody has. @throws {EsgzError} `IO_FAILED` */
+  async drop(digest: Digest): Promise<boolean> {
+    return await this.#inTurn(digest, async () => {
+      if (this.#open.has(digest)) return false;
+      await this.#discard(this.#layout.layer(digest));
+      return true;
+    });
+  }
+
+  /** Gives up the data of a layer that nobody has open, and keeps its metadata; false if that is not possible. */
+  async empty(digest: Digest): Promise<boolean> {
+    return await this.#inTurn(digest, async () => {
+      if (this.#open.has(digest)) return false;
+      const table = this.openTable(digest);
+      if (table === undefined) return false;
+      const { count, dataSize } = table;
+      table[Symbol.dispose]();
+      await this.#emptyFiles(layerPaths(this.#layout.layer(digest)), { count, dataSize });
+      return true;
+    });
+  }
+
+  /** The digests of all layers that are there. @throws {EsgzError} `IO_FAILED` */
+  async list(): Promise<readonly Digest[]> {
+    const names = await guarded("list layers", () => readdir(this.#layout.layers));
+    return names.map(layerDigestOf).filter((digest) => digest !== undefined);
+  }
+
+  /** What each layer takes on the disk. @throws {EsgzError} `IO_FAILED` */
+  async sizes(): Promise<readonly LayerSize[]> {
+    const sizes: LayerSize[] = [];
+    for (const digest of await this.list()) {
+      const { data, meta, chunks, filled, source } = layerPaths(this.#layout.layer(digest));
+      const records = await Promise.all([meta, chunks, filled, source].map(allocatedBytes));
+      sizes.push({
+        digest,
+        dataBytes: await allocatedBytes(data),
+        recordBytes: records.reduce((sum, size) => sum + size, 0),
+      });
+    }
+    return sizes;
+  }
+
+  /** Makes what was written to all open layers durable; the first failure is thrown when all were tried. */
+  async checkpoint(): Promise<void> {
+    await this.#checkpoints.run("all", async () => {
+      const outcomes = await Promise.allSettled(this.openLayers.map((layer) => layer.checkpoint()));
+      for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+    });
+  }
+
+  /** Ends the sessions of all layers, whoever has them open; the first failure is thrown when all were tried. */
+  async close(): Promise<void> {
+    while (this.#turns.size > 0) await Promise.allSettled(this.#turns.values());
+    const layers = this.openLayers;
+    this.#open.clear();
+    const outcomes = await Promise.allSettled(layers.map((layer) => layer.end()));
+    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  }
+
+  async #openSound(digest: Digest): Promise<LayerHandle | undefined> {
+    try {
+      return await this.open(digest);
+    } catch (error) {
+      if (isEsgzError(error, "STORE_INVALID")) return undefined;
+      throw error;
+    }
+  }
+
+  #adopt(digest: Digest, layer: Layer): LayerHandle {
+    this.#open.set(digest, { layer, holders: 0 });
+    return this.#hold(digest, layer);
+  }
+
+  #hold(digest: Digest, adopted?: Layer): LayerHandle {
+    const entry = this.#open.get(digest);
+    const layer = entry?.layer ?? adopted;
+    if (entry === undefined || layer === undefined) throw new Error(`layer ${digest} is not open`);
+    entry.holders += 1;
+    let held = true;
+    const close = async (): Promise<void> => {
+      if (!held) return;
+      held = false;
+      await this.#release(digest, entry);
+    };
+    return { layer, close, [Symbol.asyncDispose]: close };
+  }
+
+  async #release(digest: Digest, entry: OpenLayer): Promise<void> {
+    entry.holders -= 1;
+    await this.#inTurn(digest, async () => {
+      if (entry.holders > 0 || this.#open.get(digest) !== entry) return;
+      this.#open.delete(digest);
+      await entry.layer.end();
+    });
+  }
+
+  async #publish(directory: string, digest: Digest, options: { readonly durable: boolean }): Promise<void> {
+    const target = this.#layout.layer(digest);
+    await guarded(`publish layer ${digest}`, async () => {
+      if ((await ifExists(stat(target))) !== undefined) await this.#discard(target);
+      await rename(directory, target);
+      if (options.durable) await syncPath(this.#layout.layers);
+    });
+  }
+
+  /** Takes a directory away: its name is gone at once and durably, its files after that. */
+  async #discard(directory: string): Promise<void> {
+    await guarded(`drop "${directory}"`, async () => {
+      const temporary = this.#layout.nextTemporary();
+      if ((await ifExists(rename(directory, temporary).then(() => true))) === undefined) return;
+      await syncPath(this.#layout.layers);
+      await rm(temporary, { recursive: true, force: true });
+    });
+  }
+
+  async #emptyFiles(
+    paths: LayerPaths,
+    table: { readonly count: number; readonly dataSize: number },
+  ): Promise<void> {
+    const bitmap = new Uint8Array(Math.ceil(table.count / 8));
+    const temporary = this.#layout.nextTemporary();
+    await guarded(`empty "${paths.directory}"`, async () => {
+      // The record first: a crash in between finds data that nothing claims, never the reverse.
+      await replaceFile(paths.filled, encodeFilled({ count: table.count, bitmap }), { temporary });
+      await truncate(paths.data, 0);
+      await truncate(paths.data, table.dataSize);
+    });
+  }
+
+  async #inTurn<T>(digest: Digest, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(digest) ?? Promise.resolve();
+    const turn = before.then(
+      () => guarded(`use layer ${digest}`, work),
+      () => guarded(`use layer ${digest}`, work),
+    );
+    this.#turns.set(digest, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(digest) === turn) this.#turns.delete(digest);
+    }
+  }
+}
+
+async function allocatedBytes(path: string): Promise<number> {
+  return ((await ifExists(stat(path)))?.blocks ?? 0) * DISK_SECTOR;
+}

@@ -1,0 +1,94 @@
+/**
+ * The file `source`: where a layer comes from.
+ *
+ * ```text
+ * "sha256:<64 hex digits>\n"   digest of what follows
+ * JSON, UTF-8                  a LayerSource and the digest of `meta`
+ * ```
+ *
+ * @module
+ */
+import { hash } from "node:crypto";
+import * as v from "valibot";
+import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
+import { type Digest, isDigest } from "../oci/index.ts";
+import { storeInvalid } from "./store-error.ts";
+
+/** The most bytes that the file may have. */
+export const MAX_SOURCE_BYTES: number = 1 << 20;
+
+const PREFIX_SIZE = "sha256:".length + 64 + 1;
+const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const DigestText = v.custom<Digest>(isDigest, "expected a digest");
+
+const SourceSchema = v.object({
+  metaDigest: DigestText,
+  mediaType: v.string(),
+  blobSize: Size,
+  compression: v.picklist(["gzip", "zstd", "none"]),
+  tocDigest: v.optional(DigestText),
+  diffId: v.optional(DigestText),
+  landmark: v.optional(v.picklist(["prefetch", "no-prefetch"])),
+  prefetchSize: Size,
+  locations: v.pipe(v.array(v.object({ registry: v.string(), repository: v.string() })), v.maxLength(1000)),
+  blobVerified: v.boolean(),
+});
+
+/** A repository that has the layer's blob. */
+export interface LayerLocation {
+  readonly registry: string;
+  readonly repository: string;
+}
+
+/** Where a layer comes from and what is known about it. */
+export interface LayerSource {
+  readonly mediaType: string;
+  /** The size of the blob in bytes. */
+  readonly blobSize: number;
+  readonly compression: "gzip" | "zstd" | "none";
+  /** The digest of the TOC that the chunk table was made from; none for a layer that was streamed whole. */
+  readonly tocDigest?: Digest | undefined;
+  readonly diffId?: Digest | undefined;
+  readonly landmark?: "prefetch" | "no-prefetch" | undefined;
+  /** The bytes from the start of the blob to fetch first; 0 for none. */
+  readonly prefetchSize: number;
+  /** Repositories that have the blob, the best first; at most 1000. */
+  readonly locations: readonly LayerLocation[];
+  /** Whether the whole blob was once checked against its digest. */
+  readonly blobVerified: boolean;
+}
+
+/** What the file holds. */
+export interface SourceRecord {
+  readonly source: LayerSource;
+  /** The digest of `meta`. */
+  readonly metaDigest: Digest;
+}
+
+/** Encodes the file. */
+export function encodeSource(record: SourceRecord): Uint8Array {
+  const body = JSON.stringify({ ...record.source, metaDigest: record.metaDigest });
+  return encodeUtf8(`sha256:${hash("sha256", body)}\n${body}`);
+}
+
+/**
+ * Decodes the file.
+ *
+ * @throws {EsgzError} `STORE_INVALID`
+ */
+export function decodeSource(bytes: Uint8Array): SourceRecord {
+  const body = bytes.subarray(PREFIX_SIZE);
+  if (decodeUtf8(bytes.subarray(0, PREFIX_SIZE)) !== `sha256:${hash("sha256", body)}\n`) {
+    throw storeInvalid("layer source", { expected: "bytes that match their digest", found: "others" });
+  }
+  const { metaDigest, ...source } = parseBody(decodeUtf8(body));
+  return { source, metaDigest };
+}
+
+function parseBody(text: string): v.InferOutput<typeof SourceSchema> {
+  try {
+    return v.parse(SourceSchema, JSON.parse(text));
+  } catch (error) {
+    throw storeInvalid("layer source", { expected: "a JSON object", found: "another value", cause: error });
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * A layer whose bytes come before its metadata is known: one that is streamed whole.
+ *
+ * @module
+ */
+import { hash } from "node:crypto";
+import { type FileHandle, mkdir, open, rm, stat } from "node:fs/promises";
+import { EsgzError } from "../errors/index.ts";
+import { BLOCK_SIZE, type ChunkRow } from "./chunk-row.ts";
+import { type ChunkTableLimits, encodeChunkTable } from "./chunk-table-file.ts";
+import { writeLayerRecords } from "./create-layer.ts";
+import { encodeFilled, fingerprintOf } from "./filled-file.ts";
+import type { LayerSource } from "./layer-source.ts";
+import { replaceFile } from "./durable-file.ts";
+import { guarded } from "./store-error.ts";
+import { type LayerPaths, layerPaths } from "./store-layout.ts";
+
+/** What becomes known when the stream has ended, and was found to match the layer's digest. */
+export interface StagedLayer {
+  readonly meta: Uint8Array;
+  /** The size of the data device in bytes, a multiple of 4096. */
+  readonly dataSize: number;
+  readonly source: LayerSource;
+}
+
+/** What a stage needs of its store. */
+export interface LayerStageContext {
+  readonly directory: string;
+  readonly limits: ChunkTableLimits;
+  readonly admit: (bytes: number) => Promise<void>;
+  readonly nextTemporary: () => string;
+  /** Gives the finished directory its name. */
+  readonly publish: (directory: string) => Promise<void>;
+}
+
+/** A layer in the making. Closing it without {@link LayerStage.commit} leaves nothing behind. */
+export class LayerStage implements AsyncDisposable {
+  readonly #context: LayerStageContext;
+  readonly #paths: LayerPaths;
+  readonly #data: FileHandle;
+  readonly #rows: ChunkRow[] = [];
+  #state: "open" | "committed" | "closed" = "open";
+
+  private constructor(context: LayerStageContext, data: FileHandle) {
+    this.#context = context;
+    this.#paths = layerPaths(context.directory);
+    this.#data = data;
+  }
+
+  /** Begins a stage. For the store: others call `Store.stageLayer()`. */
+  static async begin(context: LayerStageContext): Promise<LayerStage> {
+    await mkdir(context.directory);
+    return new LayerStage(context, await open(layerPaths(context.directory).data, "wx+", 0o644));
+  }
+
+  /**
+   * Writes the next chunk; places ascend. The digest that the store keeps is computed here. The bytes may be reused
+   * when the promise settles.
+   *
+   * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
+   */
+  async write(place: number, bytes: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    const digest = hash("sha256", bytes, "buffer");
+    this.#rows.push({ place, size: bytes.length, blobOffset: 0, memberSize: 0, innerOffset: 0, digest });
+    await guarded("write a chunk", async () => {
+      await this.#context.admit(Math.ceil(bytes.length / BLOCK_SIZE) * BLOCK_SIZE);
+      for (let done = 0; done < bytes.length;) {
+        const { bytesWritten } = await this.#data.write(bytes, done, bytes.length - done, place + done);
+        done += bytesWritten;
+      }
+    });
+  }
+
+  /**
+   * Makes the layer durable, complete, and gives it its name. To be called only when the whole blob was found to match
+   * the layer's digest: what was written is believed from here on.
+   *
+   * @throws {EsgzError} `STORE_INVALID` for chunks out of order; `NO_SPACE`, `IO_FAILED`
+   */
+  async commit(layer: StagedLayer): Promise<void> {
+    this.#assertOpen();
+    const { limits, nextTemporary, directory, publish } = this.#context;
+    const table = encodeChunkTable({ dataSize: layer.dataSize, rows: this.#rows }, limits);
+    const count = this.#rows.length;
+    await guarded("commit a layer", async () => {
+      await this.#data.truncate(layer.dataSize);
+      await this.#data.sync();
+      await writeLayerRecords(this.#paths, { ...layer, table, count }, { durable: true });
+      const clean = {
+        data: fingerprintOf(await this.#data.stat({ bigint: true })),
+        meta: fingerprintOf(await stat(this.#paths.meta, { bigint: true })),
+      };
+      const filled = encodeFilled({ count, bitmap: fullBitmap(count), clean });
+      await replaceFile(this.#paths.filled, filled, { temporary: nextTemporary() });
+      await publish(directory);
+    });
+    this.#state = "committed";
+    await this.#data.close();
+  }
+
+  /** Discards what was not committed. */
+  async close(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#state = "closed";
+    await this.#data.close();
+    await rm(this.#context.directory, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#state === "open") return;
+    throw new EsgzError(
+      "INTERNAL",
+      `Cannot write to layer stage: expected an open one, got a ${this.#state} one`,
+    );
+  }
+}
+
+function fullBitmap(count: number): Uint8Array {
+  const bitmap = new Uint8Array(Math.ceil(count / 8)).fill(0xff);
+  if (count % 8 !== 0) bitmap[bitmap.length - 1] = (1 << (count % 8)) - 1;
+  return bitmap;
+}

@@ -1,0 +1,267 @@
+/**
+ * What a store knows about its layers: images, references, leases, usage. In SQLite, in WAL mode; every change is one
+ * durable transaction.
+ *
+ * @module
+ */
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
+import { type Digest, isDigest } from "../oci/index.ts";
+import { migrate } from "./metadata-schema.ts";
+import { storeInvalid } from "./store-error.ts";
+
+/** An image as a reference names it. */
+export interface ImageRecord {
+  /** The reference, in full. */
+  readonly name: string;
+  /** The platform that was chosen, such as `linux/amd64`. */
+  readonly platform: string;
+  /** What the reference pointed to: an index or a manifest. */
+  readonly root: Digest;
+  readonly manifest: Digest;
+  /** The blobs of the layers, the lowest first. */
+  readonly layers: readonly Digest[];
+  /** Small blobs that the image needs beside `root` and `manifest`: its config, TOCs. */
+  readonly content: readonly Digest[];
+}
+
+/** An image record with the time when its reference was last set. */
+export interface StoredImage extends ImageRecord {
+  /** Milliseconds since 1970. */
+  readonly updatedMs: number;
+}
+
+/** Keeps layers from eviction and pruning, also over restarts. */
+export interface Lease {
+  /** Chosen by its owner; taking a lease with an id that exists replaces it. */
+  readonly id: string;
+  /** `mount` for what is mounted; other words as owners like. */
+  readonly kind: string;
+  readonly layers: readonly Digest[];
+  /** What the owner wants to remember, such as a mount's options as JSON. */
+  readonly detail: string;
+  /** When it ends by itself, milliseconds since 1970; never if absent. */
+  readonly expiresMs?: number | undefined;
+}
+
+const SQLITE_FULL = 13;
+type Row = Record<string, unknown>;
+
+/** The database of a store. */
+export class MetadataDatabase implements Disposable {
+  readonly #database: DatabaseSync;
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  /**
+   * Opens or creates a database.
+   *
+   * @throws {EsgzError} `STORE_INVALID` if it is damaged or of a later version; `NO_SPACE`
+   */
+  static open(path: string): MetadataDatabase {
+    return translated(() => {
+      const database = new DatabaseSync(path, { enableForeignKeyConstraints: true });
+      try {
+        database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+        const check = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
+        if (check !== "ok")
+          throw storeInvalid("store database", { expected: "a sound one", found: String(check) });
+        migrate(database);
+        return new MetadataDatabase(database);
+      } catch (error) {
+        database.close();
+        throw error;
+      }
+    });
+  }
+
+  /** Notes what a reference names now. */
+  setImage(image: ImageRecord, options: { readonly nowMs: number }): void {
+    const { manifest, name, platform, root } = image;
+    this.#transaction(() => {
+      this.#run("INSERT INTO images VALUES (?, ?) ON CONFLICT DO NOTHING", manifest, options.nowMs);
+      this.#run("DELETE FROM image_layers WHERE manifest = ?", manifest);
+      for (const [position, layer] of image.layers.entries()) {
+        this.#run("INSERT INTO image_layers VALUES (?, ?, ?)", manifest, position, layer);
+      }
+      for (const content of new Set([root, manifest, ...image.content])) {
+        this.#run("INSERT INTO image_content VALUES (?, ?) ON CONFLICT DO NOTHING", manifest, content);
+      }
+      this.#run(
+        "INSERT OR REPLACE INTO refs VALUES (?, ?, ?, ?, ?)",
+        name,
+        platform,
+        root,
+        manifest,
+        options.nowMs,
+      );
+    });
+  }
+
+  /** All references, by name and platform. */
+  images(): readonly StoredImage[] {
+    return this.#all("SELECT * FROM refs ORDER BY name, platform").map((row) => {
+      const manifest = digestIn(row, "manifest");
+      const root = digestIn(row, "root");
+      return {
+        name: textIn(row, "name"),
+        platform: textIn(row, "platform"),
+        root,
+        manifest,
+        layers: this.#digests(
+          "SELECT layer FROM image_layers WHERE manifest = ? ORDER BY position",
+          manifest,
+        ),
+        content: this.#digests(
+          "SELECT content FROM image_content WHERE manifest = ? ORDER BY 1",
+          manifest,
+        ).filter((digest) => digest !== root && digest !== manifest),
+        updatedMs: numberIn(row, "updated_ms"),
+      };
+    });
+  }
+
+  /** Forgets a reference, for one platform or for all; false if there was none. */
+  removeReference(name: string, options: { readonly platform?: string | undefined } = {}): boolean {
+    const platform = options.platform ?? null;
+    return (
+      this.#run("DELETE FROM refs WHERE name = ?1 AND (?2 IS NULL OR platform = ?2)", name, platform) > 0
+    );
+  }
+
+  /** Forgets images that no reference names; the number of them. */
+  removeUnnamedImages(): number {
+    return this.#run("DELETE FROM images WHERE manifest NOT IN (SELECT manifest FROM refs)");
+  }
+
+  /** Takes a lease, replacing one with the same id. */
+  setLease(lease: Lease, options: { readonly nowMs: number }): void {
+    const { id, kind, detail, expiresMs = null } = lease;
+    this.#transaction(() => {
+      this.#run("DELETE FROM leases WHERE id = ?", id);
+      this.#run("INSERT INTO leases VALUES (?, ?, ?, ?, ?)", id, kind, detail, options.nowMs, expiresMs);
+      for (const [position, layer] of lease.layers.entries()) {
+        this.#run("INSERT INTO lease_layers VALUES (?, ?, ?)", id, position, layer);
+      }
+    });
+  }
+
+  /** Ends a lease; false if there was none. */
+  removeLease(id: string): boolean {
+    return this.#run("DELETE FROM leases WHERE id = ?", id) > 0;
+  }
+
+  /** Ends the leases whose time has come. */
+  expireLeases(nowMs: number): void {
+    this.#run("DELETE FROM leases WHERE expires_ms <= ?", nowMs);
+  }
+
+  /** All leases, by id. */
+  leases(): readonly Lease[] {
+    return this.#all("SELECT * FROM leases ORDER BY id").map((row) => {
+      const id = textIn(row, "id");
+      const layers = this.#digests("SELECT layer FROM lease_layers WHERE lease = ? ORDER BY position", id);
+      const lease = { id, kind: textIn(row, "kind"), detail: textIn(row, "detail"), layers };
+      return row["expires_ms"] === null ? lease : { ...lease, expiresMs: numberIn(row, "expires_ms") };
+    });
+  }
+
+  /** The layers that a lease holds. */
+  leasedLayers(): ReadonlySet<Digest> {
+    return new Set(this.#digests("SELECT DISTINCT layer FROM lease_layers"));
+  }
+
+  /** The layers of all images. */
+  imageLayers(): ReadonlySet<Digest> {
+    return new Set(this.#digests("SELECT DISTINCT layer FROM image_layers"));
+  }
+
+  /** The small blobs of all images. */
+  imageContent(): ReadonlySet<Digest> {
+    return new Set(this.#digests("SELECT DISTINCT content FROM image_content"));
+  }
+
+  /** Notes when layers were last used, in milliseconds since 1970. */
+  setUsed(times: ReadonlyMap<Digest, number>): void {
+    if (times.size === 0) return;
+    this.#transaction(() => {
+      for (const [layer, usedMs] of times)
+        this.#run("INSERT OR REPLACE INTO layers VALUES (?, ?)", layer, usedMs);
+    });
+  }
+
+  /** When layers were last used, in milliseconds since 1970. */
+  used(): ReadonlyMap<Digest, number> {
+    const rows = this.#all("SELECT * FROM layers");
+    return new Map(rows.map((row) => [digestIn(row, "layer"), numberIn(row, "used_ms")]));
+  }
+
+  /** Forgets when a layer was used. */
+  forgetUsed(layer: Digest): void {
+    this.#run("DELETE FROM layers WHERE layer = ?", layer);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#database.isOpen) translated(() => this.#database.close());
+  }
+
+  #transaction(work: () => void): void {
+    translated(() => this.#database.exec("BEGIN IMMEDIATE"));
+    try {
+      work();
+      translated(() => this.#database.exec("COMMIT"));
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  #run(sql: string, ...values: SQLInputValue[]): number {
+    return translated(() => Number(this.#database.prepare(sql).run(...values).changes));
+  }
+
+  #all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return translated(() => this.#database.prepare(sql).all(...values));
+  }
+
+  #digests(sql: string, ...values: SQLInputValue[]): Digest[] {
+    return this.#all(sql, ...values).map((row) => checkedDigest(Object.values(row)[0]));
+  }
+}
+
+function digestIn(row: Row, column: string): Digest {
+  return checkedDigest(row[column]);
+}
+
+function checkedDigest(value: unknown): Digest {
+  if (isDigest(value)) return value;
+  throw storeInvalid("store database", { expected: "a digest", found: JSON.stringify(value) ?? "nothing" });
+}
+
+function textIn(row: Row, column: string): string {
+  const value = row[column];
+  if (typeof value === "string") return value;
+  throw storeInvalid("store database", { expected: `a text in ${column}`, found: typeof value });
+}
+
+function numberIn(row: Row, column: string): number {
+  const value = row[column];
+  if (typeof value === "number") return value;
+  throw storeInvalid("store database", { expected: `a number in ${column}`, found: typeof value });
+}
+
+/** Runs database work; what SQLite throws becomes an error of the store. */
+function translated<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (isEsgzError(error)) throw error;
+    const full =
+      typeof error === "object" && error !== null && "errcode" in error && error.errcode === SQLITE_FULL;
+    if (full)
+      throw new EsgzError("NO_SPACE", "Cannot write store database: expected room on the disk, got none");
+    throw storeInvalid("store database", { expected: "a sound one", found: messageOf(error), cause: error });
+  }
+}

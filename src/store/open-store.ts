@@ -1,0 +1,142 @@
+/**
+ * Opens a layer store.
+ *
+ * @module
+ */
+import { rename, rm } from "node:fs/promises";
+import type { Clock } from "../async/index.ts";
+import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
+import type { Digest } from "../oci/index.ts";
+import { type ChunkTableLimits, DEFAULT_TABLE_LIMITS } from "./chunk-table-file.ts";
+import { ContentStore } from "./content-store.ts";
+import { ensureDirectory, readBoundedFile, syncPath, writeNewFile } from "./durable-file.ts";
+import type { LayerContext } from "./layer-files.ts";
+import { LayerShelf } from "./layer-shelf.ts";
+import { MetadataDatabase } from "./metadata-database.ts";
+import { PageCache } from "./page-cache.ts";
+import { guarded, storeInvalid } from "./store-error.ts";
+import type { StoreObserver } from "./store-event.ts";
+import { STORE_FORMAT, StoreLayout } from "./store-layout.ts";
+import { acquireStoreLock, type StoreLock } from "./store-lock.ts";
+import { bytesOf, StoreRoom } from "./store-room.ts";
+import { Store, type StoreParts } from "./store.ts";
+
+/** How to open a store. */
+export interface StoreOptions {
+  readonly clock: Clock;
+  /** The number of this process, for the message that others get while the store is in use. */
+  readonly pid: number;
+  /** The most bytes that layers may take; no bound if absent. */
+  readonly quotaBytes?: number | undefined;
+  /** Is told what happens. It must not throw. */
+  readonly onEvent?: StoreObserver | undefined;
+  /** Bounds on what chunk tables may say. */
+  readonly limits?: Partial<ChunkTableLimits> | undefined;
+  /**
+   * Whether layers that were closed cleanly, and whose files nobody has touched since, are believed (default). With
+   * `every-session`, all chunks are verified in each session before they are read.
+   */
+  readonly verification?: "after-doubt" | "every-session" | undefined;
+  /** Pages (4 KiB) of chunk tables that are kept in memory; default 512. */
+  readonly cachedPages?: number | undefined;
+  /** Chunks that can be found for copying, 24 bytes of memory each while that is used; default 524288. */
+  readonly maxIndexedChunks?: number | undefined;
+  /** Bytes written to a layer that begin a checkpoint by themselves; default 64 MiB. */
+  readonly checkpointBytes?: number | undefined;
+}
+
+/**
+ * Opens a directory as a store, creating it if needed, and clears what a crash left half-made.
+ *
+ * @throws {EsgzError} `STORE_INVALID` while another process has it open (`details.pid`), if it is of another version, or
+ * if its database is damaged; `NO_SPACE`, `IO_FAILED`
+ */
+export async function openStore(root: string, options: StoreOptions): Promise<Store> {
+  const layout = new StoreLayout(root);
+  return await guarded(`open store "${root}"`, async () => {
+    await ensureDirectory(root);
+    await using cleanup = new AsyncDisposableStack();
+    const lock = cleanup.use(acquireStoreLock(layout.lock, { pid: options.pid }));
+    await ensureFormat(layout);
+    await rm(layout.temp, { recursive: true, force: true });
+    for (const directory of [layout.temp, layout.layers, layout.content]) await ensureDirectory(directory);
+    const database = cleanup.use(MetadataDatabase.open(layout.database));
+    const store = new Store(await connectParts({ layout, lock, database }, options));
+    cleanup.move();
+    return store;
+  });
+}
+
+async function connectParts(
+  opened: { readonly layout: StoreLayout; readonly lock: StoreLock; readonly database: MetadataDatabase },
+  options: StoreOptions,
+): Promise<StoreParts> {
+  const { layout, database } = opened;
+  const onEvent = options.onEvent ?? ((): void => undefined);
+  const context: LayerContext = {
+    limits: { ...DEFAULT_TABLE_LIMITS, ...options.limits },
+    cache: new PageCache(options.cachedPages ?? 512),
+    nextTemporary: () => layout.nextTemporary(),
+    onEvent,
+    admit: (bytes) => room.admit(bytes),
+    believeClean: options.verification !== "every-session",
+    checkpointBytes: options.checkpointBytes ?? 64 << 20,
+  };
+  const shelf = new LayerShelf(layout, context);
+  const sizes = await shelf.sizes();
+  const used = presentOnly(database, new Set(sizes.map(({ digest }) => digest)));
+  const room: StoreRoom = new StoreRoom(
+    {
+      quotaBytes: options.quotaBytes,
+      shelf: () => shelf,
+      rules: () => {
+        database.expireLeases(options.clock.wallMs());
+        return { pinned: database.leasedLayers(), wanted: database.imageLayers(), usedMs: used };
+      },
+      onDropped: (layer) => {
+        used.delete(layer);
+        database.forgetUsed(layer);
+      },
+      onEvent,
+    },
+    sizes.reduce((sum, size) => sum + bytesOf(size), 0),
+  );
+  return {
+    ...opened,
+    shelf,
+    content: new ContentStore(layout, onEvent),
+    room,
+    context,
+    clock: options.clock,
+    maxIndexedChunks: options.maxIndexedChunks ?? 1 << 19,
+    used,
+  };
+}
+
+/** When layers were used, without those that are gone. */
+function presentOnly(database: MetadataDatabase, present: ReadonlySet<Digest>): Map<Digest, number> {
+  const used = new Map(database.used());
+  for (const layer of used.keys()) {
+    if (present.has(layer)) continue;
+    used.delete(layer);
+    database.forgetUsed(layer);
+  }
+  return used;
+}
+
+async function ensureFormat(layout: StoreLayout): Promise<void> {
+  const found = await readBoundedFile(layout.format, { limit: 4096 });
+  if (found === undefined) {
+    const temporary = `${layout.format}.new`;
+    await rm(temporary, { force: true });
+    await writeNewFile(temporary, encodeUtf8(STORE_FORMAT), { durable: true });
+    await rename(temporary, layout.format);
+    await syncPath(layout.root);
+    return;
+  }
+  if (decodeUtf8(found) === STORE_FORMAT) return;
+  throw storeInvalid(`store "${layout.root}"`, {
+    expected: STORE_FORMAT.trim(),
+    found: JSON.stringify(decodeUtf8(found.subarray(0, 64))),
+  });
+}

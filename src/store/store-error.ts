@@ -1,0 +1,46 @@
+/**
+ * How failures of the store are told.
+ *
+ * @module
+ */
+import { EsgzError, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+
+const FULL = new Set(["ENOSPC", "EDQUOT"]);
+
+/** The error for something in the store that is not what it should be. */
+export function storeInvalid(
+  what: string,
+  reason: { readonly expected: string; readonly found: string; readonly cause?: unknown },
+): EsgzError {
+  return new EsgzError(
+    "STORE_INVALID",
+    `Cannot open ${what}: expected ${reason.expected}, got ${reason.found}`,
+    "cause" in reason ? { cause: reason.cause } : {},
+  );
+}
+
+/** The error for a refusal of the operating system: `NO_SPACE` for a full disk, else `IO_FAILED`. */
+export function storeFailure(action: string, thrown: unknown): EsgzError {
+  if (isEsgzError(thrown)) return thrown;
+  const code = systemCodeOf(thrown);
+  return FULL.has(code ?? "")
+    ? new EsgzError("NO_SPACE", `Cannot ${action}: expected room on the disk, got ${code}`, { cause: thrown })
+    : new EsgzError("IO_FAILED", `Cannot ${action}: ${messageOf(thrown)}`, { cause: thrown });
+}
+
+/**
+ * Runs file operations; what the system refuses is thrown as {@linkcode storeFailure}, an abort as it came.
+ *
+ * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
+ */
+export async function guarded<T>(action: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isAbort(error) ? error : storeFailure(action, error);
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}

@@ -1,0 +1,368 @@
+/**
+ * A layer store that is open.
+ *
+ * @module
+ */
+import type { Clock } from "../async/index.ts";
+import type { ReadOptions } from "../blob/index.ts";
+import { equalBytes } from "../bytes/index.ts";
+import { EsgzError } from "../errors/index.ts";
+import type { Digest } from "../oci/index.ts";
+import { ChunkIndex } from "./chunk-index.ts";
+import type { ContentStore } from "./content-store.ts";
+import type { NewLayer } from "./create-layer.ts";
+import type { LayerContext } from "./layer-files.ts";
+import type { LayerHandle, LayerShelf, LayerSize } from "./layer-shelf.ts";
+import { LayerStage } from "./layer-stage.ts";
+import type { Layer } from "./layer.ts";
+import type { ImageRecord, Lease, MetadataDatabase, StoredImage } from "./metadata-database.ts";
+import type { StoreLayout } from "./store-layout.ts";
+import type { StoreLock } from "./store-lock.ts";
+import type { StoreRoom } from "./store-room.ts";
+
+/** What a store takes on the disk. */
+export interface StoreUsage {
+  readonly layers: readonly LayerUsage[];
+  /** Bytes of manifests, configs and other small blobs. */
+  readonly contentBytes: number;
+}
+
+/** A layer in a {@link StoreUsage}. */
+export interface LayerUsage extends LayerSize {
+  /** When it was last opened, milliseconds since 1970; 0 if that is not known. */
+  readonly usedMs: number;
+  /** Whether an image has it. */
+  readonly named: boolean;
+  /** Whether a lease or somebody in this process holds it. */
+  readonly pinned: boolean;
+}
+
+/** What {@link Store.prune} took away. */
+export interface PruneReport {
+  readonly layers: readonly Digest[];
+  readonly content: readonly Digest[];
+  /** Bytes of both. */
+  readonly bytes: number;
+}
+
+/** What {@link Store.copyKnownChunks} copied. */
+export interface CopyReport {
+  readonly chunks: number;
+  readonly bytes: number;
+}
+
+/** The parts that a store is made of; see `openStore()`. */
+export interface StoreParts {
+  readonly layout: StoreLayout;
+  readonly lock: StoreLock;
+  readonly database: MetadataDatabase;
+  readonly shelf: LayerShelf;
+  readonly content: ContentStore;
+  readonly room: StoreRoom;
+  readonly context: LayerContext;
+  readonly clock: Clock;
+  readonly maxIndexedChunks: number;
+  readonly used: Map<Digest, number>;
+}
+
+/** A store that this process has open. Closing it ends the session cleanly: what is there is believed next time. */
+export class Store implements AsyncDisposable {
+  /** The directory. */
+  readonly root: string;
+  /** Manifests, configs and other small blobs. */
+  readonly content: ContentStore;
+  readonly #parts: StoreParts;
+  #index: ChunkIndex | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** For `openStore()`. */
+  constructor(parts: StoreParts) {
+    this.root = parts.layout.root;
+    this.content = parts.content;
+    this.#parts = parts;
+  }
+
+  /**
+   * Makes a layer, or opens the one that is there, whatever it was made from; one that is damaged is replaced. It
+   * appears completely or not at all.
+   *
+   * @param layer with the chunks of a source that was verified: their digests are what this store trusts.
+   * @param options.durable waits until the disk has it; default true. Without, a power loss before the first checkpoint
+   * may cost the layer, and nothing else: that saves some syncs where every millisecond counts.
+   * @throws {EsgzError} `STORE_INVALID` for chunks out of bounds or order; `NO_SPACE`, `IO_FAILED`
+   */
+  async createLayer(
+    digest: Digest,
+    layer: NewLayer,
+    options: { readonly durable?: boolean } = {},
+  ): Promise<LayerHandle> {
+    this.#assertOpen();
+    const handle = await this.#parts.shelf.create(digest, layer, { durable: options.durable ?? true });
+    this.#noteUse(digest);
+    this.#indexLayer(digest);
+    return handle;
+  }
+
+  /**
+   * Opens a layer; undefined if there is none.
+   *
+   * @throws {EsgzError} `STORE_INVALID` if its metadata, table or source is damaged: `createLayer()` replaces it then.
+   */
+  async openLayer(digest: Digest): Promise<LayerHandle | undefined> {
+    this.#assertOpen();
+    const handle = await this.#parts.shelf.open(digest);
+    if (handle !== undefined) this.#noteUse(digest);
+    return handle;
+  }
+
+  /**
+   * Begins a layer whose bytes come before its metadata: one that is streamed whole.
+   *
+   * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
+   */
+  async stageLayer(digest: Digest): Promise<LayerStage> {
+    this.#assertOpen();
+    const { layout, context, shelf } = this.#parts;
+    return await LayerStage.begin({
+      ...context,
+      directory: layout.nextTemporary(),
+      publish: async (directory) => {
+        await shelf.publish(directory, digest);
+        this.#noteUse(digest);
+        this.#indexLayer(digest);
+      },
+    });
+  }
+
+  /** The layers that are there. @throws {EsgzError} `IO_FAILED` */
+  async layers(): Promise<readonly Digest[]> {
+    return await this.#parts.shelf.list();
+  }
+
+  /**
+   * Copies chunks that a layer lacks from wherever the store has them. What was not copied is to be fetched.
+   *
+   * @param options.indexes the chunks to look for; default all.
+   * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
+   */
+  async copyKnownChunks(
+    layer: Layer,
+    options: ReadOptions & { readonly indexes?: Iterable<number> } = {},
+  ): Promise<CopyReport> {
+    this.#assertOpen();
+    const index = (this.#index ??= await this.#buildIndex());
+    await using sources = new LayerSources(this.#parts.shelf);
+    let [chunks, bytes] = [0, 0];
+    for (const at of options.indexes ?? Array.from({ length: layer.chunkCount }, (_, number) => number)) {
+      options.signal?.throwIfAborted();
+      if (layer.hasChunk(at)) continue;
+      if (!(await copyFromAny(layer, at, { index, sources }))) continue;
+      chunks += 1;
+      bytes += layer.chunk(at).size;
+    }
+    return { chunks, bytes };
+  }
+
+  /** Frees the memory of the index that {@link Store.copyKnownChunks} builds. */
+  dropChunkIndex(): void {
+    this.#index = undefined;
+  }
+
+  /** Notes what a reference names now. Its layers need not be there yet. @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
+  setImage(image: ImageRecord): void {
+    this.#assertOpen();
+    this.#parts.database.setImage(image, { nowMs: this.#parts.clock.wallMs() });
+  }
+
+  /** All references, by name and platform. @throws {EsgzError} `STORE_INVALID` */
+  images(): readonly StoredImage[] {
+    return this.#parts.database.images();
+  }
+
+  /**
+   * Forgets a reference, for one platform or for all; false if there was none. The layers stay until {@link Store.prune}
+   * or an eviction.
+   *
+   * @throws {EsgzError} `STORE_INVALID`, `NO_SPACE`
+   */
+  remove(name: string, options: { readonly platform?: string | undefined } = {}): boolean {
+    return this.#parts.database.removeReference(name, options);
+  }
+
+  /** Keeps layers from eviction and pruning, also over restarts. @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
+  setLease(lease: Lease): void {
+    this.#assertOpen();
+    this.#parts.database.setLease(lease, { nowMs: this.#parts.clock.wallMs() });
+  }
+
+  /** Ends a lease; false if there was none. @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
+  removeLease(id: string): boolean {
+    return this.#parts.database.removeLease(id);
+  }
+
+  /** All leases that have not expired, by id. @throws {EsgzError} `STORE_INVALID` */
+  leases(): readonly Lease[] {
+    const now = this.#parts.clock.wallMs();
+    return this.#parts.database
+      .leases()
+      .filter(({ expiresMs }) => expiresMs === undefined || expiresMs > now);
+  }
+
+  /** What the store takes on the disk. @throws {EsgzError} `STORE_INVALID`, `IO_FAILED` */
+  async usage(): Promise<StoreUsage> {
+    const { database, shelf, used } = this.#parts;
+    const [named, leased] = [database.imageLayers(), database.leasedLayers()];
+    const content = await this.content.list();
+    const layers = (await shelf.sizes()).map((size) => ({
+      ...size,
+      usedMs: used.get(size.digest) ?? 0,
+      named: named.has(size.digest),
+      pinned: leased.has(size.digest) || shelf.isOpen(size.digest),
+    }));
+    return { layers, contentBytes: content.reduce((sum, { size }) => sum + size, 0) };
+  }
+
+  /**
+   * Takes away what nothing needs: images without a reference, layers and small blobs without an image. What a lease or
+   * somebody in this process holds stays.
+   *
+   * @param options.keepContent small blobs to keep, such as those of a pull under way.
+   * @throws {EsgzError} `STORE_INVALID`, `IO_FAILED`
+   */
+  async prune(options: { readonly keepContent?: ReadonlySet<Digest> } = {}): Promise<PruneReport> {
+    this.#assertOpen();
+    const { database, shelf, clock } = this.#parts;
+    database.expireLeases(clock.wallMs());
+    database.removeUnnamedImages();
+    const { layers: all } = await this.usage();
+    const dropped: LayerUsage[] = [];
+    for (const layer of all) {
+      if (layer.named || layer.pinned || !(await shelf.drop(layer.digest))) continue;
+      this.#forget(layer.digest);
+      dropped.push(layer);
+    }
+    const wanted = database.imageContent();
+    const isNeeded = (digest: Digest): boolean =>
+      wanted.has(digest) || options.keepContent?.has(digest) === true;
+    const content = (await this.content.list()).filter(({ digest }) => !isNeeded(digest));
+    for (const { digest } of content) await this.content.delete(digest);
+    return {
+      layers: dropped.map(({ digest }) => digest),
+      content: content.map(({ digest }) => digest),
+      bytes:
+        dropped.reduce((sum, layer) => sum + layer.dataBytes + layer.recordBytes, 0) +
+        content.reduce((sum, { size }) => sum + size, 0),
+    };
+  }
+
+  /**
+   * Gives up layers that nothing pins, the least recently used first: the data only where an image has the layer.
+   *
+   * @returns the bytes that were freed, which may be fewer or more than asked for.
+   * @throws {EsgzError} `STORE_INVALID`, `IO_FAILED`
+   */
+  async evict(bytes: number): Promise<number> {
+    this.#assertOpen();
+    return await this.#parts.room.evict(bytes);
+  }
+
+  /**
+   * Makes what was written before the call durable. To be called now and then: what a crash costs is what was written
+   * since.
+   *
+   * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
+   */
+  async checkpoint(): Promise<void> {
+    this.#assertOpen();
+    this.#parts.database.setUsed(this.#parts.used);
+    await this.#parts.shelf.checkpoint();
+  }
+
+  /** Ends the session, whoever still has layers open. Further calls wait for the first. */
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { shelf, database, lock, used } = this.#parts;
+    using _lock = lock;
+    using _database = database;
+    await shelf.close();
+    database.setUsed(used);
+  }
+
+  async #buildIndex(): Promise<ChunkIndex> {
+    const index = new ChunkIndex(this.#parts.maxIndexedChunks);
+    const lastUsed = (digest: Digest): number => this.#parts.used.get(digest) ?? 0;
+    for (const digest of (await this.layers()).toSorted((a, b) => lastUsed(b) - lastUsed(a))) {
+      using table = this.#parts.shelf.openTable(digest);
+      if (table !== undefined) index.add(digest, table);
+    }
+    return index;
+  }
+
+  #indexLayer(digest: Digest): void {
+    if (this.#index === undefined) return;
+    using table = this.#parts.shelf.openTable(digest);
+    if (table !== undefined) this.#index.add(digest, table);
+  }
+
+  #noteUse(digest: Digest): void {
+    this.#parts.used.set(digest, this.#parts.clock.wallMs());
+  }
+
+  #forget(digest: Digest): void {
+    this.#parts.used.delete(digest);
+    this.#parts.database.forgetUsed(digest);
+    this.#index?.remove(digest);
+  }
+
+  #assertOpen(): void {
+    if (this.#closed === undefined) return;
+    throw new EsgzError(
+      "STORE_INVALID",
+      `Cannot use store "${this.root}": expected an open one, got a closed one`,
+    );
+  }
+}
+
+/** Layers that chunks are copied from, open for as long as the copying takes. */
+class LayerSources implements AsyncDisposable {
+  readonly #shelf: LayerShelf;
+  readonly #handles = new Map<Digest, Promise<LayerHandle | undefined>>();
+
+  constructor(shelf: LayerShelf) {
+    this.#shelf = shelf;
+  }
+
+  async get(digest: Digest): Promise<Layer | undefined> {
+    const opening = this.#handles.get(digest) ?? this.#shelf.open(digest).catch(() => undefined);
+    this.#handles.set(digest, opening);
+    return (await opening)?.layer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const opening of this.#handles.values()) await (await opening)?.close();
+  }
+}
+
+async function copyFromAny(
+  layer: Layer,
+  at: number,
+  from: { readonly index: ChunkIndex; readonly sources: LayerSources },
+): Promise<boolean> {
+  const { digest } = layer.chunk(at);
+  for (const candidate of from.index.find(digest)) {
+    if (candidate.layer === layer.digest && candidate.index === at) continue;
+    const source = await from.sources.get(candidate.layer);
+    if (source === undefined || candidate.index >= source.chunkCount) continue;
+    if (!equalBytes(source.chunk(candidate.index).digest, digest)) continue;
+    if (await layer.copyChunk(at, { layer: source, index: candidate.index })) return true;
+  }
+  return false;
+}
