@@ -38,6 +38,8 @@ try {
 } catch (error) {
   process.exitCode = fail(error);
 }
+// What waits for a reader that does not read would keep the process.
+if (interruption.signal.aborted) environment.stderr.write("", () => process.exit());
 
 function fail(error: unknown): number {
   if (error instanceof CommanderError) return failUsage(error);

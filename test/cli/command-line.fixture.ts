@@ -41,14 +41,20 @@ export class CommandLine implements AsyncDisposable {
 
   /** Starts `esgz ARGS` and resolves with its first line of output; it is ended with the command line. */
   async start(args: readonly string[]): Promise<{ readonly line: string; readonly child: ChildProcess }> {
-    const child = this.#spawn(args);
-    this.#children.push(child);
+    const child = this.begin(args);
     let text = "";
     for await (const chunk of child.stdout ?? []) {
       text += String(chunk);
       if (text.includes("\n")) break;
     }
     return { line: text.trimEnd(), child };
+  }
+
+  /** Starts `esgz ARGS` and reads nothing of it; it is ended with the command line. */
+  begin(args: readonly string[]): ChildProcess {
+    const child = this.#spawn(args);
+    this.#children.push(child);
+    return child;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

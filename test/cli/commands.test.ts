@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
@@ -204,6 +205,29 @@ test("esgz takes a signal that arrives twice at once for one, and ends in order"
   child.kill("SIGINT");
   assert.deepEqual(await ended, [0, null]);
 });
+
+test("esgz cat ends when it is interrupted while its reader does not read", async () => {
+  writeLayout("large", ustarFile("large", 8 << 20));
+  const child = shell.begin(["cat", "oci:large:plain", "/large"]);
+  await once(child.stdout ?? child, "readable");
+  const ended = once(child, "exit");
+  child.kill("SIGINT");
+  assert.deepEqual(await ended, [130, null]);
+});
+
+/** A tar with one file of zeros. */
+function ustarFile(name: string, size: number): Uint8Array {
+  const tar = Buffer.alloc(512 + size);
+  tar.write(name, 0);
+  tar.write("0000644", 100);
+  tar.write(size.toString(8).padStart(11, "0"), 124);
+  tar.write("        0", 148);
+  tar.write("ustar", 257);
+  tar.write("00", 263);
+  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  tar.write(sum.toString(8).padStart(6, "0"), 148);
+  return tar;
+}
 
 test("esgz login keeps a password that the registry accepts, logout forgets it", async () => {
   // As Apache's `htpasswd -nbB me secret` printed it.
