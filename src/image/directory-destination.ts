@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
@@ -18,6 +18,7 @@ import {
 import type { ImageDestination, WriteBlobOptions, WrittenBlob } from "./image-destination.ts";
 import { formatImageName } from "./image-name.ts";
 import { ioFailure } from "./io-failure.ts";
+import { openWorkspace } from "./open-workspace.ts";
 import { receiveBlob } from "./receive-blob.ts";
 import { syncDirectory } from "./replace-file.ts";
 
@@ -52,7 +53,7 @@ export class DirectoryDestination implements ImageDestination {
     try {
       await assertReplaceable(path);
       await mkdir(dirname(path), { recursive: true });
-      const temporary = await mkdtemp(join(dirname(path), `.${basename(path)}.esgz-`));
+      const temporary = await openWorkspace(dirname(path), `.${basename(path)}.esgz-`);
       await mkdir(join(temporary, "content"));
       const name = formatImageName({ kind: "dir", directory });
       return new DirectoryDestination(path, { temporary, name });

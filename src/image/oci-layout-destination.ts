@@ -4,7 +4,7 @@
  * @module
  */
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
@@ -20,6 +20,7 @@ import {
 import { manifestContentOf } from "./checked-manifest.ts";
 import type { ImageDestination, WriteBlobOptions, WrittenBlob } from "./image-destination.ts";
 import { formatImageName } from "./image-name.ts";
+import { withIndexLock } from "./index-lock.ts";
 import { ioFailure } from "./io-failure.ts";
 import {
   LAYOUT_INDEX,
@@ -29,6 +30,7 @@ import {
   layoutTagOf,
   withoutLayoutNames,
 } from "./oci-layout.ts";
+import { openWorkspace } from "./open-workspace.ts";
 import { receiveBlob } from "./receive-blob.ts";
 import { replaceFile, syncDirectory } from "./replace-file.ts";
 
@@ -80,7 +82,7 @@ export class OciLayoutDestination implements ImageDestination {
           `Cannot write OCI layout "${directory}": expected a layout or an empty directory, got other files`,
         );
       }
-      const temporary = await mkdtemp(join(directory, ".esgz-"));
+      const temporary = await openWorkspace(directory, ".esgz-");
       return new OciLayoutDestination(directory, { tag: options.tag, temporary });
     } catch (cause) {
       throw ioFailure("write OCI layout", directory, cause);
@@ -135,7 +137,12 @@ export class OciLayoutDestination implements ImageDestination {
     }
     for (const directory of this.#touched) await syncDirectory(directory);
     options.signal?.throwIfAborted();
-    this.#replaceIndex(root);
+    try {
+      await withIndexLock(join(this.#directory, LOCK), () => this.#replaceIndex(root), options);
+    } catch (cause) {
+      if (cause instanceof Error && "syscall" in cause) throw ioFailure("publish to", this.name, cause);
+      throw cause;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -147,7 +154,7 @@ export class OciLayoutDestination implements ImageDestination {
     return join(this.#temporary, String(this.#count));
   }
 
-  /** Reads, changes and replaces the index within one turn of the event loop. */
+  /** Reads, changes and replaces the index. */
   #replaceIndex(root: Descriptor): void {
     const marker = join(this.#directory, LAYOUT_MARKER);
     if (!existsSync(marker)) replaceFile(marker, LAYOUT_MARKER_TEXT, { temporary: this.#nextTemporary() });
@@ -187,4 +194,5 @@ export class OciLayoutDestination implements ImageDestination {
   }
 }
 
+const LOCK = ".esgz-lock";
 const EMPTY_INDEX: ImageIndex = { schemaVersion: 2, mediaType: MEDIA_TYPES.ociIndex, manifests: [] };
