@@ -4,11 +4,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { readdir, rename, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { encodeHex } from "../bytes/index.ts";
 import { algorithmOf, type Digest, digestMismatch, isDigest } from "../oci/index.ts";
-import { ensureDirectory, ifExists, readBoundedFile, syncPath, writeNewFile } from "./durable-file.ts";
+import { ensureDirectory, ifExists, readBoundedFile, replaceFile } from "./durable-file.ts";
 import { guarded, storeInvalid } from "./store-error.ts";
 import type { StoreObserver } from "./store-event.ts";
 import type { StoreLayout } from "./store-layout.ts";
@@ -52,9 +52,7 @@ export class ContentStore {
       const path = this.#layout.contentFile(digest);
       const temporary = this.#layout.nextTemporary();
       await ensureDirectory(dirname(path));
-      await writeNewFile(temporary, bytes, { durable: true });
-      await rename(temporary, path);
-      await syncPath(dirname(path));
+      await replaceFile(path, bytes, { temporary });
     });
   }
 

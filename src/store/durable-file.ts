@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdir, open, readFile, rename, stat } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { systemCodeOf } from "../errors/index.ts";
 import { storeInvalid } from "./store-error.ts";
@@ -34,8 +34,13 @@ export async function replaceFile(
   bytes: Uint8Array,
   options: { readonly temporary: string },
 ): Promise<void> {
-  await writeNewFile(options.temporary, bytes, { durable: true });
-  await rename(options.temporary, path);
+  try {
+    await writeNewFile(options.temporary, bytes, { durable: true });
+    await rename(options.temporary, path);
+  } catch (error) {
+    await rm(options.temporary, { force: true });
+    throw error;
+  }
   await syncPath(dirname(path));
 }
 

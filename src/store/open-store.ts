@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { rename, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import type { Clock } from "../async/index.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { type ChunkTableLimits, DEFAULT_TABLE_LIMITS } from "./chunk-table-file.ts";
 import { ContentStore } from "./content-store.ts";
-import { ensureDirectory, readBoundedFile, syncPath, writeNewFile } from "./durable-file.ts";
+import { ensureDirectory, readBoundedFile, replaceFile } from "./durable-file.ts";
 import type { LayerContext } from "./layer-files.ts";
 import { LayerShelf } from "./layer-shelf.ts";
 import { MetadataDatabase } from "./metadata-database.ts";
@@ -129,9 +129,7 @@ async function ensureFormat(layout: StoreLayout): Promise<void> {
   if (found === undefined) {
     const temporary = `${layout.format}.new`;
     await rm(temporary, { force: true });
-    await writeNewFile(temporary, encodeUtf8(STORE_FORMAT), { durable: true });
-    await rename(temporary, layout.format);
-    await syncPath(layout.root);
+    await replaceFile(layout.format, encodeUtf8(STORE_FORMAT), { temporary });
     return;
   }
   if (decodeUtf8(found) === STORE_FORMAT) return;

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ChunkTable } from "./chunk-table.ts";
+import { DEFAULT_TABLE_LIMITS, encodeChunkTable } from "./chunk-table-file.ts";
+import { decodeFilled } from "./filled-file.ts";
+import { FilledJournal } from "./filled-journal.ts";
+import { LayerBits } from "./layer-bits.ts";
+import { PageCache } from "./page-cache.ts";
+import { sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
+import { layerPaths, StoreLayout } from "./store-layout.ts";
+
+test("chunks whose data the system lost count as missing, on the disk too", async () => {
+  await using directory = await scratchDirectory();
+  const sample = sampleLayer("a");
+  const layout = new StoreLayout(directory.path);
+  await mkdir(layout.temp);
+  const paths = layerPaths(directory.path);
+  await writeFile(paths.chunks, encodeChunkTable(sample.layer.chunks));
+  await writeFile(paths.meta, "");
+  using table = ChunkTable.open(paths.chunks, { limits: DEFAULT_TABLE_LIMITS, cache: new PageCache(1) });
+  await using data = await open(paths.data, "w+");
+  // No real disk fails on demand without a device of its own: this one does.
+  const sync = data.datasync.bind(data);
+  let failing = false;
+  data.datasync = () => (failing ? Promise.reject(new Error("EIO")) : sync());
+  const bits = new LayerBits(table);
+  const nextTemporary = (): string => layout.nextTemporary();
+  const journal = new FilledJournal({ paths, data, bits, state: "open", unsynced: false, nextTemporary });
+  const write = (index: number): void => {
+    bits.fill(index);
+    journal.noteWritten(index, 1);
+  };
+  const onDisk = async (): Promise<number[]> =>
+    Array.from(decodeFilled(await readFile(join(directory.path, "filled")), table.count)?.bitmap ?? []);
+
+  write(0);
+  await journal.checkpoint();
+  assert.deepEqual(await onDisk(), [1, 0]);
+  write(1);
+  write(2);
+  failing = true;
+  await assert.rejects(journal.checkpoint(), { message: "EIO" });
+  assert.deepEqual(
+    [0, 1, 2].map((at) => bits.filled.has(at)),
+    [true, false, false],
+  );
+  failing = false;
+  write(2);
+  await journal.checkpoint();
+  assert.deepEqual(await onDisk(), [5, 0]);
+  assert.equal(journal.writtenBytes, 0);
+});

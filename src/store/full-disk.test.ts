@@ -1,0 +1,82 @@
+// A disk without room: what is there stays right, and what does not fit is said to.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openStore } from "./index.ts";
+import { sampleLayer, scratchDirectory, StandingClock } from "./sample-layer.fixture.ts";
+
+const BLOB = {
+  digest: "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+  bytes: new TextEncoder().encode("hello"),
+} as const;
+
+/** A filesystem of 3 MiB in memory, or the reason why there is none. */
+async function smallDisk(): Promise<(AsyncDisposable & { readonly path: string }) | string> {
+  const directory = await scratchDirectory();
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", directory.path], { stdio: "pipe" });
+  } catch {
+    await directory[Symbol.asyncDispose]();
+    return "no right to mount a filesystem";
+  }
+  return {
+    path: directory.path,
+    [Symbol.asyncDispose]: async () => {
+      execFileSync("umount", [directory.path]);
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("a full disk is NO_SPACE, costs nothing that is there, and heals when there is room", async (t) => {
+  const mounted = await smallDisk();
+  if (typeof mounted === "string") {
+    t.skip(mounted);
+    return;
+  }
+  await using disk = mounted;
+  const root = join(disk.path, "store");
+  const options = { clock: new StandingClock(), pid: process.pid };
+  const spare = sampleLayer("spare", [{ chunks: [1_000_000] }]);
+  const big = sampleLayer("big", [{ chunks: Array.from({ length: 40 }, () => 100_000) }]);
+  const stored: number[] = [];
+  {
+    const store = await openStore(root, options);
+    {
+      await using handle = await store.createLayer(spare.digest, spare.layer);
+      await handle.layer.writeChunk(0, spare.contents[0] ?? new Uint8Array());
+    }
+    const { layer } = await store.createLayer(big.digest, big.layer);
+    const writeAll = async (): Promise<void> => {
+      for (const [index, bytes] of big.contents.entries()) await layer.writeChunk(index, bytes);
+    };
+    await assert.rejects(writeAll(), { code: "NO_SPACE" });
+    const before = layer.filledCount;
+    assert.ok(before > 5 && before < 25, String(before));
+    await assert.rejects(layer.checkpoint(), { code: "NO_SPACE" });
+    await assert.rejects(store.content.write(BLOB.digest, BLOB.bytes), { code: "NO_SPACE" });
+    assert.deepEqual(await readdir(join(root, "temp")), []);
+    assert.equal(layer.filledCount, before);
+    // With the room of another layer the rest goes on.
+    assert.ok((await store.evict(1)) >= 1_000_000);
+    await assert.rejects(writeAll(), { code: "NO_SPACE" });
+    assert.ok(layer.filledCount > before);
+    for (const [index, bytes] of big.contents.entries()) {
+      const found = await layer.readChunk(index);
+      if (found === undefined) continue;
+      assert.deepEqual(found, bytes);
+      stored.push(index);
+    }
+    // The end of the session needs room for one small file.
+    await assert.rejects(store.close(), { code: "NO_SPACE" });
+  }
+  execFileSync("mount", ["-o", "remount,size=6m", disk.path]);
+  await using store = await openStore(root, options);
+  await using handle = await store.openLayer(big.digest);
+  assert.ok(handle !== undefined);
+  for (const index of stored) assert.deepEqual(await handle.layer.readChunk(index), big.contents[index]);
+  for (const [index, bytes] of big.contents.entries()) await handle.layer.writeChunk(index, bytes);
+  assert.equal(handle.layer.complete, true);
+});

@@ -1,0 +1,302 @@
+// Whatever lies in the directory of a store: a value or a typed error, and never a byte that was not verified.
+import assert from "node:assert/strict";
+import { mkdir, open, readFile, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { isEsgzError } from "../errors/index.ts";
+import { ChunkTable } from "./chunk-table.ts";
+import { DEFAULT_TABLE_LIMITS, encodeChunkTable } from "./chunk-table-file.ts";
+import { decodeFilled, encodeFilled } from "./filled-file.ts";
+import { openStore, type Store, type StoreEvent } from "./index.ts";
+import { decodeSource, encodeSource } from "./layer-source.ts";
+import { PageCache } from "./page-cache.ts";
+import { sampleLayer, scratchDirectory, StandingClock } from "./sample-layer.fixture.ts";
+import { type LayerPaths, layerPaths, StoreLayout } from "./store-layout.ts";
+
+const SAMPLE = sampleLayer("a");
+const { rows, dataSize } = SAMPLE.layer.chunks;
+const CONTENT = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+interface Closed extends AsyncDisposable {
+  readonly root: string;
+  readonly paths: LayerPaths;
+  readonly events: StoreEvent[];
+  open(): Promise<Store>;
+}
+
+/** A store with one complete layer, closed cleanly. */
+async function closedStore(): Promise<Closed> {
+  const directory = await scratchDirectory();
+  const [root, events] = [join(directory.path, "store"), [] as StoreEvent[]];
+  const closed: Closed = {
+    root,
+    events,
+    paths: layerPaths(new StoreLayout(root).layer(SAMPLE.digest)),
+    open: () =>
+      openStore(root, {
+        clock: new StandingClock(),
+        pid: process.pid,
+        onEvent: (event) => events.push(event),
+      }),
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+  await using store = await closed.open();
+  await using handle = await store.createLayer(SAMPLE.digest, SAMPLE.layer);
+  for (const [index, bytes] of SAMPLE.contents.entries()) await handle.layer.writeChunk(index, bytes);
+  await store.content.write(CONTENT, new TextEncoder().encode("hello"));
+  return closed;
+}
+
+async function flip(path: string, offset: number): Promise<void> {
+  const byte = (await readFile(path))[offset] ?? 0;
+  const file = await open(path, "r+");
+  await file.write(Uint8Array.of(byte ^ 0x10), 0, 1, offset);
+  await file.close();
+}
+
+/** Opens the store, reads the layer in blocks, and returns the chunks that count as missing. */
+async function missingIn(closed: Closed): Promise<number[]> {
+  await using store = await closed.open();
+  await using handle = await store.openLayer(SAMPLE.digest);
+  assert.ok(handle !== undefined);
+  const { layer } = handle;
+  for (let offset = 0; offset < dataSize; offset += 4096) {
+    const read = await layer.readRange({ offset, size: 4096 });
+    if (read.kind === "data") assert.deepEqual(read.bytes, SAMPLE.device.subarray(offset, offset + 4096));
+  }
+  assert.equal(layer.complete, (await layer.missingChunks({ first: 0, end: rows.length })).length === 0);
+  return await layer.missingChunks({ first: 0, end: rows.length });
+}
+
+test("a byte of data that was changed while nobody had the store open is never given", async () => {
+  await using closed = await closedStore();
+  const [first, second] = rows;
+  assert.ok(first !== undefined && second !== undefined);
+  await flip(closed.paths.data, second.place + 5000);
+  assert.deepEqual(await missingIn(closed), [1]);
+  assert.deepEqual(closed.events, [
+    { kind: "layer-untrusted", layer: SAMPLE.digest, reason: "touched" },
+    { kind: "chunk-rejected", layer: SAMPLE.digest, index: 1 },
+  ]);
+  // The zeros behind the first file, which is 10 bytes long, belong to its chunk.
+  await flip(closed.paths.data, first.size);
+  assert.deepEqual(await missingIn(closed), [0, 1]);
+});
+
+test("a gap that was written to reads as zeros again", async () => {
+  await using closed = await closedStore();
+  const gap = rows.findIndex(({ place }, at) => place - (rows[at - 1]?.place ?? 0) > 16_384);
+  const before = rows[gap - 1];
+  assert.ok(before !== undefined);
+  const block = Math.ceil((before.place + before.size) / 4096) * 4096;
+  for (const offset of [block, block + 4095, (rows[gap]?.place ?? 0) - 1, dataSize - 1]) {
+    await flip(closed.paths.data, offset);
+  }
+  assert.deepEqual(await missingIn(closed), []);
+  assert.deepEqual(new Uint8Array(await readFile(closed.paths.data)), SAMPLE.device);
+});
+
+test("times that were set back do not hide a change", async () => {
+  await using closed = await closedStore();
+  const past = new Date(1_600_000_000_000);
+  await utimes(closed.paths.data, past, past);
+  assert.deepEqual(await missingIn(closed), []);
+  assert.equal(closed.events[0]?.kind, "layer-untrusted");
+});
+
+test("a data file that is cut, longer, or gone costs chunks and no more", async () => {
+  await using closed = await closedStore();
+  await truncate(closed.paths.data, 10_000);
+  assert.deepEqual(
+    await missingIn(closed),
+    [...rows.keys()].filter((at) => (rows[at]?.place ?? 0) + 8192 > 10_000 && at > 0),
+  );
+  await truncate(closed.paths.data, dataSize * 2);
+  assert.equal((await missingIn(closed)).includes(0), false);
+  await rm(closed.paths.data);
+  assert.equal((await missingIn(closed)).length, rows.length);
+  assert.equal((await readFile(closed.paths.data)).length, dataSize);
+});
+
+test("a damaged bitmap costs a verification and no chunk", async () => {
+  await using closed = await closedStore();
+  for (const damage of [
+    () => flip(closed.paths.filled, 12),
+    () => truncate(closed.paths.filled, 3),
+    () => rm(closed.paths.filled),
+    () => writeFile(closed.paths.filled, new Uint8Array(1_000_000)),
+  ]) {
+    await damage();
+    assert.deepEqual(await missingIn(closed), []);
+    assert.deepEqual(closed.events.splice(0), [
+      { kind: "layer-untrusted", layer: SAMPLE.digest, reason: "damaged" },
+    ]);
+  }
+});
+
+for (const name of ["meta", "chunks", "source"] as const) {
+  test(`a layer with a damaged ${name} is refused and can be made again`, async () => {
+    await using closed = await closedStore();
+    const path = closed.paths[name];
+    const elsewhere = join(closed.root, "elsewhere");
+    for (const damage of [
+      () => flip(path, 100),
+      () => truncate(path, 40),
+      () => rm(path),
+      () => rm(path).then(() => mkdir(path)),
+      () => rm(path).then(() => symlink(elsewhere, path)),
+    ]) {
+      await damage();
+      await using store = await closed.open();
+      await assert.rejects(store.openLayer(SAMPLE.digest), { code: "STORE_INVALID" });
+      await using handle = await store.createLayer(SAMPLE.digest, SAMPLE.layer);
+      assert.equal(handle.layer.filledCount, 0);
+    }
+  });
+}
+
+test("a data file that is a link or a directory is refused", async () => {
+  await using closed = await closedStore();
+  const target = join(closed.root, "target");
+  await writeFile(target, "keep");
+  await rm(closed.paths.data);
+  await symlink(target, closed.paths.data);
+  await using store = await closed.open();
+  await assert.rejects(store.openLayer(SAMPLE.digest), (error) => isEsgzError(error));
+  await rm(closed.paths.data);
+  await mkdir(closed.paths.data);
+  await assert.rejects(store.openLayer(SAMPLE.digest), (error) => isEsgzError(error));
+  assert.equal(await readFile(target, "utf8"), "keep");
+});
+
+test("names in the store that mean nothing are left alone", async () => {
+  await using closed = await closedStore();
+  await mkdir(join(closed.root, "layers", "sha256-zz"));
+  await writeFile(join(closed.root, "layers", "notes"), "mine");
+  await writeFile(join(closed.root, "content", "notes"), "mine");
+  await writeFile(join(closed.root, "content", "sha256", "notes"), "mine");
+  await using store = await closed.open();
+  assert.deepEqual(await store.layers(), [SAMPLE.digest]);
+  assert.deepEqual(await store.content.list(), [{ digest: CONTENT, size: 5 }]);
+  await store.prune();
+  assert.equal(await readFile(join(closed.root, "layers", "notes"), "utf8"), "mine");
+});
+
+test("a small blob that was changed is none", async () => {
+  await using closed = await closedStore();
+  await flip(join(closed.root, "content", "sha256", CONTENT.slice(7)), 2);
+  await using store = await closed.open();
+  assert.equal(await store.content.read(CONTENT), undefined);
+  assert.deepEqual(await store.content.list(), []);
+  assert.deepEqual(closed.events, [{ kind: "content-rejected", digest: CONTENT }]);
+});
+
+test("a store of another version, or with a damaged database, is refused and stays unlocked", async () => {
+  await using closed = await closedStore();
+  await writeFile(join(closed.root, "format"), "esgz store 2\n");
+  await assert.rejects(closed.open(), { code: "STORE_INVALID", message: /esgz store 2/ });
+  await writeFile(join(closed.root, "format"), "esgz store 1\n");
+  const database = join(closed.root, "metadata.db");
+  const sound = await readFile(database);
+  await writeFile(database, "not a database, but a text of more than a hundred bytes".repeat(4));
+  await assert.rejects(closed.open(), { code: "STORE_INVALID" });
+  await writeFile(database, sound);
+  await using store = await closed.open();
+  assert.deepEqual(await store.layers(), [SAMPLE.digest]);
+});
+
+test("scrub() finds a byte that changed while the store was open", async () => {
+  await using closed = await closedStore();
+  await using store = await closed.open();
+  await using handle = await store.openLayer(SAMPLE.digest);
+  assert.ok(handle !== undefined);
+  await flip(closed.paths.data, (rows[2]?.place ?? 0) + 1);
+  assert.deepEqual(await handle.layer.scrub(), { kept: rows.length - 1, dropped: 1 });
+  assert.deepEqual(await handle.layer.missingChunks({ first: 0, end: rows.length }), [2]);
+  assert.deepEqual(closed.events, [{ kind: "chunk-rejected", layer: SAMPLE.digest, index: 2 }]);
+});
+
+test("every flipped byte of a chunk table, a bitmap and a source is noticed", async () => {
+  await using directory = await scratchDirectory();
+  const path = join(directory.path, "chunks");
+  const table = encodeChunkTable(SAMPLE.layer.chunks);
+  const openTable = (): ChunkTable =>
+    ChunkTable.open(path, { limits: DEFAULT_TABLE_LIMITS, cache: new PageCache(4) });
+  for (let at = 0; at < table.length; at += 1) {
+    await writeFile(path, table.with(at, (table[at] ?? 0) ^ 0x80));
+    assert.throws(openTable, { code: "STORE_INVALID" }, `byte ${at}`);
+  }
+  const print = { inode: 1n, size: 2n, modifiedNs: 3n, changedNs: -4n };
+  const record = { count: 12, bitmap: Uint8Array.of(0xaa, 0x0f), clean: { data: print, meta: print } };
+  const filled = encodeFilled(record);
+  assert.deepEqual(decodeFilled(filled, 12), record);
+  assert.equal(decodeFilled(filled, 13), undefined);
+  for (let at = 0; at < filled.length; at += 1) {
+    assert.equal(decodeFilled(filled.with(at, (filled[at] ?? 0) ^ 1), 12), undefined, `byte ${at}`);
+  }
+  const source = encodeSource({ source: SAMPLE.layer.source, metaDigest: SAMPLE.digest });
+  assert.deepEqual(decodeSource(source), { source: SAMPLE.layer.source, metaDigest: SAMPLE.digest });
+  for (let at = 0; at < source.length; at += 1) {
+    assert.throws(() => decodeSource(source.with(at, (source[at] ?? 0) ^ 1)), { code: "STORE_INVALID" });
+  }
+});
+
+test("any bytes as a chunk table, a bitmap or a source give a value or STORE_INVALID", async () => {
+  await using directory = await scratchDirectory();
+  const path = join(directory.path, "chunks");
+  const table = encodeChunkTable(SAMPLE.layer.chunks);
+  const foreign = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    // A true beginning, so that what comes behind it is looked at.
+    fc.tuple(fc.nat(table.length), fc.uint8Array({ maxLength: 80 })).map(([at, bytes]) => {
+      return Uint8Array.from([...table.subarray(0, at), ...bytes, ...table.subarray(at + bytes.length)]);
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(foreign, async (bytes) => {
+      await writeFile(path, bytes);
+      try {
+        using found = ChunkTable.open(path, { limits: DEFAULT_TABLE_LIMITS, cache: new PageCache(4) });
+        assert.ok(found.count <= 8_000_000);
+      } catch (error) {
+        assert.ok(isEsgzError(error, "STORE_INVALID"));
+      }
+      decodeFilled(bytes, 3);
+      assert.throws(() => decodeSource(bytes), { code: "STORE_INVALID" });
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("a table that asks for more than the limits is refused before memory is taken", async () => {
+  const limits = { maxChunks: 4, maxChunkSize: 100, maxDataSize: 8192 };
+  const digest = new Uint8Array(32);
+  const row = (place: number, size: number) =>
+    ({ place, size, blobOffset: 0, memberSize: 0, innerOffset: 0, digest }) as const;
+  const sound = [row(0, 100), row(100, 50), row(4096, 1)];
+  assert.equal(encodeChunkTable({ dataSize: 8192, rows: sound }, limits).length, 64 + 3 * 64);
+  for (const list of [
+    { dataSize: 8192, rows: Array.from({ length: 5 }, (_, at) => row(at, 1)) },
+    { dataSize: 8192, rows: [row(0, 101)] },
+    { dataSize: 8192, rows: [row(0, 0)] },
+    { dataSize: 8192, rows: [row(0, 50), row(49, 1)] },
+    { dataSize: 8192, rows: [row(8190, 3)] },
+    { dataSize: 8192, rows: [row(-1, 3)] },
+    { dataSize: 8192, rows: [{ ...row(0, 3), blobOffset: 2 ** 53 }] },
+    { dataSize: 8192, rows: [{ ...row(0, 3), digest: new Uint8Array(31) }] },
+    { dataSize: 8191, rows: [] },
+    { dataSize: 12_288, rows: [] },
+  ]) {
+    assert.throws(() => encodeChunkTable(list, limits), { code: "STORE_INVALID" }, JSON.stringify(list));
+  }
+  await using directory = await scratchDirectory();
+  const path = join(directory.path, "chunks");
+  const header = encodeChunkTable({ dataSize: 0, rows: [] });
+  new DataView(header.buffer).setBigUint64(16, 8_000_001n, true);
+  await writeFile(path, header);
+  assert.throws(() => ChunkTable.open(path, { limits: DEFAULT_TABLE_LIMITS, cache: new PageCache(4) }), {
+    code: "STORE_INVALID",
+    message: /at most 8000000 chunks/,
+  });
+});
