@@ -55,29 +55,42 @@ export function encodeRow(row: ChunkRow, target: DataView, offset: number): void
   for (const value of [place, blobOffset, innerOffset]) if (!isWhole(value)) throw badRow(value);
   for (const value of [size, memberSize]) if (!isWhole(value) || value > MAX_U32) throw badRow(value);
   if (digest.length !== CHUNK_DIGEST_SIZE) throw badRow(`a digest of ${digest.length} bytes`);
-  target.setBigUint64(offset, BigInt(place), true);
-  target.setBigUint64(offset + 8, BigInt(blobOffset), true);
-  target.setBigUint64(offset + 16, BigInt(innerOffset), true);
+  writeUint64(target, offset, place);
+  writeUint64(target, offset + 8, blobOffset);
+  writeUint64(target, offset + 16, innerOffset);
   target.setUint32(offset + 24, size, true);
   target.setUint32(offset + 28, memberSize, true);
   new Uint8Array(target.buffer, target.byteOffset + offset + 32, CHUNK_DIGEST_SIZE).set(digest);
 }
 
+/** What a row says beside its digest. */
+export type ChunkNumbers = Omit<ChunkRow, "digest">;
+
 /** Reads a row; the digest is a copy. Numbers that are too large come out as more than 2^53, for the caller to refuse. */
 export function decodeRow(source: DataView, offset: number): ChunkRow {
+  const digest = new Uint8Array(source.buffer, source.byteOffset + offset + 32, CHUNK_DIGEST_SIZE).slice();
+  return { ...decodeNumbers(source, offset), digest };
+}
+
+/** Reads a row without its digest. */
+export function decodeNumbers(source: DataView, offset: number): ChunkNumbers {
   return {
     place: readPlace(source, offset),
     blobOffset: readUint64(source, offset + 8),
     innerOffset: readUint64(source, offset + 16),
     size: source.getUint32(offset + 24, true),
     memberSize: source.getUint32(offset + 28, true),
-    digest: new Uint8Array(source.buffer, source.byteOffset + offset + 32, CHUNK_DIGEST_SIZE).slice(),
   };
 }
 
 /** Reads only the place of a row. */
 export function readPlace(source: DataView, offset: number): number {
   return readUint64(source, offset);
+}
+
+function writeUint64(target: DataView, offset: number, value: number): void {
+  target.setUint32(offset, value >>> 0, true);
+  target.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
 }
 
 function readUint64(source: DataView, offset: number): number {

@@ -16,7 +16,7 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { viewOf } from "../bytes/index.ts";
-import { BLOCK_SIZE, type ChunkRow, encodeRow, ROW_SIZE } from "./chunk-row.ts";
+import { BLOCK_SIZE, type ChunkNumbers, type ChunkRow, encodeRow, ROW_SIZE } from "./chunk-row.ts";
 import { storeInvalid } from "./store-error.ts";
 
 /** The size of the file's header in bytes. */
@@ -132,7 +132,7 @@ export class RowOrder {
    *
    * @throws {EsgzError} `STORE_INVALID`
    */
-  check(row: ChunkRow): void {
+  check(row: ChunkNumbers): void {
     const { place, size, blobOffset, memberSize, innerOffset } = row;
     if (size < 1 || size > this.#limits.maxChunkSize)
       throw badTable("chunks of a possible size", String(size));

@@ -9,7 +9,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { equalBytes, viewOf } from "../bytes/index.ts";
-import { type ChunkRow, decodeRow, readPlace, ROW_SIZE } from "./chunk-row.ts";
+import { BLOCK_SIZE, type ChunkRow, decodeNumbers, decodeRow, readPlace, ROW_SIZE } from "./chunk-row.ts";
 import {
   badTable,
   type ChunkTableHeader,
@@ -31,6 +31,12 @@ export interface IndexRange {
   readonly end: number;
 }
 
+/** A run of bytes that belongs to no chunk, nor to the rest of a chunk's last block. */
+export interface GapRange {
+  readonly offset: number;
+  readonly end: number;
+}
+
 /** How to open a chunk table. */
 export interface ChunkTableOptions {
   readonly limits: ChunkTableLimits;
@@ -45,6 +51,8 @@ export class ChunkTable implements Disposable {
   readonly dataSize: number;
   /** The sum of the sizes of all chunks. */
   readonly chunkBytes: number;
+  /** The runs between chunks, ascending: each begins with a block, and ends with the device or where a chunk begins. */
+  readonly gaps: readonly GapRange[];
   readonly #fd: number;
   readonly #index: PageIndex;
   readonly #cache: PageCache;
@@ -57,6 +65,7 @@ export class ChunkTable implements Disposable {
     this.count = checked.header.count;
     this.dataSize = checked.header.dataSize;
     this.chunkBytes = checked.chunkBytes;
+    this.gaps = checked.gaps;
   }
 
   /**
@@ -142,6 +151,7 @@ interface CheckedTable {
   readonly header: ChunkTableHeader;
   readonly index: PageIndex;
   readonly chunkBytes: number;
+  readonly gaps: readonly GapRange[];
 }
 
 function checkTable(fd: number, limits: ChunkTableLimits): CheckedTable {
@@ -154,37 +164,55 @@ function checkTable(fd: number, limits: ChunkTableLimits): CheckedTable {
   const pages = Math.ceil(header.count / PAGE_ROWS);
   const index = { places: new Float64Array(pages), sums: new Uint32Array(pages) };
   const hash = hashHeader(head);
-  const order = new RowOrder(header.dataSize, limits);
-  let chunkBytes = 0;
+  const scan = new TableScan(header.dataSize, { limits, index });
   const buffer = new Uint8Array(256 * PAGE_SIZE);
   for (let page = 0; page < pages; page += 256) {
     const block = buffer.subarray(0, Math.min(buffer.length, (header.count - page * PAGE_ROWS) * ROW_SIZE));
     readFully(fd, block, TABLE_HEADER_SIZE + page * PAGE_SIZE);
     hash.update(block);
-    chunkBytes += checkBlock(block, page, { index, order });
+    scan.take(block, page);
   }
   if (!equalBytes(hash.digest(), header.digest)) throw badTable("bytes that match their digest", "others");
-  return { header, index, chunkBytes };
+  scan.finish();
+  return { header, index, chunkBytes: scan.chunkBytes, gaps: scan.gaps };
 }
 
-/** Checks the rows of a block of pages, notes what the index keeps; returns the bytes of its chunks. */
-function checkBlock(
-  block: Uint8Array,
-  firstPage: number,
-  into: { readonly index: PageIndex; readonly order: RowOrder },
-): number {
-  const view = viewOf(block);
-  let bytes = 0;
-  for (let at = 0; at < block.length; at += ROW_SIZE) {
-    const row = decodeRow(view, at);
-    into.order.check(row);
-    bytes += row.size;
-    if (at % PAGE_SIZE !== 0) continue;
-    const page = firstPage + at / PAGE_SIZE;
-    into.index.places[page] = row.place;
-    into.index.sums[page] = crc32(block.subarray(at, at + PAGE_SIZE));
+/** Checks rows and notes what stays in memory. */
+class TableScan {
+  chunkBytes = 0;
+  readonly gaps: GapRange[] = [];
+  readonly #dataSize: number;
+  readonly #index: PageIndex;
+  readonly #order: RowOrder;
+
+  constructor(dataSize: number, options: { readonly limits: ChunkTableLimits; readonly index: PageIndex }) {
+    this.#dataSize = dataSize;
+    this.#index = options.index;
+    this.#order = new RowOrder(dataSize, options.limits);
   }
-  return bytes;
+
+  take(block: Uint8Array, firstPage: number): void {
+    const view = viewOf(block);
+    for (let at = 0; at < block.length; at += ROW_SIZE) {
+      const row = decodeNumbers(view, at);
+      this.#noteGap(row.place);
+      this.#order.check(row);
+      this.chunkBytes += row.size;
+      if (at % PAGE_SIZE !== 0) continue;
+      const page = firstPage + at / PAGE_SIZE;
+      this.#index.places[page] = row.place;
+      this.#index.sums[page] = crc32(block.subarray(at, at + PAGE_SIZE));
+    }
+  }
+
+  finish(): void {
+    this.#noteGap(this.#dataSize);
+  }
+
+  #noteGap(end: number): void {
+    const offset = Math.ceil(this.#order.end / BLOCK_SIZE) * BLOCK_SIZE;
+    if (end > offset) this.gaps.push({ offset, end });
+  }
 }
 
 function readFully(fd: number, target: Uint8Array, offset: number): void {

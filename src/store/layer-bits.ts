@@ -8,12 +8,6 @@ import { BLOCK_SIZE } from "./chunk-row.ts";
 import type { ChunkSlot } from "./chunk-slot.ts";
 import type { ChunkTable, IndexRange } from "./chunk-table.ts";
 
-/** A run of bytes that belongs to no chunk. */
-export interface GapRange {
-  readonly offset: number;
-  readonly end: number;
-}
-
 /** The state of each chunk and block. One thread changes it; others may read the sets. */
 export class LayerBits {
   /** Chunks that are there and verified. */
@@ -61,7 +55,7 @@ export class LayerBits {
 
   /** Notes that the blocks without chunks read as zeros. */
   trustGaps(): void {
-    for (const { offset, end } of gapsOf(this.#table)) {
+    for (const { offset, end } of this.#table.gaps) {
       this.ready.addRange(offset / BLOCK_SIZE, Math.floor(end / BLOCK_SIZE));
     }
   }
@@ -84,15 +78,4 @@ export function slotAt(table: ChunkTable, index: number): ChunkSlot {
   const block = Math.ceil(end / BLOCK_SIZE) * BLOCK_SIZE;
   const next = end === block || index + 1 === table.count ? block : table.row(index + 1).place;
   return { place, size, padding: Math.min(block, next) - end, digest };
-}
-
-/** The runs between chunks, ascending: each begins with a block, and ends with the device or where a chunk begins. */
-export function* gapsOf(table: ChunkTable): Generator<GapRange> {
-  let at = 0;
-  for (let index = 0; index < table.count; index += 1) {
-    const { place, size } = table.row(index);
-    if (place > at) yield { offset: at, end: place };
-    at = Math.ceil((place + size) / BLOCK_SIZE) * BLOCK_SIZE;
-  }
-  if (table.dataSize > at) yield { offset: at, end: table.dataSize };
 }

@@ -20,7 +20,7 @@ import {
   fingerprintOf,
 } from "./filled-file.ts";
 import { FilledJournal } from "./filled-journal.ts";
-import { gapsOf, LayerBits } from "./layer-bits.ts";
+import { LayerBits } from "./layer-bits.ts";
 import { decodeSource, MAX_SOURCE_BYTES, type SourceRecord } from "./layer-source.ts";
 import { type DataRun, dataRunsOf, punchHole } from "./native-calls.ts";
 import type { PageCache } from "./page-cache.ts";
@@ -154,7 +154,7 @@ async function claimStored(
 /** Makes the blocks that no chunk touches holes, or zeros, again. */
 async function clearGaps(data: FileHandle, table: ChunkTable, runs: readonly DataRun[]): Promise<void> {
   let next = 0;
-  for (const gap of gapsOf(table)) {
+  for (const gap of table.gaps) {
     while ((runs[next]?.end ?? Infinity) <= gap.offset) next += 1;
     for (let at = next; (runs[at]?.offset ?? Infinity) < gap.end; at += 1) {
       const run = runs[at];
