@@ -1,4 +1,6 @@
 export type { BitSet } from "./bit-set.ts";
+export type { ReverifyReport } from "./chunk-checks.ts";
+export type { CopyOptions, CopyReport } from "./chunk-copier.ts";
 export { BLOCK_SIZE, type ChunkRow } from "./chunk-row.ts";
 export { type ChunkSlot, writeChunkSync } from "./chunk-slot.ts";
 export type { ChunkList, ChunkTableLimits } from "./chunk-table-file.ts";
@@ -8,8 +10,9 @@ export type { NewLayer } from "./create-layer.ts";
 export type { LayerHandle, LayerSize } from "./layer-shelf.ts";
 export type { LayerLocation, LayerSource } from "./layer-source.ts";
 export type { LayerStage, StagedLayer } from "./layer-stage.ts";
-export type { Layer, RangeRead, ReverifyReport } from "./layer.ts";
+export type { Layer, RangeRead } from "./layer.ts";
 export type { ImageRecord, Lease, StoredImage } from "./metadata-database.ts";
 export { openStore, type StoreOptions } from "./open-store.ts";
+export { isRangeReady } from "./ready-blocks.ts";
 export type { StoreEvent, StoreObserver } from "./store-event.ts";
-export type { CopyReport, LayerUsage, PruneReport, Store, StoreUsage } from "./store.ts";
+export type { LayerUsage, PruneReport, Store, StoreReverifyReport, StoreUsage } from "./store.ts";

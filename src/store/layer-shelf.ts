@@ -5,7 +5,7 @@
  */
 import { readdir, rename, rm, stat, truncate } from "node:fs/promises";
 import { SingleFlight } from "../async/index.ts";
-import { isEsgzError } from "../errors/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
@@ -204,7 +204,7 @@ export class LayerShelf {
   #hold(digest: Digest, adopted?: Layer): LayerHandle {
     const entry = this.#open.get(digest);
     const layer = entry?.layer ?? adopted;
-    if (entry === undefined || layer === undefined) throw new Error(`layer ${digest} is not open`);
+    if (entry === undefined || layer === undefined) throw notOpen(digest);
     entry.holders += 1;
     let held = true;
     const close = async (): Promise<void> => {
@@ -274,4 +274,8 @@ export class LayerShelf {
 
 async function allocatedBytes(path: string): Promise<number> {
   return ((await ifExists(stat(path)))?.blocks ?? 0) * DISK_SECTOR;
+}
+
+function notOpen(digest: Digest): EsgzError {
+  return new EsgzError("INTERNAL", `Cannot hold layer ${digest}: expected an open one, got a closed one`);
 }

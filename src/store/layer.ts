@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { SingleFlight } from "../async/index.ts";
 import { assertRangeInside, type ByteRange, type ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { BitSet } from "./bit-set.ts";
+import { ChunkChecks, type ReverifyReport } from "./chunk-checks.ts";
 import type { ChunkRow } from "./chunk-row.ts";
 import { type ChunkSlot, isStored, verifyChunk, writeSlot } from "./chunk-slot.ts";
 import type { IndexRange } from "./chunk-table.ts";
@@ -22,14 +22,6 @@ import { guarded, storeFailure } from "./store-error.ts";
 export type RangeRead =
   | { readonly kind: "data"; readonly bytes: Uint8Array }
   | { readonly kind: "missing"; readonly chunks: readonly number[] };
-
-/** How far a background verification is. */
-export interface ReverifyReport {
-  /** Chunks that were verified and count as there now. */
-  readonly kept: number;
-  /** Chunks that are missing after all. */
-  readonly dropped: number;
-}
 
 /** A layer of a store. All callers that have it open share one object; see `Store.openLayer()`. */
 export class Layer {
@@ -48,10 +40,9 @@ export class Layer {
   readonly #files: LayerFiles;
   readonly #bits: LayerBits;
   readonly #context: LayerContext;
-  readonly #checks = new SingleFlight<number, void>();
+  readonly #checks: ChunkChecks;
   readonly #pending = new Set<Promise<unknown>>();
   #source: LayerSource;
-  #scrubbed = false;
 
   constructor(digest: Digest, files: LayerFiles, context: LayerContext) {
     this.digest = digest;
@@ -63,6 +54,7 @@ export class Layer {
     this.#files = files;
     this.#bits = files.bits;
     this.#context = context;
+    this.#checks = new ChunkChecks(digest, files, context);
     this.#source = files.record.source;
   }
 
@@ -134,7 +126,7 @@ export class Layer {
   async missingChunks(range: IndexRange, options: ReadOptions = {}): Promise<number[]> {
     const missing: number[] = [];
     for (let index = range.first; index < Math.min(range.end, this.chunkCount); index += 1) {
-      if (this.#bits.claimed.has(index)) await this.#settle(index, options);
+      if (this.#bits.claimed.has(index)) await this.#track(this.#checks.settle(index, options));
       if (!this.#bits.filled.has(index)) missing.push(index);
     }
     return missing;
@@ -229,14 +221,7 @@ export class Layer {
    * @throws {EsgzError} `IO_FAILED`
    */
   async reverify(options: ReadOptions = {}): Promise<ReverifyReport> {
-    const { claimed, filled } = this.#bits;
-    let [kept, dropped] = [0, 0];
-    for (let at = claimed.next(0); at !== undefined; at = claimed.next(at + 1)) {
-      await this.#settle(at, options);
-      if (filled.has(at)) kept += 1;
-      else dropped += 1;
-    }
-    return { kept, dropped };
+    return await this.#track(this.#checks.settleAll(options));
   }
 
   /**
@@ -245,12 +230,7 @@ export class Layer {
    * @throws {EsgzError} `IO_FAILED`
    */
   async scrub(options: ReadOptions = {}): Promise<ReverifyReport> {
-    const { claimed, filled } = this.#bits;
-    for (let at = filled.next(0); at !== undefined; at = filled.next(at + 1)) {
-      this.#bits.drop(at);
-      claimed.add(at);
-    }
-    this.#scrubbed = true;
+    this.#checks.doubtAll();
     return await this.reverify(options);
   }
 
@@ -281,6 +261,7 @@ export class Layer {
 
   /** Ends the session for this layer and closes its files. For the store: others close their handle. */
   async end(): Promise<void> {
+    this.#checks.stop();
     while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
     const { table, data, journal } = this.#files;
     try {
@@ -289,29 +270,6 @@ export class Layer {
       table[Symbol.dispose]();
       await data.close();
     }
-  }
-
-  /** Finds out whether a chunk that may be there is. */
-  async #settle(index: number, { signal }: ReadOptions): Promise<void> {
-    signal?.throwIfAborted();
-    if (!this.#bits.claimed.has(index)) return;
-    await this.#track(
-      this.#checks.run(index, () =>
-        guarded(`verify a chunk of ${this.digest}`, async () => {
-          const stored = await isStored(this.#files.data, this.slot(index));
-          if (!this.#bits.claimed.has(index)) return;
-          this.#files.journal.noteChanged();
-          if (stored) this.#bits.fill(index);
-          else this.#reject(index);
-        }),
-      ),
-    );
-  }
-
-  #reject(index: number): void {
-    this.#bits.drop(index);
-    if (!this.#scrubbed && this.#files.recorded?.has(index) !== true) return;
-    this.#context.onEvent({ kind: "chunk-rejected", layer: this.digest, index });
   }
 
   async #copy(

@@ -8,6 +8,7 @@ import type { Clock } from "../async/index.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { type ChunkTableLimits, DEFAULT_TABLE_LIMITS } from "./chunk-table-file.ts";
+import { ChunkCopier } from "./chunk-copier.ts";
 import { ContentStore } from "./content-store.ts";
 import { ensureDirectory, readBoundedFile, replaceFile } from "./durable-file.ts";
 import type { LayerContext } from "./layer-files.ts";
@@ -108,7 +109,7 @@ async function connectParts(
     room,
     context,
     clock: options.clock,
-    maxIndexedChunks: options.maxIndexedChunks ?? 1 << 19,
+    copier: new ChunkCopier({ shelf, usedMs: used, maxIndexedChunks: options.maxIndexedChunks ?? 1 << 19 }),
     used,
   };
 }

@@ -5,10 +5,10 @@
  */
 import type { Clock } from "../async/index.ts";
 import type { ReadOptions } from "../blob/index.ts";
-import { equalBytes } from "../bytes/index.ts";
-import { EsgzError } from "../errors/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
-import { ChunkIndex } from "./chunk-index.ts";
+import type { ReverifyReport } from "./chunk-checks.ts";
+import type { ChunkCopier, CopyOptions, CopyReport } from "./chunk-copier.ts";
 import type { ContentStore } from "./content-store.ts";
 import type { NewLayer } from "./create-layer.ts";
 import type { LayerContext } from "./layer-files.ts";
@@ -45,10 +45,10 @@ export interface PruneReport {
   readonly bytes: number;
 }
 
-/** What {@link Store.copyKnownChunks} copied. */
-export interface CopyReport {
-  readonly chunks: number;
-  readonly bytes: number;
+/** What {@link Store.reverify} found. */
+export interface StoreReverifyReport extends ReverifyReport {
+  /** Layers that cannot be opened, and have to be made again. */
+  readonly damaged: readonly Digest[];
 }
 
 /** The parts that a store is made of; see `openStore()`. */
@@ -61,7 +61,7 @@ export interface StoreParts {
   readonly room: StoreRoom;
   readonly context: LayerContext;
   readonly clock: Clock;
-  readonly maxIndexedChunks: number;
+  readonly copier: ChunkCopier;
   readonly used: Map<Digest, number>;
 }
 
@@ -72,7 +72,6 @@ export class Store implements AsyncDisposable {
   /** Manifests, configs and other small blobs. */
   readonly content: ContentStore;
   readonly #parts: StoreParts;
-  #index: ChunkIndex | undefined;
   #closed: Promise<void> | undefined;
 
   /** For `openStore()`. */
@@ -99,7 +98,7 @@ export class Store implements AsyncDisposable {
     this.#assertOpen();
     const handle = await this.#parts.shelf.create(digest, layer, { durable: options.durable ?? true });
     this.#noteUse(digest);
-    this.#indexLayer(digest);
+    await this.#parts.copier.noteLayer(digest);
     return handle;
   }
 
@@ -129,7 +128,7 @@ export class Store implements AsyncDisposable {
       publish: async (directory) => {
         await shelf.publish(directory, digest);
         this.#noteUse(digest);
-        this.#indexLayer(digest);
+        await this.#parts.copier.noteLayer(digest);
       },
     });
   }
@@ -142,30 +141,40 @@ export class Store implements AsyncDisposable {
   /**
    * Copies chunks that a layer lacks from wherever the store has them. What was not copied is to be fetched.
    *
-   * @param options.indexes the chunks to look for; default all.
    * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
    */
-  async copyKnownChunks(
-    layer: Layer,
-    options: ReadOptions & { readonly indexes?: Iterable<number> } = {},
-  ): Promise<CopyReport> {
+  async copyKnownChunks(layer: Layer, options: CopyOptions = {}): Promise<CopyReport> {
     this.#assertOpen();
-    const index = (this.#index ??= await this.#buildIndex());
-    await using sources = new LayerSources(this.#parts.shelf);
-    let [chunks, bytes] = [0, 0];
-    for (const at of options.indexes ?? Array.from({ length: layer.chunkCount }, (_, number) => number)) {
-      options.signal?.throwIfAborted();
-      if (layer.hasChunk(at)) continue;
-      if (!(await copyFromAny(layer, at, { index, sources }))) continue;
-      chunks += 1;
-      bytes += layer.chunk(at).size;
-    }
-    return { chunks, bytes };
+    return await this.#parts.copier.copyInto(layer, options);
   }
 
   /** Frees the memory of the index that {@link Store.copyKnownChunks} builds. */
   dropChunkIndex(): void {
-    this.#index = undefined;
+    this.#parts.copier.forget();
+  }
+
+  /**
+   * Verifies, in all layers, the chunks that may be there: for the background, after an unclean end. Chunks are verified
+   * on first use in any case.
+   *
+   * @throws {EsgzError} `IO_FAILED`, `NO_SPACE`
+   */
+  async reverify(options: ReadOptions = {}): Promise<StoreReverifyReport> {
+    let [kept, dropped] = [0, 0];
+    const damaged: Digest[] = [];
+    for (const digest of await this.layers()) {
+      options.signal?.throwIfAborted();
+      try {
+        await using handle = await this.#parts.shelf.open(digest);
+        const report = await handle?.layer.reverify(options);
+        kept += report?.kept ?? 0;
+        dropped += report?.dropped ?? 0;
+      } catch (error) {
+        if (!isEsgzError(error, "STORE_INVALID")) throw error;
+        damaged.push(digest);
+      }
+    }
+    return { kept, dropped, damaged };
   }
 
   /** Notes what a reference names now. Its layers need not be there yet. @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
@@ -238,7 +247,7 @@ export class Store implements AsyncDisposable {
     const dropped: LayerUsage[] = [];
     for (const layer of all) {
       if (layer.named || layer.pinned || !(await shelf.drop(layer.digest))) continue;
-      this.#forget(layer.digest);
+      await this.#forget(layer.digest);
       dropped.push(layer);
     }
     const wanted = database.imageContent();
@@ -296,30 +305,14 @@ export class Store implements AsyncDisposable {
     database.setUsed(used);
   }
 
-  async #buildIndex(): Promise<ChunkIndex> {
-    const index = new ChunkIndex(this.#parts.maxIndexedChunks);
-    const lastUsed = (digest: Digest): number => this.#parts.used.get(digest) ?? 0;
-    for (const digest of (await this.layers()).toSorted((a, b) => lastUsed(b) - lastUsed(a))) {
-      using table = this.#parts.shelf.openTable(digest);
-      if (table !== undefined) index.add(digest, table);
-    }
-    return index;
-  }
-
-  #indexLayer(digest: Digest): void {
-    if (this.#index === undefined) return;
-    using table = this.#parts.shelf.openTable(digest);
-    if (table !== undefined) this.#index.add(digest, table);
-  }
-
   #noteUse(digest: Digest): void {
     this.#parts.used.set(digest, this.#parts.clock.wallMs());
   }
 
-  #forget(digest: Digest): void {
+  async #forget(digest: Digest): Promise<void> {
     this.#parts.used.delete(digest);
     this.#parts.database.forgetUsed(digest);
-    this.#index?.remove(digest);
+    await this.#parts.copier.noteDropped(digest);
   }
 
   #assertOpen(): void {
@@ -329,40 +322,4 @@ export class Store implements AsyncDisposable {
       `Cannot use store "${this.root}": expected an open one, got a closed one`,
     );
   }
-}
-
-/** Layers that chunks are copied from, open for as long as the copying takes. */
-class LayerSources implements AsyncDisposable {
-  readonly #shelf: LayerShelf;
-  readonly #handles = new Map<Digest, Promise<LayerHandle | undefined>>();
-
-  constructor(shelf: LayerShelf) {
-    this.#shelf = shelf;
-  }
-
-  async get(digest: Digest): Promise<Layer | undefined> {
-    const opening = this.#handles.get(digest) ?? this.#shelf.open(digest).catch(() => undefined);
-    this.#handles.set(digest, opening);
-    return (await opening)?.layer;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const opening of this.#handles.values()) await (await opening)?.close();
-  }
-}
-
-async function copyFromAny(
-  layer: Layer,
-  at: number,
-  from: { readonly index: ChunkIndex; readonly sources: LayerSources },
-): Promise<boolean> {
-  const { digest } = layer.chunk(at);
-  for (const candidate of from.index.find(digest)) {
-    if (candidate.layer === layer.digest && candidate.index === at) continue;
-    const source = await from.sources.get(candidate.layer);
-    if (source === undefined || candidate.index >= source.chunkCount) continue;
-    if (!equalBytes(source.chunk(candidate.index).digest, digest)) continue;
-    if (await layer.copyChunk(at, { layer: source, index: candidate.index })) return true;
-  }
-  return false;
 }
