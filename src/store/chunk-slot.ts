@@ -70,15 +70,10 @@ export function writeChunkSync(fd: number, slot: ChunkSlot, bytes: Uint8Array): 
 }
 
 /** Whether what lies in a data file is the chunk of the slot, with its zeros. */
-export async function isStored(
-  data: FileHandle,
-  slot: ChunkSlot,
-  options: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<boolean> {
+export async function isStored(data: FileHandle, slot: ChunkSlot): Promise<boolean> {
   const sum = createHash("sha256");
   const buffer = new Uint8Array(Math.min(PIECE, slot.size + slot.padding));
   for (let done = 0; done < slot.size;) {
-    options.signal?.throwIfAborted();
     const size = Math.min(buffer.length, slot.size - done);
     const { bytesRead } = await data.read(buffer, 0, size, slot.place + done);
     if (bytesRead === 0) return false;

@@ -54,9 +54,9 @@ export async function syncPath(path: string): Promise<void> {
   }
 }
 
-/** Creates a directory and those above it, and makes their names durable. */
+/** Creates a directory and those above it, for their owner alone, and makes their names durable. */
 export async function ensureDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o755 });
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
   for (let at = path; ; at = dirname(at)) {
     await syncPath(dirname(at));

@@ -84,7 +84,8 @@ export class FilledJournal {
     await this.checkpoint();
     const { bits, data, paths } = this.#options;
     if (bits.claimed.count > 0) return;
-    await data.datasync();
+    // All of it, times too: after a power loss they must be those of the fingerprint.
+    await data.sync();
     const clean = {
       data: fingerprintOf(await data.stat({ bigint: true })),
       meta: fingerprintOf(await stat(paths.meta, { bigint: true })),

@@ -70,21 +70,31 @@ export interface LayerFiles {
  */
 export async function openLayerFiles(directory: string, options: OpenFilesOptions): Promise<LayerFiles> {
   const paths = layerPaths(directory);
-  const { context } = options;
   const record = await readSource(paths);
-  await using cleanup = new AsyncDisposableStack();
-  const table = cleanup.use(openTable(paths, context));
-  const data = cleanup.adopt(await openData(paths), (handle) => handle.close());
-  const opened = { paths, table, data, record, bits: new LayerBits(table) };
-  const state = await believe(opened, options);
+  const table = openTable(paths, options.context);
+  try {
+    const data = await openData(paths);
+    try {
+      return await believeFiles({ paths, table, data, record, bits: new LayerBits(table) }, options);
+    } catch (error) {
+      await data.close();
+      throw error;
+    }
+  } catch (error) {
+    table[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function believeFiles(opened: Opened, options: OpenFilesOptions): Promise<LayerFiles> {
+  const { onDisk, recorded } = await believe(opened, options);
   const journal = new FilledJournal({
     ...opened,
-    state: state.onDisk,
+    state: onDisk,
     unsynced: options.created?.durable === false,
-    nextTemporary: context.nextTemporary,
+    nextTemporary: options.context.nextTemporary,
   });
-  cleanup.move();
-  return { ...opened, journal, ...(state.recorded === undefined ? {} : { recorded: state.recorded }) };
+  return { ...opened, journal, ...(recorded === undefined ? {} : { recorded }) };
 }
 
 type Opened = Omit<LayerFiles, "journal" | "recorded">;

@@ -56,16 +56,34 @@ export async function openStore(root: string, options: StoreOptions): Promise<St
   const layout = new StoreLayout(root);
   return await guarded(`open store "${root}"`, async () => {
     await ensureDirectory(root);
-    await using cleanup = new AsyncDisposableStack();
-    const lock = cleanup.use(acquireStoreLock(layout.lock, { pid: options.pid }));
-    await ensureFormat(layout);
-    await rm(layout.temp, { recursive: true, force: true });
-    for (const directory of [layout.temp, layout.layers, layout.content]) await ensureDirectory(directory);
-    const database = cleanup.use(MetadataDatabase.open(layout.database));
-    const store = new Store(await connectParts({ layout, lock, database }, options));
-    cleanup.move();
-    return store;
+    const lock = acquireStoreLock(layout.lock, { pid: options.pid });
+    try {
+      await prepareDirectories(layout);
+      return await connect({ layout, lock }, options);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
   });
+}
+
+async function prepareDirectories(layout: StoreLayout): Promise<void> {
+  await ensureFormat(layout);
+  await rm(layout.temp, { recursive: true, force: true });
+  for (const directory of [layout.temp, layout.layers, layout.content]) await ensureDirectory(directory);
+}
+
+async function connect(
+  opened: { readonly layout: StoreLayout; readonly lock: StoreLock },
+  options: StoreOptions,
+): Promise<Store> {
+  const database = MetadataDatabase.open(opened.layout.database);
+  try {
+    return new Store(await connectParts({ ...opened, database }, options));
+  } catch (error) {
+    database[Symbol.dispose]();
+    throw error;
+  }
 }
 
 async function connectParts(

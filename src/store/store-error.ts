@@ -29,7 +29,7 @@ export function storeFailure(action: string, thrown: unknown): EsgzError {
 }
 
 /**
- * Runs file operations; what the system refuses is thrown as {@linkcode storeFailure}, an abort as it came.
+ * Runs file operations; what the system refuses is thrown as {@linkcode storeFailure}.
  *
  * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
  */
@@ -37,10 +37,6 @@ export async function guarded<T>(action: string, work: () => Promise<T>): Promis
   try {
     return await work();
   } catch (error) {
-    throw isAbort(error) ? error : storeFailure(action, error);
+    throw storeFailure(action, error);
   }
-}
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === "AbortError";
 }
