@@ -36,6 +36,8 @@ export interface LayerContext {
   readonly onEvent: StoreObserver;
   /** Makes room for bytes to be written, or throws `NO_SPACE`. */
   readonly admit: (bytes: number) => Promise<void>;
+  /** Whether a lease holds a layer. */
+  readonly isPinned: (digest: Digest) => boolean;
   /** Whether layers that were closed cleanly and not touched since are believed. */
   readonly believeClean: boolean;
   /** How many bytes of chunks may wait for a checkpoint before one begins by itself. */

@@ -14,6 +14,7 @@ import { ifExists, replaceFile, syncPath } from "./durable-file.ts";
 import { encodeFilled } from "./filled-file.ts";
 import { type LayerContext, openLayerFiles } from "./layer-files.ts";
 import { Layer } from "./layer.ts";
+import { agrees, type LayerSource } from "./layer-source.ts";
 import { guarded } from "./store-error.ts";
 import { layerDigestOf, type LayerPaths, layerPaths, type StoreLayout } from "./store-layout.ts";
 
@@ -84,10 +85,12 @@ export class LayerShelf {
     layer: NewLayer,
     options: { readonly durable: boolean },
   ): Promise<LayerHandle> {
-    const existing = await this.#openSound(digest);
+    const existing = await this.#openAgreeing(digest, layer.source);
     if (existing !== undefined) return existing;
     return await this.#inTurn(digest, async () => {
-      if (this.#open.has(digest)) return this.#hold(digest);
+      const opened = this.#open.get(digest)?.layer;
+      if (opened !== undefined && agrees(opened.source, layer.source)) return this.#hold(digest);
+      if (opened !== undefined) throw inUse(digest);
       const temporary = this.#layout.nextTemporary();
       await this.#context.admit(layer.meta.length + layer.chunks.rows.length * ROW_SIZE + SMALL_FILES_SIZE);
       try {
@@ -104,16 +107,21 @@ export class LayerShelf {
   }
 
   /** Gives a finished directory the name of its layer, unless a sound layer has it. */
-  async publish(directory: string, digest: Digest): Promise<void> {
-    await using existing = await this.#openSound(digest);
-    if (existing?.layer.complete === true) {
-      await rm(directory, { recursive: true, force: true });
-      return;
+  async publish(
+    directory: string,
+    layer: { readonly digest: Digest; readonly source: LayerSource },
+  ): Promise<void> {
+    const { digest, source } = layer;
+    {
+      await using existing = await this.#openAgreeing(digest, source);
+      if (existing?.layer.complete === true) {
+        await rm(directory, { recursive: true, force: true });
+        return;
+      }
     }
-    await existing?.close();
     await this.#inTurn(digest, async () => {
-      if (this.#open.has(digest)) await rm(directory, { recursive: true, force: true });
-      else await this.#publish(directory, digest, { durable: true });
+      if (this.#open.has(digest)) throw inUse(digest);
+      await this.#publish(directory, digest, { durable: true });
     });
   }
 
@@ -185,6 +193,15 @@ export class LayerShelf {
     this.#open.clear();
     const outcomes = await Promise.allSettled(layers.map((layer) => layer.end()));
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  }
+
+  /** Opens the layer that is there, if it is sound and tells the same as what a caller would make. */
+  async #openAgreeing(digest: Digest, source: LayerSource): Promise<LayerHandle | undefined> {
+    const existing = await this.#openSound(digest);
+    if (existing === undefined || agrees(existing.layer.source, source)) return existing;
+    await existing.close();
+    if (this.#context.isPinned(digest)) throw inUse(digest);
+    return undefined;
   }
 
   async #openSound(digest: Digest): Promise<LayerHandle | undefined> {
@@ -278,4 +295,11 @@ async function allocatedBytes(path: string): Promise<number> {
 
 function notOpen(digest: Digest): EsgzError {
   return new EsgzError("INTERNAL", `Cannot hold layer ${digest}: expected an open one, got a closed one`);
+}
+
+function inUse(digest: Digest): EsgzError {
+  return new EsgzError(
+    "ALREADY_EXISTS",
+    `Cannot make layer ${digest}: expected a layer that nobody uses, or one from the same TOC, got another in use`,
+  );
 }

@@ -65,6 +65,18 @@ export interface SourceRecord {
   readonly metaDigest: Digest;
 }
 
+/**
+ * Whether a layer that is there may be used where another source is asked for.
+ *
+ * The digest of a blob says nothing about a TOC that somebody claims to belong to it: while the blob has not been read
+ * whole, an image could plant a layer for the blob of another. So the TOCs must be the same; a layer that was made from
+ * the whole blob, and found to match its digest, needs none.
+ */
+export function agrees(existing: LayerSource, wanted: Pick<LayerSource, "tocDigest">): boolean {
+  const wasStreamed = existing.tocDigest === undefined && existing.blobVerified;
+  return wasStreamed || existing.tocDigest === wanted.tocDigest;
+}
+
 /** Encodes the file. */
 export function encodeSource(record: SourceRecord): Uint8Array {
   const body = JSON.stringify({ ...record.source, metaDigest: record.metaDigest });

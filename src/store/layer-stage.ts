@@ -30,7 +30,7 @@ export interface LayerStageContext {
   readonly admit: (bytes: number) => Promise<void>;
   readonly nextTemporary: () => string;
   /** Gives the finished directory its name. */
-  readonly publish: (directory: string) => Promise<void>;
+  readonly publish: (directory: string, source: LayerSource) => Promise<void>;
 }
 
 /** A layer in the making. Closing it without {@link LayerStage.commit} leaves nothing behind. */
@@ -76,7 +76,8 @@ export class LayerStage implements AsyncDisposable {
    * Makes the layer durable, complete, and gives it its name. To be called only when the whole blob was found to match
    * the layer's digest: what was written is believed from here on.
    *
-   * @throws {EsgzError} `STORE_INVALID` for chunks out of order; `NO_SPACE`, `IO_FAILED`
+   * @throws {EsgzError} `STORE_INVALID` for chunks out of order; `ALREADY_EXISTS` while somebody uses another layer with
+   * this digest; `NO_SPACE`, `IO_FAILED`
    */
   async commit(layer: StagedLayer): Promise<void> {
     this.#assertOpen();
@@ -93,7 +94,7 @@ export class LayerStage implements AsyncDisposable {
       };
       const filled = encodeFilled({ count, bitmap: fullBitmap(count), clean });
       await replaceFile(this.#paths.filled, filled, { temporary: nextTemporary() });
-      await publish(directory);
+      await publish(directory, layer.source);
     });
     this.#state = "committed";
     await this.#data.close();

@@ -98,6 +98,7 @@ async function connectParts(
     nextTemporary: () => layout.nextTemporary(),
     onEvent,
     admit: (bytes) => room.admit(bytes),
+    isPinned: (digest) => database.leasedLayers().has(digest),
     believeClean: options.verification !== "every-session",
     checkpointBytes: options.checkpointBytes ?? 64 << 20,
   };

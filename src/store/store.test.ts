@@ -3,7 +3,15 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isEsgzError } from "../errors/index.ts";
-import { type Layer, openStore, type Store, type StoreEvent, type StoreOptions } from "./index.ts";
+import type { Digest } from "../oci/index.ts";
+import {
+  type Layer,
+  type NewLayer,
+  openStore,
+  type Store,
+  type StoreEvent,
+  type StoreOptions,
+} from "./index.ts";
 import {
   sampleBytes,
   sampleLayer,
@@ -388,7 +396,49 @@ test("the source of a layer can change", async () => {
     await layer.updateSource({ ...layer.source, blobVerified: true, tocDigest: sample.digest });
   }
   await using store = await place.open();
-  await useLayer(store, sample, async ({ source }) => {
-    assert.deepEqual(source, { ...sample.layer.source, blobVerified: true, tocDigest: sample.digest });
+  await using handle = await store.openLayer(sample.digest, { tocDigest: sample.digest });
+  assert.deepEqual(handle?.layer.source, {
+    ...sample.layer.source,
+    blobVerified: true,
+    tocDigest: sample.digest,
   });
+});
+
+test("a layer from one TOC is not given to those who trust another", async () => {
+  await using place = await scratch();
+  await using store = await place.open();
+  const [ours, theirs] = [sampleLayer("our toc").digest, sampleLayer("their toc").digest];
+  // Both say that they describe the blob with this digest.
+  const { digest, layer } = sampleLayer("a");
+  const withToc = (tocDigest: Digest | undefined): NewLayer => ({
+    ...layer,
+    source: { ...layer.source, tocDigest },
+  });
+  const planted = await store.createLayer(digest, withToc(theirs));
+  await assert.rejects(store.createLayer(digest, withToc(ours)), { code: "ALREADY_EXISTS" });
+  await planted.close();
+  assert.equal(await store.openLayer(digest, { tocDigest: ours }), undefined);
+  assert.equal(await store.openLayer(digest), undefined);
+  store.setLease({ id: "m", kind: "mount", layers: [digest], detail: "" });
+  await assert.rejects(store.createLayer(digest, withToc(ours)), { code: "ALREADY_EXISTS" });
+  {
+    await using held = await store.openLayer(digest, { tocDigest: "any" });
+    assert.equal(held?.layer.source.tocDigest, theirs);
+  }
+  store.removeLease("m");
+  {
+    await using made = await store.createLayer(digest, withToc(ours));
+    assert.equal(made.layer.source.tocDigest, ours);
+  }
+  assert.equal(await store.openLayer(digest, { tocDigest: theirs }), undefined);
+  // What was made from the whole blob is good for all.
+  const { meta, source, chunks } = layer;
+  await using stage = await store.stageLayer(digest);
+  for (const [at, row] of chunks.rows.entries())
+    await stage.write(row.place, sampleLayer("a").contents[at] ?? new Uint8Array());
+  await stage.commit({ meta, source: { ...source, blobVerified: true }, dataSize: chunks.dataSize });
+  for (const tocDigest of [undefined, ours, theirs]) {
+    await using handle = await store.openLayer(digest, { tocDigest });
+    assert.equal(handle?.layer.complete, true);
+  }
 });

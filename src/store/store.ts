@@ -13,6 +13,7 @@ import type { ContentStore } from "./content-store.ts";
 import type { NewLayer } from "./create-layer.ts";
 import type { LayerContext } from "./layer-files.ts";
 import type { LayerHandle, LayerShelf, LayerSize } from "./layer-shelf.ts";
+import { agrees } from "./layer-source.ts";
 import { LayerStage } from "./layer-stage.ts";
 import type { Layer } from "./layer.ts";
 import type { ImageRecord, Lease, MetadataDatabase, StoredImage } from "./metadata-database.ts";
@@ -82,13 +83,14 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Makes a layer, or opens the one that is there, whatever it was made from; one that is damaged is replaced. It
-   * appears completely or not at all.
+   * Makes a layer, or opens the one that is there from the same TOC. One that is damaged, or from another TOC, is
+   * replaced. It appears completely or not at all.
    *
    * @param layer with the chunks of a source that was verified: their digests are what this store trusts.
    * @param options.durable waits until the disk has it; default true. Without, a power loss before the first checkpoint
    * may cost the layer, and nothing else: that saves some syncs where every millisecond counts.
-   * @throws {EsgzError} `STORE_INVALID` for chunks out of bounds or order; `NO_SPACE`, `IO_FAILED`
+   * @throws {EsgzError} `STORE_INVALID` for chunks out of bounds or order; `ALREADY_EXISTS` while somebody, or a lease,
+   * holds a layer with this digest from another TOC; `NO_SPACE`, `IO_FAILED`
    */
   async createLayer(
     digest: Digest,
@@ -103,13 +105,24 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Opens a layer; undefined if there is none.
+   * Opens a layer; undefined if there is none that may be used for what is asked.
    *
+   * @param options.tocDigest the TOC that the caller trusts, from the image's manifest; absent for a layer without one.
+   * A layer that was made from another TOC is not given, unless it was made from the whole, verified blob. `any` takes
+   * what is there: for those who have a lease on it, and for maintenance.
    * @throws {EsgzError} `STORE_INVALID` if its metadata, table or source is damaged: `createLayer()` replaces it then.
    */
-  async openLayer(digest: Digest): Promise<LayerHandle | undefined> {
+  async openLayer(
+    digest: Digest,
+    options: { readonly tocDigest?: Digest | "any" | undefined } = {},
+  ): Promise<LayerHandle | undefined> {
     this.#assertOpen();
+    const { tocDigest } = options;
     const handle = await this.#parts.shelf.open(digest);
+    if (handle !== undefined && tocDigest !== "any" && !agrees(handle.layer.source, { tocDigest })) {
+      await handle.close();
+      return undefined;
+    }
     if (handle !== undefined) this.#noteUse(digest);
     return handle;
   }
@@ -125,8 +138,8 @@ export class Store implements AsyncDisposable {
     return await LayerStage.begin({
       ...context,
       directory: layout.nextTemporary(),
-      publish: async (directory) => {
-        await shelf.publish(directory, digest);
+      publish: async (directory, source) => {
+        await shelf.publish(directory, { digest, source });
         this.#noteUse(digest);
         await this.#parts.copier.noteLayer(digest);
       },
