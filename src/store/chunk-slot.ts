@@ -46,6 +46,11 @@ export function verifyChunk(slot: ChunkSlot, bytes: Uint8Array): void {
   throw digestMismatch("chunk", digestText(slot.digest), digestText(found));
 }
 
+/** Whether bytes are the chunk of a slot. */
+export function isChunk(slot: ChunkSlot, bytes: Uint8Array): boolean {
+  return bytes.length === slot.size && equalBytes(hash("sha256", bytes, "buffer"), slot.digest);
+}
+
 /** Writes bytes that were verified, and the zeros behind them. */
 export async function writeSlot(data: FileHandle, slot: ChunkSlot, bytes: Uint8Array): Promise<void> {
   const size = slot.size + slot.padding;

@@ -9,7 +9,7 @@ import type { Digest } from "../oci/index.ts";
 import type { BitSet } from "./bit-set.ts";
 import { ChunkChecks, type ReverifyReport } from "./chunk-checks.ts";
 import type { ChunkRow } from "./chunk-row.ts";
-import { type ChunkSlot, isStored, verifyChunk, writeSlot } from "./chunk-slot.ts";
+import { type ChunkSlot, isChunk, isStored, verifyChunk, writeSlot } from "./chunk-slot.ts";
 import type { IndexRange } from "./chunk-table.ts";
 import { copyInKernel } from "./native-calls.ts";
 import { replaceFile } from "./durable-file.ts";
@@ -287,7 +287,7 @@ export class Layer {
     );
     if (copied < slot.size) {
       const bytes = await from.layer.#read(from.slot.place, slot.size);
-      verifyChunk(slot, bytes);
+      if (!isChunk(slot, bytes)) return false;
       await writeSlot(target, slot, bytes);
     } else {
       await target.write(new Uint8Array(slot.padding), 0, slot.padding, slot.place + slot.size);
