@@ -9,6 +9,7 @@ import { DetachedMount } from "./filesystem-context.ts";
 import { mountFailure } from "./mount-failure.ts";
 import { mountFlagBits, type MountFlags } from "./mount-flags.ts";
 import { adoptMountAt, MountHandle, type Mount } from "./mount-handle.ts";
+import type { MountIdentity } from "./mount-identity.ts";
 import { cloneTree, mount, setMountAttributes, umount } from "./native-calls.ts";
 
 /** What to show where. */
@@ -56,7 +57,7 @@ export async function bindMount(options: BindMountOptions): Promise<Mount> {
   }
 }
 
-async function bind(binding: Binding): Promise<number> {
+async function bind(binding: Binding): Promise<MountIdentity> {
   try {
     return await bindClone(binding);
   } catch (error) {
@@ -65,21 +66,21 @@ async function bind(binding: Binding): Promise<number> {
   }
 }
 
-async function bindClone({ source, directory, recursive, flagBits }: Binding): Promise<number> {
+async function bindClone({ source, directory, recursive, flagBits }: Binding): Promise<MountIdentity> {
   await using clone = new DetachedMount(await cloneTree(source, { recursive }));
   if (flagBits !== 0) await setMountAttributes(clone.fd, flagBits, { recursive });
   return await clone.attach(directory);
 }
 
 /** For older kernels, where for a moment the mount has no flags, and mounts below it never have. */
-async function bindInSteps({ source, directory, recursive, flagBits }: Binding): Promise<number> {
+async function bindInSteps({ source, directory, recursive, flagBits }: Binding): Promise<MountIdentity> {
   const flags = MS_BIND | (recursive ? MS_REC : 0);
   await mount(directory, { source, type: "none", flags });
-  const id = await adoptMountAt(directory);
-  if (flagBits === 0) return id;
+  const identity = await adoptMountAt(directory);
+  if (flagBits === 0) return identity;
   try {
     await mount(directory, { source: "none", type: "none", flags: MS_REMOUNT | MS_BIND | flagBits });
-    return id;
+    return identity;
   } catch (error) {
     await umount(directory, { lazy: true, follow: true });
     throw error;

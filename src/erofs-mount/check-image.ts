@@ -10,6 +10,7 @@ import { open, stat } from "node:fs/promises";
 import { encodePathText } from "../bytes/index.ts";
 import { DEVICE_LIMIT, ErofsReader, type ErofsSuperblock } from "../erofs/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { usePoolShare } from "./pool-share.ts";
 
 const BLOCK_SIZE = 4096;
 const DEVICE_SLOT_SIZE = 128;
@@ -32,7 +33,7 @@ export interface ImageCheckOptions {
  */
 export async function checkImage(meta: string, options: ImageCheckOptions): Promise<void> {
   const { devices, wholeBlocks, signal } = options;
-  const header = await readHeader(meta);
+  const header = await usePoolShare(() => readHeader(meta));
   const superblock = parseHeader(header.bytes);
   if (superblock === undefined) return;
   const slots = superblock.devices;
@@ -92,7 +93,7 @@ async function checkDevice(
   },
 ): Promise<void> {
   const { meta, index, wanted, least } = expected;
-  const status = await stat(Buffer.from(encodePathText(device)));
+  const status = await usePoolShare(() => stat(Buffer.from(encodePathText(device))));
   if (!status.isFile() || status.size >= least) return;
   const text = `Cannot mount EROFS image "${meta}": expected ${wanted} bytes on data device ${index} "${device}", got ${status.size}`;
   throw new EsgzError("MOUNT_FAILED", text, { details: { errno: "EINVAL", device: index } });

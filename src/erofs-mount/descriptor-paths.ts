@@ -5,6 +5,7 @@
  */
 import { open, type FileHandle } from "node:fs/promises";
 import { encodePathText } from "../bytes/index.ts";
+import { usePoolShare } from "./pool-share.ts";
 
 const O_PATH = 0o10000000;
 
@@ -17,7 +18,7 @@ export class DescriptorPaths implements AsyncDisposable {
 
   /** Another name of what lies at a path. It is not opened for reading: a FUSE server hears of a lookup only. */
   async nameFor(path: string): Promise<string> {
-    const handle = await open(Buffer.from(encodePathText(path)), O_PATH);
+    const handle = await usePoolShare(() => open(Buffer.from(encodePathText(path)), O_PATH));
     this.#handles.push(handle);
     return `/proc/self/fd/${handle.fd}`;
   }

@@ -4,8 +4,8 @@
  * @module
  */
 import { close, read } from "node:fs";
-import { open, readFile } from "node:fs/promises";
 import { promisify } from "node:util";
+import { identityOf, type MountIdentity } from "./mount-identity.ts";
 import {
   configure,
   configureFlag,
@@ -15,12 +15,12 @@ import {
   fsopen,
   moveMount,
 } from "./native-calls.ts";
+import { usePoolShare } from "./pool-share.ts";
 
 const closeFd = promisify(close);
 const readFd = promisify(read);
 const MESSAGE_SIZE = 4096;
 const MESSAGE_LIMIT = 16;
-const O_PATH = 0o10000000;
 
 /** The longest value of one option, in bytes. Source: `fs/fsopen.c`, where 256 include the zero. */
 export const OPTION_LIMIT = 255;
@@ -70,7 +70,7 @@ export class FilesystemContext implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await closeFd(this.#fd);
+    await usePoolShare(() => closeFd(this.#fd));
   }
 }
 
@@ -83,29 +83,18 @@ export class DetachedMount implements AsyncDisposable {
     this.fd = fd;
   }
 
-  /** Puts it on a directory; returns its id in the mount table. */
-  async attach(directory: string): Promise<number> {
-    // The id first: after the move nothing may fail.
-    const id = await mountIdOfDescriptor(this.fd);
+  /** Puts it on a directory. */
+  async attach(directory: string): Promise<MountIdentity> {
+    // Its identity first: after the move nothing may fail.
+    const identity = await identityOf(this.fd);
     await moveMount(this.fd, directory);
-    return id;
+    return identity;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     // On a thread of the pool: what was not attached is torn down here.
-    await closeFd(this.fd);
+    await usePoolShare(() => closeFd(this.fd));
   }
-}
-
-/** The id of the topmost mount at a directory. */
-export async function mountIdAt(directory: string): Promise<number> {
-  await using handle = await open(directory, O_PATH);
-  return await mountIdOfDescriptor(handle.fd);
-}
-
-async function mountIdOfDescriptor(fd: number): Promise<number> {
-  const text = await readFile(`/proc/self/fdinfo/${fd}`, "latin1");
-  return Number(/^mnt_id:\s*(\d+)$/m.exec(text)?.[1] ?? "-1");
 }
 
 async function readMessage(fd: number): Promise<string | undefined> {

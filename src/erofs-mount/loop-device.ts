@@ -19,6 +19,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { encodePathText } from "../bytes/index.ts";
 import { systemCodeOf } from "../errors/index.ts";
 import { ioctl } from "./native-calls.ts";
+import { usePoolShare } from "./pool-share.ts";
 
 const CONTROL = "/dev/loop-control";
 const LOOP_CTL_GET_FREE = 0x4c82;
@@ -39,25 +40,33 @@ export class LoopDevices implements AsyncDisposable {
 
   /** Attaches a file to a free device (Linux 5.8); returns the device's path. A last part of less than 512 bytes is lost. */
   async attach(path: string): Promise<string> {
-    await using file = await open(Buffer.from(encodePathText(path)), "r");
+    const file = await usePoolShare(() => open(Buffer.from(encodePathText(path)), "r"));
+    try {
+      return await this.#configure(encodeLoopConfig(file.fd, path));
+    } finally {
+      await usePoolShare(() => file.close());
+    }
+  }
+
+  async #configure(config: Uint8Array): Promise<string> {
     await using control = await open(CONTROL, "r+");
-    const config = encodeLoopConfig(file.fd, path);
     for (let attempt = 1; ; attempt += 1) {
       const device = `/dev/loop${await ioctl(control.fd, LOOP_CTL_GET_FREE)}`;
-      const handle = await open(device, "r");
+      // Waits while another configures the same device, which may wait for a file.
+      const handle = await usePoolShare(() => open(device, "r"));
       try {
         await ioctl(handle.fd, LOOP_CONFIGURE, config);
         this.#handles.push(handle);
         return device;
       } catch (error) {
-        await handle.close();
+        await usePoolShare(() => handle.close());
         if (systemCodeOf(error) !== "EBUSY" || attempt >= ATTEMPTS) throw error;
       }
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const handle of this.#handles.splice(0)) await handle.close();
+    for (const handle of this.#handles.splice(0)) await usePoolShare(() => handle.close());
   }
 }
 

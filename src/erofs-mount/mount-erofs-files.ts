@@ -8,6 +8,7 @@ import { DescriptorPaths } from "./descriptor-paths.ts";
 import { FilesystemContext, OPTION_LIMIT } from "./filesystem-context.ts";
 import { mountFailure } from "./mount-failure.ts";
 import { adoptMountAt } from "./mount-handle.ts";
+import type { MountIdentity } from "./mount-identity.ts";
 import { encodeDeviceOptions, optionSize, OPTION_TEXT_LIMIT } from "./mount-options.ts";
 import { mount } from "./native-calls.ts";
 
@@ -31,12 +32,12 @@ const HINTS: Readonly<Record<string, string>> = {
 /**
  * Mounts by the newer calls, which take options one by one, or by `mount(2)` where there are none.
  *
- * @returns the id of the mount.
+ * @returns which mount it is.
  */
 export async function mountErofsFiles(
   sources: ErofsSources,
   signal: AbortSignal | undefined,
-): Promise<number> {
+): Promise<MountIdentity> {
   signal?.throwIfAborted();
   try {
     await using context = await FilesystemContext.open("erofs");
@@ -51,7 +52,7 @@ async function mountContext(
   context: FilesystemContext,
   sources: ErofsSources,
   signal: AbortSignal | undefined,
-): Promise<number> {
+): Promise<MountIdentity> {
   try {
     await using paths = new DescriptorPaths();
     const nameOf = async (path: string): Promise<string> =>
@@ -71,9 +72,9 @@ async function mountContext(
 /**
  * Mounts by `mount(2)`, for kernels before 5.2: as many devices as fit into the text of all options, some 150.
  *
- * @returns the id of the mount.
+ * @returns which mount it is.
  */
-export async function mountErofsByText(sources: ErofsSources): Promise<number> {
+export async function mountErofsByText(sources: ErofsSources): Promise<MountIdentity> {
   const { meta, directory, flagBits } = sources;
   try {
     await using paths = new DescriptorPaths();

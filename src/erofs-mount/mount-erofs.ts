@@ -10,6 +10,7 @@ import { LoopDevices } from "./loop-device.ts";
 import { erofsMountFailure, mountErofsFiles, type ErofsSources } from "./mount-erofs-files.ts";
 import { mountFlagBits, type MountFlags } from "./mount-flags.ts";
 import { MountHandle, type Mount } from "./mount-handle.ts";
+import type { MountIdentity } from "./mount-identity.ts";
 
 /** How the kernel gets at the files: by itself (Linux 6.12), or through loop devices. */
 export type ErofsMountMethod = "file" | "loop";
@@ -85,15 +86,15 @@ async function mountThroughLoops(
     }
   }
   const [meta = "", ...devices] = attached;
-  const id = await mountErofsFiles({ ...sources, meta, devices }, signal);
-  return new ErofsMountHandle(sources.directory, id, "loop");
+  const identity = await mountErofsFiles({ ...sources, meta, devices }, signal);
+  return new ErofsMountHandle(sources.directory, identity, "loop");
 }
 
 class ErofsMountHandle extends MountHandle implements ErofsMount {
   readonly method: ErofsMountMethod;
 
-  constructor(directory: string, id: number, method: ErofsMountMethod) {
-    super(directory, id);
+  constructor(directory: string, identity: MountIdentity, method: ErofsMountMethod) {
+    super(directory, identity);
     this.method = method;
   }
 }

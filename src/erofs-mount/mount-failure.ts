@@ -27,6 +27,11 @@ const GENERAL_HINTS: Readonly<Record<string, string>> = {
   ENFILE: "this machine has as many open files as it may have",
 };
 
+/** What a call means by an errno, whatever is mounted. */
+const CALL_HINTS: Readonly<Record<string, string>> = {
+  "move_mount EINVAL": "a directory goes on a directory and a file on a file, in a namespace of this process",
+};
+
 /**
  * The error for a failed attempt: `MOUNT_FAILED` with `errno`, `call` and `hint` in its details. What is an
  * {@link EsgzError} already, or the reason of a signal, stays as it is.
@@ -35,7 +40,7 @@ export function mountFailure(thrown: unknown, attempt: MountAttempt): unknown {
   const errno = systemCodeOf(thrown);
   if (thrown instanceof EsgzError || errno === undefined) return thrown;
   const call = callOf(thrown);
-  const hint = attempt.hints?.[errno] ?? GENERAL_HINTS[errno];
+  const hint = CALL_HINTS[`${call} ${errno}`] ?? attempt.hints?.[errno] ?? GENERAL_HINTS[errno];
   const said = attempt.kernelMessages ?? [];
   const reasons = [hint, said.length > 0 ? `the kernel says "${said.join("; ")}"` : undefined];
   const reason = reasons.filter((text) => text !== undefined).join("; ");

@@ -4,10 +4,11 @@
  * @module
  */
 import { resolve } from "node:path";
+import { Semaphore } from "../async/index.ts";
 import { isEsgzError } from "../errors/index.ts";
-import { mountIdAt } from "./filesystem-context.ts";
+import { identityAt, type MountIdentity } from "./mount-identity.ts";
 import { umount } from "./native-calls.ts";
-import { unmountById, type UnmountOptions } from "./unmount.ts";
+import { unmountIdentity, type UnmountOptions } from "./unmount.ts";
 
 /** A mount made here. Disposing takes it away at once, even while it is in use (lazily). */
 export interface Mount extends AsyncDisposable {
@@ -23,22 +24,29 @@ export interface Mount extends AsyncDisposable {
   close(options?: UnmountOptions): Promise<void>;
 }
 
-/** The mount with an id of the mount table. */
+/** The handle of a mount that is attached. */
 export class MountHandle implements Mount {
   readonly directory: string;
-  readonly id: number;
+  readonly #identity: MountIdentity;
+  readonly #turn = new Semaphore(1);
   #closed = false;
 
-  constructor(directory: string, id: number) {
+  constructor(directory: string, identity: MountIdentity) {
     this.directory = resolve(directory);
-    this.id = id;
+    this.#identity = identity;
+  }
+
+  get id(): number {
+    return this.#identity.id;
   }
 
   async close(options: UnmountOptions = {}): Promise<void> {
-    if (this.#closed) return;
-    await unmountById(this.id, options);
-    // Ids are given out again.
-    this.#closed = true;
+    // One after the other: to look at a mount keeps it busy.
+    await this.#turn.run(async () => {
+      if (this.#closed) return;
+      await unmountIdentity(this.#identity, { ...options, directory: this.directory });
+      this.#closed = true;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -51,10 +59,10 @@ export class MountHandle implements Mount {
   }
 }
 
-/** The id of what `mount(2)` just put on a directory. If there is none to find, the mount goes again. */
-export async function adoptMountAt(directory: string): Promise<number> {
+/** The identity of what `mount(2)` just put on a directory. If it cannot be found out, the mount goes again. */
+export async function adoptMountAt(directory: string): Promise<MountIdentity> {
   try {
-    return await mountIdAt(directory);
+    return await identityAt(directory);
   } catch (error) {
     await umount(directory, { lazy: true, follow: true });
     throw error;

@@ -40,8 +40,7 @@ export interface OverlayMountOptions extends MountFlags {
 
 const HINTS: Readonly<Record<string, string>> = {
   ENODEV: "this kernel has no overlayfs",
-  EINVAL:
-    "lower directories, or upper and work, are of filesystems that cannot be used so, or there are too many",
+  EINVAL: "the kernel does not take these directories together, or an option; its log may say more",
   ELOOP: "a directory is used twice, or overlays are nested too deep",
   EBUSY: "upper or work is in use by another overlay mount",
   ESTALE: "upper was used with other lower directories",

@@ -59,7 +59,7 @@ export async function mountPointPath(directory: string): Promise<string | undefi
       if (target === undefined) return place;
       path = resolve(parent, target);
     } catch (error) {
-      if (["ENOENT", "ENOTDIR"].includes(systemCodeOf(error) ?? "")) return undefined;
+      if (["ENOENT", "ENOTDIR", "ELOOP"].includes(systemCodeOf(error) ?? "")) return undefined;
       throw error;
     }
   }

@@ -3,14 +3,14 @@
  *
  * Each call that may sleep runs on a thread of Node's pool, never on the thread that asks: the kernel may have to read a
  * file that a FUSE server in this very process serves. Sources: mount(2), umount2(2), fsopen(2), fsconfig(2), fsmount(2),
- * move_mount(2), open_tree(2), mount_setattr(2), ioctl(2).
+ * move_mount(2), open_tree(2), mount_setattr(2), statx(2), ioctl(2).
  *
  * @module
  */
 import { createRequire } from "node:module";
-import { Semaphore } from "../async/index.ts";
 import { encodePathText } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import { usePoolShare } from "./pool-share.ts";
 import { SystemCallError } from "./system-call-error.ts";
 
 type Koffi = typeof import("koffi");
@@ -41,6 +41,7 @@ const PARAMETERS = {
   mount_setattr: ["int", "const uint8_t *", "uint", "const uint8_t *", "size_t"],
   mount: ["const uint8_t *", "const uint8_t *", "str", "ulong", "const uint8_t *"],
   umount2: ["const uint8_t *", "int"],
+  statx: ["int", "const uint8_t *", "int", "uint", "uint8_t *"],
   ioctl: ["int", "ulong", "const uint8_t *"],
 } as const;
 
@@ -59,13 +60,11 @@ const UMOUNT_NOFOLLOW = 8;
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const AT_RECURSIVE = 0x8000;
-
-/**
- * Half of the threads that Node's pool has unless told otherwise. A call waits for as long as the kernel waits for a
- * file; if such calls took all threads, a FUSE server in this process could not read what they wait for.
- */
-const POOL_THREADS = 2;
-const poolShare = new Semaphore(POOL_THREADS);
+const AT_NO_AUTOMOUNT = 0x800;
+const AT_STATX_DONT_SYNC = 0x4000;
+const STATX_MNT_ID_UNIQUE = 0x4000;
+const STATX_SIZE = 256;
+const STATX_MNT_ID_OFFSET = 144;
 
 /** Buffers that the kernel reads while no JavaScript holds them. */
 const inUse = new Set<readonly Argument[]>();
@@ -144,6 +143,19 @@ export async function setMountAttributes(
   await callAsync("mount_setattr", [mountFd, terminated(""), flags, struct, struct.length]);
 }
 
+/**
+ * The id that no other mount ever has (Linux 6.8), of the mount that an open file is of; undefined on older kernels. No
+ * filesystem is asked.
+ */
+export async function uniqueMountId(fd: number): Promise<bigint | undefined> {
+  const words = new BigUint64Array(STATX_SIZE / 8);
+  const struct = new Uint8Array(words.buffer);
+  const flags = AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+  await callAsync("statx", [fd, terminated(""), flags, STATX_MNT_ID_UNIQUE, struct]);
+  const mask = new Uint32Array(words.buffer)[0] ?? 0;
+  return (mask & STATX_MNT_ID_UNIQUE) === 0 ? undefined : words[STATX_MNT_ID_OFFSET / 8];
+}
+
 /** `ioctl(2)` with a structure or nothing. */
 export function ioctl(fd: number, request: number, argument: Uint8Array | null = null): Promise<number> {
   return callAsync("ioctl", [fd, request, argument]);
@@ -151,8 +163,7 @@ export function ioctl(fd: number, request: number, argument: Uint8Array | null =
 
 async function callAsync(name: CallName, values: readonly Argument[]): Promise<number> {
   const { koffi, functions } = load();
-  using _permit = await poolShare.acquire();
-  return await new Promise((resolve, reject) => {
+  const start = (resolve: (result: number) => void, reject: (error: Error) => void): void => {
     const settle = (failure: unknown, result: unknown): void => {
       // First, before any other call replaces it.
       const errno = koffi.errno();
@@ -163,7 +174,8 @@ async function callAsync(name: CallName, values: readonly Argument[]): Promise<n
     };
     inUse.add(values);
     functions[name].async(...leading(name), ...values, settle);
-  });
+  };
+  return await usePoolShare(() => new Promise(start));
 }
 
 function call(name: CallName, values: readonly Argument[]): number {

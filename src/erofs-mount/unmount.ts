@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { EsgzError, systemCodeOf } from "../errors/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import { mountFailure } from "./mount-failure.ts";
+import { identityAt, type MountIdentity } from "./mount-identity.ts";
 import type { MountInfo } from "./mountinfo.ts";
 import { mountPointPath, mountsBelow, readMountTable } from "./mount-table.ts";
 import { umount } from "./native-calls.ts";
@@ -57,7 +58,7 @@ export async function unmountBelow(root: string, options: UnmountBelowOptions = 
   for (const mount of mountsBelow(await readMountTable(options), place).filter(accept)) {
     options.signal?.throwIfAborted();
     try {
-      if (await unmountById(mount.id, options)) gone.push(mount.mountPoint);
+      if (await unmountIfThere(mount, options)) gone.push(mount.mountPoint);
     } catch (error) {
       failure ??= error;
     }
@@ -67,28 +68,51 @@ export async function unmountBelow(root: string, options: UnmountBelowOptions = 
 }
 
 /**
- * Takes away one mount of the table, wherever its place was moved to.
+ * Takes away one mount, wherever its place was moved to.
  *
  * @returns false if it was gone already.
  * @throws {EsgzError} `MOUNT_FAILED` if it is in use, or another mount lies over it.
  */
-export async function unmountById(id: number, options: UnmountOptions): Promise<boolean> {
-  const table = await readMountTable(options);
-  const mount = table.find((other) => other.id === id);
-  if (mount === undefined) return false;
-  const { mountPoint } = mount;
-  if (table.some((other) => other.parentId === id && other.mountPoint === mountPoint)) {
+export async function unmountIdentity(
+  { id, uniqueId }: MountIdentity,
+  options: UnmountOptions & { readonly directory: string },
+): Promise<boolean> {
+  const mount = (await readMountTable(options)).find((other) => other.id === id);
+  // Its number may be another mount's by now.
+  const isAnother = uniqueId === undefined && mount?.mountPoint !== (await mountPointPath(options.directory));
+  if (mount === undefined || isAnother) return false;
+  return await unmountEntry(mount, { ...options, uniqueId });
+}
+
+/** Of several mounts, one may have gone with another. */
+async function unmountIfThere(mount: MountInfo, options: UnmountOptions): Promise<boolean> {
+  try {
+    return await unmountEntry(mount, options);
+  } catch (error) {
+    if ((await readMountTable(options)).some(({ id }) => id === mount.id)) throw error;
+    return false;
+  }
+}
+
+async function unmountEntry(
+  { id, mountPoint }: MountInfo,
+  options: UnmountOptions & { readonly uniqueId?: bigint | undefined },
+): Promise<boolean> {
+  const topmost = await identityOfPlace(mountPoint);
+  if (topmost.id !== id) {
     const text = `Cannot unmount "${mountPoint}": expected its topmost mount, got one that another mount covers`;
     throw new EsgzError("MOUNT_FAILED", text, { details: { errno: "EBUSY" } });
   }
+  if (options.uniqueId !== undefined && topmost.uniqueId !== options.uniqueId) return false;
+  await unmountPlace(mountPoint, options);
+  return true;
+}
+
+async function identityOfPlace(place: string): Promise<MountIdentity> {
   try {
-    await unmountPlace(mountPoint, options);
-    return true;
+    return await identityAt(place);
   } catch (error) {
-    // It went together with a mount of which its own is a copy.
-    if (causedBy(error, "EINVAL") && !(await readMountTable(options)).some((other) => other.id === id))
-      return false;
-    throw error;
+    throw mountFailure(error, { action: `unmount "${place}"` });
   }
 }
 
@@ -98,8 +122,4 @@ async function unmountPlace(place: string, { lazy = false }: UnmountOptions): Pr
   } catch (error) {
     throw mountFailure(error, { action: `unmount "${place}"`, hints: HINTS });
   }
-}
-
-function causedBy(error: unknown, errno: string): boolean {
-  return error instanceof EsgzError && systemCodeOf(error.cause) === errno;
 }
