@@ -31,10 +31,19 @@ export async function openCommandImage(
   const { signal } = context.environment;
   const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
   const { openImage, openImageSource } = await import("../image/index.ts");
-  await using stack = new AsyncDisposableStack();
-  const registry = stack.use(await openRegistryClient(context.environment, flags));
-  const source = stack.use(await openImageSource(name, { registry, signal }));
-  const image = await openImage(source, { platform, signal });
-  const resources = stack.move();
-  return { image, source, registry, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+  const registry = await openRegistryClient(context.environment, flags);
+  const closing: AsyncDisposable[] = [registry];
+  // Not an AsyncDisposableStack: the oldest Node that is supported has none.
+  const close = async (): Promise<void> => {
+    for (const resource of closing.splice(0).toReversed()) await resource[Symbol.asyncDispose]();
+  };
+  try {
+    const source = await openImageSource(name, { registry, signal });
+    closing.push(source);
+    const image = await openImage(source, { platform, signal });
+    return { image, source, registry, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
