@@ -143,7 +143,8 @@ export function createFilesystem(data: unknown, connection: FuseConnection): Fil
         }
       : {}),
     open: (node) => {
-      if (node === 4 && options.directIo === true) return { directIo: true };
+      // Reads by the page cache go on when their caller is interrupted: nobody would be told.
+      if (node === 10 || (node === 4 && options.directIo === true)) return { directIo: true };
       if (node !== 12 || options.backingFile === undefined) return { keepCache: true, noFlush: true };
       const fd = openSync(options.backingFile, "r");
       try {
