@@ -204,7 +204,6 @@ test("the kernel reads a file behind 15 TiB of a sparse device through one chunk
 
 for (const { devices, call } of [
   { devices: 32, call: mountErofs },
-  { devices: 100, call: mountErofs },
   { devices: 100, call: fsmountErofs },
   { devices: 1000, call: fsmountErofs },
 ] as const) {
