@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -55,11 +55,15 @@ export async function benchPull(
     contenders.push(umociContender(place));
   else context.say("skipped: skopeo copy + umoci unpack (not installed)");
   const title = `pull ${input}, ${profile.name} (${profile.rttMs} ms)`;
-  const standings = await compare(contenders, {
-    rounds: context.rounds,
-    onRun: (name, { wallSeconds }) => context.say(`${title}: ${name} ${wallSeconds.toFixed(2)} s`),
-  });
-  return { title, standings };
+  try {
+    const standings = await compare(contenders, {
+      rounds: context.rounds,
+      onRun: (name, { wallSeconds }) => context.say(`${title}: ${name} ${wallSeconds.toFixed(2)} s`),
+    });
+    return { title, standings };
+  } finally {
+    removeScratches();
+  }
 }
 
 function esgzContender(name: string, { harbor, host, repository }: Place, tag: string): Contender {
@@ -144,13 +148,28 @@ async function withFacts(
   return { ...measurement, facts: { MB: Math.round(bytesDown / 1e6), requests } };
 }
 
+const TMPFS_MAGIC = 0x01021994;
+
+/**
+ * A directory for one run, below TMPDIR. On a disk, what earlier runs wrote goes there first, and stays until all runs are
+ * done: ext4 is slow at making files for minutes after many were removed. On tmpfs it goes at once.
+ */
 async function withScratch<T>(work: (scratch: string) => Promise<T>): Promise<T> {
   const scratch = mkdtempSync(join(tmpdir(), "esgz-bench-"));
+  scratches.push(scratch);
+  const inMemory = statfsSync(scratch).type === TMPFS_MAGIC;
+  if (!inMemory) execFileSync("sync");
   try {
     return await work(scratch);
   } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    if (inMemory) removeScratches();
   }
+}
+
+const scratches: string[] = [];
+
+function removeScratches(): void {
+  for (const scratch of scratches.splice(0)) rmSync(scratch, { recursive: true, force: true });
 }
 
 /** A containerd of its own: own root, state and socket; nothing of the machine's is touched. */
