@@ -28,7 +28,7 @@ export interface StageOptions {
 }
 
 /** Tar bytes go to the worker in pieces; this many may be under way. */
-const PUSHES_IN_FLIGHT = 8;
+const PUSHES_IN_FLIGHT = 4;
 
 /**
  * Stages a layer, unless an earlier pull did.

@@ -10,6 +10,7 @@ import { type FileHandle, open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../async/index.ts";
 import { type Digest, isDigest } from "../oci/index.ts";
+import { claimDirectory } from "./directory-claim.ts";
 import { DiskContent, DiskUpload } from "./disk-file.ts";
 import { DirectoryLayout } from "./directory-layout.ts";
 import {
@@ -34,30 +35,41 @@ import type {
 
 /**
  * Opens a directory as a registry, creating it if needed, and clears what a crash left half-written.
- * Only one process may have a directory open at a time.
+ * Only one registry may have a directory open at a time.
  *
- * @throws {EsgzError} `IO_FAILED`, `NO_SPACE`
+ * @throws {EsgzError} `ALREADY_EXISTS` while another registry has it open; `IO_FAILED`, `NO_SPACE`
  */
 export async function openDirectoryStorage(
   root: string,
   options: { readonly clock: Clock },
 ): Promise<RegistryStorage> {
   const layout = new DirectoryLayout(root);
-  return await guarded(`open registry "${root}"`, async () => {
-    await rm(layout.temp, { recursive: true, force: true });
-    for (const folder of [layout.temp, layout.blobs, layout.repositories]) await ensureDirectory(folder);
-    return new DirectoryStorage(layout, options.clock);
-  });
+  const opening = <T>(work: () => Promise<T>): Promise<T> => guarded(`open registry "${root}"`, work);
+  await opening(() => ensureDirectory(layout.blobs));
+  const claim = await claimDirectory(root);
+  try {
+    await opening(() => rm(layout.temp, { recursive: true, force: true }));
+    for (const folder of [layout.temp, layout.repositories]) await opening(() => ensureDirectory(folder));
+  } catch (error) {
+    await claim[Symbol.asyncDispose]();
+    throw error;
+  }
+  return new DirectoryStorage(layout, { ...options, claim });
 }
 
 class DirectoryStorage implements RegistryStorage {
   readonly #layout: DirectoryLayout;
   readonly #clock: Clock;
+  readonly #claim: AsyncDisposable;
   #temporaries = 0;
 
-  constructor(layout: DirectoryLayout, clock: Clock) {
+  constructor(
+    layout: DirectoryLayout,
+    { clock, claim }: { readonly clock: Clock; readonly claim: AsyncDisposable },
+  ) {
     this.#layout = layout;
     this.#clock = clock;
+    this.#claim = claim;
   }
 
   statContent(digest: Digest): Promise<StoredStat | undefined> {
@@ -169,7 +181,8 @@ class DirectoryStorage implements RegistryStorage {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Every handle belongs to whoever opened it.
+    // Every other handle belongs to whoever opened it.
+    await this.#claim[Symbol.asyncDispose]();
   }
 
   async #write(path: string, bytes: Uint8Array): Promise<void> {

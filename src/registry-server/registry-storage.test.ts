@@ -201,7 +201,9 @@ test("openDirectoryStorage() clears half-written files and ignores strangers", a
     await writeFile(join(root, "temp", "7"), "half");
     await writeFile(join(root, "blobs", "README"), "not a folder");
     await writeFile(join(root, "blobs", "sha256", "notes"), "not a folder");
-    const second = await openDirectoryStorage(root, { clock });
+    // As after a crash: the files stay, the claim on the directory does not.
+    await first[Symbol.asyncDispose]();
+    await using second = await openDirectoryStorage(root, { clock });
     assert.deepEqual(await readdir(join(root, "temp")), []);
     assert.equal((await collect(second.listContent())).length, 1);
   } finally {
