@@ -82,6 +82,16 @@ test("mergeLayers() lets whiteouts hide lower layers only, wherever in the layer
   }
 });
 
+test("mergeLayers() keeps a file that is linked to itself through a symlink", () => {
+  const tree = merge([
+    dir("real"),
+    file("real/a", "yyy"),
+    symlink("alias", "real"),
+    hardlink("real/a", "alias/a"),
+  ]);
+  assert.equal(tree.root.children?.get("real")?.children?.get("a")?.inode.size, 3);
+});
+
 test("mergeLayers() forgets the metadata of a hidden directory that the layer itself implies", () => {
   const tree = merge([dir("d", 0o700), file("d/low")], [file("d/up"), file(".wh.d")]);
   assert.deepEqual(shown(tree), { "/d": "implied:755/", "/d/up": "1:1" });

@@ -12,6 +12,7 @@
  *   root); so does, in place of it, what is neither directory nor symlink.
  * - Within one layer the same holds in order: an entry below an earlier symlink of its layer goes where that points, one
  *   below an earlier file replaces the file by a directory, a later entry replaces an earlier one.
+ * - A hard link that leads to its own place through a symlink changes nothing.
  * - A hard link shares the inode of its target in the same layer, wherever in the layer that comes; else that of the
  *   target in lower layers, as it is when the link's turn comes. The last component is not followed.
  * - A character device 0:0, which overlayfs takes for a whiteout, is a device here: layers say `.wh.`.
@@ -119,6 +120,7 @@ class LayerMerge {
       present.layer = present.touched = layer;
       return;
     }
+    if (entry.type === "hardlink" && this.#leadsTo(entry, present)) return;
     const children = entry.type === "dir" ? new Map<string, MergeNode>() : undefined;
     const node: MergeNode = { name, inode: inodeFrom(entry, layer), layer, touched: layer, children };
     if (entry.type === "hardlink") this.#link(node, { entry, directory, present });
@@ -146,6 +148,12 @@ class LayerMerge {
     }
     node.pending = { path, target, lower: found?.layer === this.#layer ? undefined : found };
     this.#links.push({ node, parent: directory });
+  }
+
+  /** Whether a link's target, by another path through a symlink, is what its own path has already. */
+  #leadsTo({ path, linkName }: LayerEntry, present: MergeNode | undefined): boolean {
+    if (present === undefined || present.children !== undefined || linkName === path) return false;
+    return this.#find(linkName) === present;
   }
 
   /** Follows a link to its inode, through links that wait themselves; all on the way get it. */
