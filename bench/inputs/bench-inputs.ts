@@ -134,7 +134,11 @@ function tarList(tree: string, files: readonly string[], output: string): void {
 
 /** All paths of a tree in `count` parts of about the same number of files, in order. */
 function splitFiles(tree: string, count: number): string[][] {
-  const paths = readdirSync(tree, { recursive: true, encoding: "utf8" }).toSorted();
+  const listed = execFileSync("find", [tree, "-mindepth", "1", "-printf", "%P\\0"], {
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
+  const paths = listed.split("\0").slice(0, -1).toSorted();
   const size = Math.ceil(paths.length / count);
   return Array.from({ length: count }, (_, at) => paths.slice(at * size, (at + 1) * size));
 }
