@@ -21,7 +21,9 @@ export type LayerCheckName =
   /** Each chunk, read where the table of contents says, has its digest. */
   | "chunks"
   /** The table of contents says of every file what the tar says. */
-  | "toc-equals-tar";
+  | "toc-equals-tar"
+  /** What a layer without a table of contents decompresses to is a tar. */
+  | "tar";
 
 /** The result of one check. */
 export interface LayerCheck {
@@ -53,7 +55,7 @@ export interface LayerReport {
   readonly findingCount: number;
   /** Chunks that were read and compared. */
   readonly chunkCount: number;
-  /** Entries of the tar that were compared. */
+  /** Entries of the tar, compared with the table of contents where there is one. */
   readonly entryCount: number;
 }
 

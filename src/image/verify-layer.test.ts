@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { encodeUtf8 } from "../bytes/index.ts";
 import { gzipSync } from "node:zlib";
 import { MemoryBlob } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
@@ -170,6 +171,16 @@ test("verifyLayer() checks blob and diff id of an ordinary layer", async () => {
   assert.deepEqual([good.passed, good.format, good.findingCount], [true, "ordinary", 0]);
   const bad = await verifyLayer(layerOf(blob, { diffId: NO_DIGEST }));
   assert.deepEqual(failedChecks(bad.checks), ["diff-id"]);
+});
+
+test("verifyLayer() fails an ordinary layer that holds no tar, or half of one", async () => {
+  const tar = vector("everything.tar");
+  for (const content of [encodeUtf8("no tar at all".repeat(100)), tar.subarray(0, 1500)]) {
+    const report = await verifyLayer(layerOf(gzipSync(content), { diffId: sha256(content) }));
+    assert.deepEqual(failedChecks(report.checks), ["tar"]);
+  }
+  const whole = await verifyLayer(layerOf(gzipSync(tar), { diffId: sha256(tar) }));
+  assert.equal(whole.entryCount, 337);
 });
 
 test("verifyLayer() names the chunk that a flipped byte hits, and goes on", async () => {

@@ -14,6 +14,7 @@ import { findLayerToc, type FindTocOptions, proveToc, tocProofOf } from "./find-
 import { HashedStream } from "./hashed-stream.ts";
 import type { Layer } from "./image.ts";
 import { type LayerReport, LayerReportBuilder } from "./layer-report.ts";
+import { PlainTarCheck } from "./plain-tar-check.ts";
 import { TarCheck } from "./tar-check.ts";
 
 /** Pieces between the blob and the decompressor. */
@@ -24,7 +25,7 @@ interface Verification {
   readonly layer: Layer;
   readonly report: LayerReportBuilder;
   readonly chunks: ChunkCheck | undefined;
-  readonly files: TarCheck | undefined;
+  readonly files: TarCheck | PlainTarCheck;
   readonly options: ReadOptions;
 }
 
@@ -40,7 +41,10 @@ export async function verifyLayer(layer: Layer, options: FindTocOptions = {}): P
   const found = await findToc(layer, { report, options });
   const { archive } = found;
   const chunks = archive && new ChunkCheck(archive, report);
-  const files = archive && new TarCheck(archive, report);
+  const files =
+    archive === undefined
+      ? new PlainTarCheck(report, layer.descriptor.digest)
+      : new TarCheck(archive, report);
   for (const name of ["chunks", "toc-equals-tar"] as const) {
     if (archive !== undefined) report.begin(name);
     else report.skip(name, found.reason);
@@ -50,7 +54,7 @@ export async function verifyLayer(layer: Layer, options: FindTocOptions = {}): P
     digest: layer.descriptor.digest,
     format: found.format,
     chunkCount: chunks?.count ?? 0,
-    entryCount: files?.count ?? 0,
+    entryCount: files.count,
   });
 }
 
@@ -177,15 +181,15 @@ async function readTar(verification: Verification, pieces: Channel<Uint8Array>):
   try {
     for await (const piece of decompressStream(pieces, { reread })) {
       tar.update(piece);
-      files?.push(piece);
+      files.push(piece);
     }
   } catch (error) {
     if (!isEsgzError(error, "COMPRESSION_INVALID")) throw error;
     report.find("diff-id", descriptor.digest, `${messageOf(error)}, after ${tar.size} bytes of tar`);
-    files?.finish();
+    files.finish();
     return;
   }
-  files?.finish();
+  files.finish();
   if (diffId !== undefined && tar.digest !== diffId) {
     report.find("diff-id", descriptor.digest, `expected diff id ${diffId}, got ${tar.digest}`);
   }

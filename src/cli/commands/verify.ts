@@ -66,7 +66,7 @@ function describeLayer(report: LayerReport, index: number): string {
   const unlisted = report.findingCount - Math.min(report.findings.length, LISTED_FINDINGS);
   if (unlisted > 0) lines.push(`  ! and ${unlisted} more`);
   lines.push(
-    `  ${formatCount(report.entryCount, "entry", "entries")} compared, ${formatCount(report.chunkCount, "chunk")} hashed`,
+    `  ${formatCount(report.entryCount, "entry", "entries")} read, ${formatCount(report.chunkCount, "chunk")} hashed`,
   );
   return `${lines.join("\n")}\n`;
 }
