@@ -13,7 +13,9 @@ import { invalidToc, quote } from "./toc-fields.ts";
 
 /** Names at the root of a layer that belong to the format, not to the image. */
 export const PREFETCH_LANDMARK = ".prefetch.landmark";
+/** The file that asks readers not to load anything ahead. */
 export const NO_PREFETCH_LANDMARK = ".no.prefetch.landmark";
+/** The file of the tar that holds the table of contents. */
 export const TOC_NAME = "stargz.index.json";
 
 /** Deflate cannot expand further than this. */
