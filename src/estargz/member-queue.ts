@@ -38,7 +38,8 @@ interface Job {
 /** A first-in, first-out queue of compression jobs. Jobs go on while nobody waits. */
 export class MemberQueue {
   readonly #options: MemberQueueOptions;
-  #jobs: Job[] = [];
+  /** Jobs that were taken leave a hole, so that their bytes can go at once. */
+  #jobs: (Job | undefined)[] = [];
   #head = 0;
   /** The first job that has not been started. */
   #next = 0;
@@ -79,6 +80,7 @@ export class MemberQueue {
     if (job === undefined) throw new EsgzError("INTERNAL", "Cannot take member: expected one, got none");
     const bytes = await job.compressed.promise;
     this.#heldBytes -= job.held;
+    this.#jobs[this.#head] = undefined;
     this.#head += 1;
     if (this.#head > 1024 || this.isEmpty) this.#dropTaken();
     return { bytes, place: job.place };
