@@ -29,8 +29,11 @@ export interface SlownessRule {
   readonly factor: number;
 }
 
-/** A connection at a quarter of its peers' pace for a second has lost its way rather than its turn. */
-export const DEFAULT_SLOWNESS: SlownessRule = { intervalMs: 250, graceMs: 1000, factor: 4 };
+/**
+ * A connection at a quarter of its peers' pace for three seconds has lost its way rather than its turn: on a full link with a
+ * deep queue a turn can take more than a second.
+ */
+export const DEFAULT_SLOWNESS: SlownessRule = { intervalMs: 250, graceMs: 3000, factor: 4 };
 
 /** Rates of ended transfers that are remembered as peers. */
 const MEMORY = 16;
