@@ -65,7 +65,7 @@ describe("receiveRange()", () => {
       onHedge: () => (hedges += 1),
     });
     await blob.stuck;
-    clock.now = 2000;
+    clock.now = 4000;
     peer.received = 1_000_000;
     monitor.judge();
     monitor.judge();
