@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Descriptor, layerCompressionOf } from "../oci/index.ts";
+import { type Descriptor, isForeignLayer, layerCompressionOf } from "../oci/index.ts";
 import type { ConvertSettings } from "./convert-options.ts";
 
 /** What one tail read told about a layer. */
@@ -26,7 +26,7 @@ export type PlanSettings = Pick<ConvertSettings, "format" | "force" | "externalT
 
 /** The plan for a layer whose descriptor alone decides, or undefined if its content must be looked at. */
 export function planByDescriptor(layer: Descriptor, settings: PlanSettings): LayerPlan | undefined {
-  if (isForeign(layer)) {
+  if (isForeignLayer(layer)) {
     const atUrls = (layer.urls ?? []).length > 0;
     if (atUrls) return { kind: "leave-in-place", reason: "foreign layer: stays at its own URLs" };
     return { kind: "pass-through", reason: "foreign layer: may not be changed" };
@@ -54,11 +54,4 @@ export function planByContent(facts: LayerFacts, settings: PlanSettings): LayerP
     return { kind: "convert", reason: "its table of contents lies inside and moves to the TOC image" };
   }
   return { kind: "pass-through", reason: `already ${name}` };
-}
-
-/** Whether a layer may only be fetched from where its maker keeps it. */
-function isForeign({ mediaType, urls }: Descriptor): boolean {
-  return (
-    mediaType.includes(".nondistributable.") || mediaType.includes(".foreign.") || (urls ?? []).length > 0
-  );
 }

@@ -220,6 +220,13 @@ export function manifestMediaTypeOf(bytes: Uint8Array, stated?: string): string 
   return mediaType;
 }
 
+/** Whether a layer may only be fetched from where its maker keeps it, and need not be in a registry. */
+export function isForeignLayer({ mediaType, urls }: Descriptor): boolean {
+  return (
+    mediaType.includes(".nondistributable.") || mediaType.includes(".foreign.") || (urls ?? []).length > 0
+  );
+}
+
 /** Encodes a manifest, index or config as it is stored: two-space JSON, keys in the order of the object. */
 export function encodeManifest(value: ImageManifest | ImageIndex | ImageConfig): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value, undefined, 2));

@@ -170,14 +170,6 @@ export function metadataOf(table: FileTable, file: number): NodeMetadata {
   };
 }
 
-/** Whether every piece of a file is on the disk. */
-export function isFilePresent(table: FileTable, file: number): boolean {
-  for (let piece = table.pieceStart[file] ?? 0; piece < (table.pieceStart[file + 1] ?? 0); piece += 1) {
-    if (table.present[piece] !== 1) return false;
-  }
-  return true;
-}
-
 const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
 function isData({ kind }: Chunk): boolean {

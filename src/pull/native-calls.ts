@@ -42,11 +42,6 @@ const NUL = Buffer.of(0);
 
 let loaded: { readonly calls: NativeCalls | undefined } | undefined;
 
-/** Whether this machine lets JavaScript make system calls. */
-export function hasNativeCalls(): boolean {
-  return nativeCalls() !== undefined;
-}
-
 /** Sets both times of an open file. Without native calls what lies below a microsecond is lost. */
 export function setFileTimes(fd: number, mtime: Timestamp): void {
   const plain = mtime.nanoseconds === 0 && mtime.seconds >= 0;

@@ -6,8 +6,8 @@
 import { EsgzError } from "../errors/index.ts";
 import {
   type AnnotationMap,
-  type Descriptor,
   type Digest,
+  isForeignLayer,
   isIndexMediaType,
   manifestMediaTypeOf,
   parseIndex,
@@ -47,7 +47,7 @@ export function parseReferences(bytes: Uint8Array, stated?: string): ManifestRef
 
 function imageReferences(bytes: Uint8Array, mediaType: string): ManifestReferences {
   const manifest = parseManifest(bytes);
-  const layers = manifest.layers.filter((layer) => !isForeign(layer));
+  const layers = manifest.layers.filter((layer) => !isForeignLayer(layer));
   return {
     mediaType,
     blobs: [manifest.config, ...layers].map(({ digest }) => digest),
@@ -68,13 +68,6 @@ function indexReferences(bytes: Uint8Array, mediaType: string): ManifestReferenc
     artifactType: emptyAsMissing(index.artifactType),
     annotations: index.annotations ?? undefined,
   };
-}
-
-/** Layers that are fetched from elsewhere and need not be in the registry. */
-function isForeign({ mediaType, urls }: Descriptor): boolean {
-  return (
-    mediaType.includes(".nondistributable.") || mediaType.includes(".foreign.") || (urls ?? []).length > 0
-  );
 }
 
 function emptyAsMissing(text: string | undefined): string | undefined {
