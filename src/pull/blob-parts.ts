@@ -4,12 +4,9 @@
  * @module
  */
 import { mapConcurrent } from "../async/index.ts";
-import type { BlobSource } from "../blob/index.ts";
+import { type BlobSource, type BufferBudget, type FlowMonitor, receiveRange } from "../blob/index.ts";
 import { type Descriptor, digestMismatch } from "../oci/index.ts";
-import type { BufferBudget } from "./buffer-budget.ts";
-import type { FlowMonitor } from "./flow-monitor.ts";
 import { OrderedHash } from "./ordered-hash.ts";
-import { receiveRange } from "./receive-range.ts";
 
 /** A part of a blob. */
 export interface BlobPart {

@@ -3,9 +3,8 @@
  *
  * @module
  */
+import { BufferBudget, FlowMonitor } from "../blob/index.ts";
 import type { BlobPartsOptions } from "./blob-parts.ts";
-import { BufferBudget } from "./buffer-budget.ts";
-import { FlowMonitor } from "./flow-monitor.ts";
 import type { PullSession } from "./pull-session.ts";
 
 /** The shared part of the options of `moveBlobParts`. */

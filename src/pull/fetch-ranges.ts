@@ -9,13 +9,16 @@
  * @module
  */
 import { mapConcurrent } from "../async/index.ts";
-import type { BlobSource } from "../blob/index.ts";
-import type { BufferBudget, BufferLease } from "./buffer-budget.ts";
-import type { FlowMonitor } from "./flow-monitor.ts";
+import {
+  type BlobSource,
+  type BufferBudget,
+  type BufferLease,
+  type FlowMonitor,
+  receiveRange,
+} from "../blob/index.ts";
 import type { HashedPart, OrderedHash } from "./ordered-hash.ts";
 import type { PullProgress } from "./pull-progress.ts";
 import type { Batch, RangePlan } from "./range-plan.ts";
-import { receiveRange } from "./receive-range.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
 /** A layer whose members are fetched. */

@@ -19,7 +19,7 @@ import { readPresentFiles, sharedFilesToCreate } from "./resume-files.ts";
 import { RootPaths } from "./root-paths.ts";
 import { createDirectories, restoreDirectories } from "./root-skeleton.ts";
 import { transferLayers } from "./transfer-layers.ts";
-import { WorkerPool } from "./worker-pool.ts";
+import { startWorkers, type WorkerPool } from "./worker-pool.ts";
 
 /** Compressed bytes that go to a worker at once. */
 const BATCH_SIZE = 1 << 20;
@@ -42,7 +42,7 @@ interface RootPull extends PullSession {
 export async function pullToRootfs(session: PullSession, directory: string): Promise<TargetOutcome> {
   const { image, phases, emit } = session;
   const state = PullState.claim(directory, image.descriptor.digest);
-  await using pool = new WorkerPool(session.tuning.workers, { directory: state.directory });
+  await using pool = startWorkers(session.tuning.workers, { directory: state.directory });
   const root = await openMergedRoot(session, { state, pool });
   const pull: RootPull = { ...session, state, pool, root };
   const reusedBytes = await prepare(pull);

@@ -4,8 +4,8 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import { parentPort, workerData } from "node:worker_threads";
 import { EsgzError } from "../errors/index.ts";
+import { serveJobs } from "../workers/index.ts";
 import type { FetchTable } from "./fetch-table.ts";
 import type { FileTable } from "./file-table.ts";
 import { createLinks, createSpecials, createSymlinks, finishDirectories } from "./finish-nodes.ts";
@@ -15,13 +15,7 @@ import { placeStaged } from "./place-staged.ts";
 import { RootPaths } from "./root-paths.ts";
 import { scanFiles } from "./scan-files.ts";
 import { LayerStager } from "./stage-layer.ts";
-import {
-  type JobMessage,
-  type JobResult,
-  failureOf,
-  type WorkerJob,
-  type WorkerStart,
-} from "./worker-protocol.ts";
+import type { JobResult, WorkerJob, WorkerStart } from "./worker-protocol.ts";
 import { createDataless, createShared, finishShared, writeBatch, type WriteContext } from "./write-batch.ts";
 
 /** A worker's state: its tables, and the layers that it stages. */
@@ -142,11 +136,10 @@ function readUmask(): number | undefined {
   }
 }
 
-const worker = new PullWorker(workerData as WorkerStart);
-parentPort?.on("message", ({ id, job }: JobMessage) => {
-  try {
-    parentPort?.postMessage({ id, result: worker.run(job) });
-  } catch (error) {
-    parentPort?.postMessage({ id, failure: failureOf(error) });
-  }
-});
+serveJobs(
+  (start: WorkerStart) => {
+    const worker = new PullWorker(start);
+    return (job: WorkerJob) => worker.run(job);
+  },
+  { action: "write image" },
+);

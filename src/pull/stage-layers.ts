@@ -45,7 +45,8 @@ export async function stageLayer(layer: Layer, options: StageOptions): Promise<S
   const blob = new CountedBlob(layer.blob, (size) => progress.received(layer.index, size));
   const pushes: Promise<unknown>[] = [];
   for await (const bytes of streamLayerTar({ ...layer, blob }, { signal })) {
-    const push = pool.runOn(stage, { kind: "stage-push", stage, bytes: new Uint8Array(bytes) });
+    const tar = new Uint8Array(bytes);
+    const push = pool.runOn(stage, { kind: "stage-push", stage, bytes: tar }, { transfer: [tar.buffer] });
     // Its failure is seen when its turn comes; until then nobody listens.
     push.catch(() => undefined);
     pushes.push(push);

@@ -3,11 +3,10 @@
  *
  * @module
  */
+import { BufferBudget, FlowMonitor } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { digestMismatch } from "../oci/index.ts";
-import { BufferBudget } from "./buffer-budget.ts";
 import { fetchRanges, type FetchedLayer } from "./fetch-ranges.ts";
-import { FlowMonitor } from "./flow-monitor.ts";
 import type { MergedRoot } from "./merged-root.ts";
 import { OrderedHash } from "./ordered-hash.ts";
 import type { PullSession } from "./pull-session.ts";

@@ -3,14 +3,6 @@
  *
  * @module
  */
-import {
-  EsgzError,
-  type ErrorCode,
-  type ErrorDetails,
-  isEsgzError,
-  messageOf,
-  systemCodeOf,
-} from "../errors/index.ts";
 import type { TarEntry } from "../tar/index.ts";
 import type { FetchTable } from "./fetch-table.ts";
 import type { FileTable } from "./file-table.ts";
@@ -59,34 +51,4 @@ export interface JobResult {
   readonly entries?: readonly TarEntry[];
   /** Of `omissions`: what the worker counted so far. */
   readonly omissions?: readonly Omission[];
-}
-
-/** A job with its number, as it is posted. */
-export interface JobMessage {
-  readonly id: number;
-  readonly job: WorkerJob;
-}
-
-/** A worker's answer. */
-export type AnswerMessage =
-  { readonly id: number; readonly result: JobResult } | { readonly id: number; readonly failure: JobFailure };
-
-/** An error as data: what structured cloning leaves of it would lose the code. */
-export interface JobFailure {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly details: ErrorDetails;
-}
-
-/** Turns what a job threw into data. */
-export function failureOf(thrown: unknown): JobFailure {
-  if (isEsgzError(thrown)) return { code: thrown.code, message: thrown.message, details: thrown.details };
-  const system = systemCodeOf(thrown);
-  const code = system === "ENOSPC" || system === "EDQUOT" ? "NO_SPACE" : "IO_FAILED";
-  return { code, message: `Cannot write image: ${messageOf(thrown)}`, details: { system } };
-}
-
-/** The error that a failure describes. */
-export function errorOfFailure({ code, message, details }: JobFailure): EsgzError {
-  return new EsgzError(code, message, { details });
 }

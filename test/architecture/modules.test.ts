@@ -13,7 +13,7 @@ const SOURCES = join(ROOT, "src");
 const LAYERS: readonly (readonly string[])[] = [
   ["cli", "daemon"],
   ["convert", "optimize", "pull", "lazyfs", "snapshotter", "build"],
-  ["registry", "registry-server", "image", "store", "erofs-mount", "fuse", "grpc", "runtime"],
+  ["registry", "registry-server", "image", "store", "erofs-mount", "fuse", "grpc", "runtime", "workers"],
   ["tar", "estargz", "erofs", "dockerfile"],
   ["oci", "blob", "async", "bytes", "errors"],
 ];
@@ -23,7 +23,7 @@ const WITHIN: Readonly<Record<string, readonly string[]>> = {
   image: ["registry"],
   estargz: ["tar"],
   oci: ["errors", "bytes"],
-  blob: ["errors", "bytes"],
+  blob: ["errors", "bytes", "async"],
   async: ["errors"],
   bytes: ["errors"],
 };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BlobSource } from "../blob/index.ts";
+import type { BlobSource } from "./blob-source.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { FlowMonitor } from "./flow-monitor.ts";
 

@@ -1,0 +1,40 @@
+/**
+ * A worker that calculates, fails and dies as it is told.
+ *
+ * @module
+ */
+import { threadId } from "node:worker_threads";
+import { EsgzError } from "../errors/index.ts";
+import { serveJobs } from "./index.ts";
+
+/** What the worker can do. */
+export type ArithmeticJob =
+  | { readonly kind: "add"; readonly value: number }
+  | { readonly kind: "thread" }
+  | { readonly kind: "take"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: "fail"; readonly how: "esgz" | "full" | "die" };
+
+/** A number, or the bytes of a `take` job plus one. */
+export type ArithmeticResult = number | Uint8Array<ArrayBuffer>;
+
+serveJobs(
+  (start: number) => {
+    let sum = start;
+    return async (job: ArithmeticJob): Promise<ArithmeticResult> => {
+      if (job.kind === "add") {
+        await Promise.resolve();
+        sum += job.value;
+        return sum;
+      }
+      if (job.kind === "thread") return threadId;
+      if (job.kind === "take") return job.bytes.map((byte) => byte + 1);
+      if (job.how === "esgz") throw new EsgzError("DIGEST_MISMATCH", "Cannot add", { details: { value: 7 } });
+      if (job.how === "full") throw Object.assign(new Error("no room"), { code: "ENOSPC" });
+      process.exit(3);
+    };
+  },
+  {
+    action: "add number",
+    transferOf: (result: ArithmeticResult) => (typeof result === "number" ? [] : [result.buffer]),
+  },
+);

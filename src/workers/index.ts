@@ -1,0 +1,2 @@
+export { serveJobs, type ServeJobsOptions } from "./serve-jobs.ts";
+export { type JobOptions, programBeside, WorkerPool, type WorkerPoolOptions } from "./worker-pool.ts";

@@ -1,0 +1,45 @@
+/**
+ * Thread side: does jobs, one after the other.
+ *
+ * @module
+ */
+import { parentPort, type Transferable, workerData } from "node:worker_threads";
+import { EsgzError } from "../errors/index.ts";
+import { failureOf, type JobMessage } from "./job-message.ts";
+
+/** How a thread serves. */
+export interface ServeJobsOptions<Result> {
+  /** What the jobs do, as `<verb> <thing>`, for messages of errors that are not esgz's own. */
+  readonly action: string;
+  /** Memory of a result that changes hands instead of being copied. */
+  readonly transferOf?: (result: Result) => Transferable[];
+}
+
+/**
+ * Makes this thread a worker of a `WorkerPool`: `create` is called once, with what the pool was given as `start`, and
+ * gives the function that does a job. Jobs are done in the order of their arrival, the next one when the one before has
+ * settled. What a job throws rejects in the pool: an `EsgzError` with its code, anything else as `IO_FAILED` or
+ * `NO_SPACE`.
+ *
+ * @throws {EsgzError} `NOT_SUPPORTED` on a thread that no pool has started.
+ */
+export function serveJobs<Start, Job, Result>(
+  create: (start: Start) => (job: Job) => Result | Promise<Result>,
+  options: ServeJobsOptions<Result>,
+): void {
+  const port = parentPort;
+  if (port === null) throw new EsgzError("NOT_SUPPORTED", "Cannot serve jobs: this is no worker thread");
+  const run = create(workerData as Start);
+  const answer = async ({ id, job }: JobMessage): Promise<void> => {
+    try {
+      const result = await run(job as Job);
+      port.postMessage({ id, result }, options.transferOf?.(result) ?? []);
+    } catch (error) {
+      port.postMessage({ id, failure: failureOf(error, options.action) });
+    }
+  };
+  let last = Promise.resolve();
+  port.on("message", (message: JobMessage) => {
+    last = last.then(() => answer(message));
+  });
+}
