@@ -45,6 +45,8 @@ export async function openRegistryClient(
   options: Pick<RegistryClientOptions, "onRequest"> = {},
   credentials?: CredentialProvider,
 ): Promise<RegistryClient> {
+  // A login brings its credentials and may begin the file.
+  if (credentials === undefined) assertAuthfile(flags.authfile);
   const registry = await import("../registry/index.ts");
   const mirrors = parseMirrors(flags.mirror ?? []);
   return new registry.RegistryClient({
@@ -54,6 +56,17 @@ export async function openRegistryClient(
     hosts: (name) => hostConfig(name, flags, mirrors.get(name)),
     proxy: proxySettings(environment.variables),
   });
+}
+
+/**
+ * Checks that the file that a user names is there: a mistyped name would else mean to go without credentials.
+ *
+ * @throws {EsgzError} `CONFIGURATION_INVALID`
+ */
+export function assertAuthfile(path: string | undefined): void {
+  if (path === undefined || existsSync(path)) return;
+  const message = `Cannot use --authfile "${path}": expected a file with credentials (esgz login makes one), got none`;
+  throw new EsgzError("CONFIGURATION_INVALID", message);
 }
 
 /** Where credentials are looked for. */

@@ -18,6 +18,7 @@ import {
 import type { ImageDestination, WriteBlobOptions, WrittenBlob } from "./image-destination.ts";
 import { formatImageName } from "./image-name.ts";
 import { ioFailure } from "./io-failure.ts";
+import { makeDirectories } from "./make-directories.ts";
 import { openWorkspace } from "./open-workspace.ts";
 import { receiveBlob } from "./receive-blob.ts";
 import { syncDirectory } from "./replace-file.ts";
@@ -52,7 +53,7 @@ export class DirectoryDestination implements ImageDestination {
     const path = resolve(directory);
     try {
       await assertReplaceable(path);
-      await mkdir(dirname(path), { recursive: true });
+      await makeDirectories(dirname(path));
       const temporary = await openWorkspace(dirname(path), `.${basename(path)}.esgz-`);
       await mkdir(join(temporary, "content"));
       const name = formatImageName({ kind: "dir", directory });

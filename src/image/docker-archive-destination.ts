@@ -12,7 +12,7 @@
  * @module
  */
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, rename, rm } from "node:fs/promises";
+import { readFile, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { ReadOptions } from "../blob/index.ts";
 import { encodeUtf8 } from "../bytes/index.ts";
@@ -38,6 +38,7 @@ import { HashedStream } from "./hashed-stream.ts";
 import type { ImageDestination, WriteBlobOptions, WrittenBlob } from "./image-destination.ts";
 import { formatImageName } from "./image-name.ts";
 import { ioFailure } from "./io-failure.ts";
+import { makeDirectories } from "./make-directories.ts";
 import { openWorkspace } from "./open-workspace.ts";
 import { receiveBlob } from "./receive-blob.ts";
 import { syncDirectory } from "./replace-file.ts";
@@ -102,7 +103,7 @@ export class DockerArchiveDestination implements ImageDestination {
       ...(reference === undefined ? {} : { reference }),
     });
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeDirectories(dirname(path));
       const temporary = await openWorkspace(dirname(path), `.${basename(path)}.esgz-`);
       return new DockerArchiveDestination(path, { reference, temporary, name });
     } catch (cause) {

@@ -13,6 +13,7 @@ export * from "./image-name.ts";
 export * from "./image-source.ts";
 export * from "./layer-report.ts";
 export * from "./layer-tree.ts";
+export { makeDirectories } from "./make-directories.ts";
 export { mergeLayers } from "./merge-layers.ts";
 export { MAX_ROOT_DEPTH, MAX_SYMLINK_HOPS } from "./merge-node.ts";
 export { OciLayoutDestination } from "./oci-layout-destination.ts";

@@ -30,6 +30,7 @@ import {
   layoutTagOf,
   withoutLayoutNames,
 } from "./oci-layout.ts";
+import { makeDirectories } from "./make-directories.ts";
 import { openWorkspace } from "./open-workspace.ts";
 import { receiveBlob } from "./receive-blob.ts";
 import { replaceFile, syncDirectory } from "./replace-file.ts";
@@ -73,7 +74,7 @@ export class OciLayoutDestination implements ImageDestination {
     options: { readonly tag?: string | undefined } = {},
   ): Promise<OciLayoutDestination> {
     try {
-      await mkdir(directory, { recursive: true });
+      await makeDirectories(directory);
       const present = await readdir(directory);
       const isLayout = present.includes(LAYOUT_MARKER) || present.includes(LAYOUT_INDEX);
       if (!isLayout && present.some((entry) => entry !== "blobs" && !entry.startsWith(".esgz-"))) {

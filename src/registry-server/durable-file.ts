@@ -33,12 +33,37 @@ export async function renameDurably(from: string, to: string): Promise<void> {
 
 /** Creates a folder and those above it, and makes their names durable. */
 export async function ensureDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
+  const first = await makeDirectories(path);
   if (first === undefined) return;
   for (let at = path; ; at = dirname(at)) {
     await syncDirectory(dirname(at));
     if (at === first || at === dirname(at)) return;
   }
+}
+
+/**
+ * Creates a folder and those above it, and gives the topmost new one. Node's own recursion never ends where the kernel
+ * has no such entry although the folder above is there, as below /proc.
+ */
+async function makeDirectories(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path);
+    return path;
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return undefined;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+  }
+  const first = await makeDirectories(dirname(path));
+  await mkdir(path).catch(tolerateExisting);
+  return first ?? path;
+}
+
+/** Somebody else may have been faster. */
+function tolerateExisting(cause: unknown): void {
+  const code = systemCodeOf(cause);
+  if (code === "EEXIST") return;
+  throw code === "ENOENT" ? new Error("expected a place where directories can be made", { cause }) : cause;
 }
 
 /** Deletes a file; false if there is none. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdir, mkdtemp, open, readFile, realpath, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import type { Credential, CredentialProvider, CredentialQuery } from "./credential.ts";
@@ -143,7 +143,7 @@ async function readConfig(file: string): Promise<DockerConfig> {
 /** Replaces the file in one step: a reader sees the old or the new one, whole. */
 async function writeConfig(file: string, config: DockerConfig): Promise<void> {
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await makePrivateDirectories(dirname(file));
     // A linked file stays a link; dotfile managers rely on it.
     const target = await realpath(file).catch(() => file);
     const workspace = await mkdtemp(`${target}.new-`);
@@ -158,6 +158,21 @@ async function writeConfig(file: string, config: DockerConfig): Promise<void> {
     const message = `Cannot write credentials "${file}": ${messageOf(cause)}`;
     throw new EsgzError("IO_FAILED", message, { cause });
   }
+}
+
+/** Node's own recursion never ends where the kernel takes no directories although the one above is there, as below /proc. */
+async function makePrivateDirectories(path: string): Promise<void> {
+  if (
+    await stat(path).then(
+      (found) => found.isDirectory(),
+      () => false,
+    )
+  )
+    return;
+  if (dirname(path) !== path) await makePrivateDirectories(dirname(path));
+  await mkdir(path, 0o700).catch((error: unknown) => {
+    if (systemCodeOf(error) !== "EEXIST") throw error;
+  });
 }
 
 async function writeDurably(file: string, text: string): Promise<void> {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { systemClock } from "../async/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import {
@@ -211,6 +212,11 @@ test("another opening is refused with the pid of the holder, until the store is 
   await using again = await place.open();
   await assert.rejects(store.openLayer(sampleLayer("a").digest), { code: "STORE_INVALID" });
   assert.deepEqual(await again.layers(), []);
+});
+
+test("opening a store ends where no directories can be made", async () => {
+  const opening = openStore("/proc/esgz-nothing/store", { clock: systemClock, pid: process.pid });
+  await assert.rejects(opening, { code: "IO_FAILED", message: /a place where directories can be made/ });
 });
 
 test("chunks that another layer has are copied, not fetched", async () => {

@@ -8,6 +8,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { CommandLine } from "./command-line.fixture.ts";
+import { hasTerminal, runAtTerminal } from "./terminal.fixture.ts";
 
 const VECTORS = resolve(import.meta.dirname, "../vectors");
 const ARCHITECTURE = process.arch === "x64" ? "amd64" : process.arch;
@@ -153,6 +154,9 @@ const FAILURES: readonly (readonly [string, readonly string[], number])[] = [
     2,
   ],
   ["a certificate directory that is not there", ["inspect", "REGISTRY/x:y", "--cert-dir", "nothing"], 2],
+  ["a credentials file that is not there", ["inspect", "REGISTRY/x:y", "--authfile", "nothing"], 2],
+  ["a registry where no directories can be made", ["registry", "--root", "/proc/esgz-nothing/below"], 8],
+  ["a question that nobody is there to answer", ["login", "REGISTRY"], 2],
   ["no connections", ["pull", "x", "--to", "rootfs:x", "--connections", "0"], 2],
   ["a file that is not there", ["cat", "REGISTRY/test/everything:esgz", "/no/such/file"], 3],
   ["an unknown option", ["pull", "x", "--no-such-option"], 2],
@@ -229,14 +233,44 @@ function ustarFile(name: string, size: number): Uint8Array {
   return tar;
 }
 
-test("esgz login keeps a password that the registry accepts, logout forgets it", async () => {
+/** Starts a registry that knows `me` with the password `secret`. */
+async function startGuardedRegistry(): Promise<string> {
   // As Apache's `htpasswd -nbB me secret` printed it.
   writeFileSync(
     join(shell.directory, "users"),
     "me:$2y$05$O71dNIIi3Bh34PqGwdaEVO6Ok7Q.AD3LAI4ttISbngSqc9rKvNo0O\n",
   );
   const { line } = await shell.start(["registry", "--listen", "127.0.0.1:0", "--htpasswd", "users"]);
-  const guarded = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? "";
+  return /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? "";
+}
+
+test("esgz login asks at a terminal for name and password, and shows no password", async (t) => {
+  if (!hasTerminal) return t.skip("script (util-linux) is not installed");
+  const guarded = await startGuardedRegistry();
+  const { directory } = shell;
+  const { status, screen } = await runAtTerminal(["login", guarded, "--authfile", "new-auth.json"], {
+    directory,
+    answers: [
+      { after: /User name for [^:]+:\d+: /, type: "me\n" },
+      { after: /Password for me: /, type: "wrong\u0015secretx\u007F\r" },
+    ],
+  });
+  assert.equal(status, 0, screen);
+  assert.match(screen, /Logged in to/);
+  assert.doesNotMatch(screen, /secret|wrong/);
+  const kept = JSON.parse(readFileSync(join(directory, "new-auth.json"), "utf8")) as {
+    auths: Record<string, { auth: string }>;
+  };
+  assert.equal(kept.auths[guarded]?.auth, "bWU6c2VjcmV0");
+  const interrupted = await runAtTerminal(["login", guarded, "-u", "me"], {
+    directory,
+    answers: [{ after: /Password for me: /, type: "\u0003" }],
+  });
+  assert.equal(interrupted.status, 130, interrupted.screen);
+});
+
+test("esgz login keeps a password that the registry accepts, logout forgets it", async () => {
+  const guarded = await startGuardedRegistry();
   const wrong = await shell.run(["login", guarded, "-u", "me", "--password-stdin"], { input: "wrong\n" });
   assert.equal(wrong.status, 4);
   const right = await shell.run(["login", guarded, "-u", "me", "--password-stdin"], { input: "secret\n" });

@@ -7,8 +7,10 @@ import type { Command } from "commander";
 import { EsgzError } from "../../errors/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
 import type { Environment } from "../environment.ts";
+import { canPrompt, prompt } from "../prompt.ts";
 import {
   addRegistryFlags,
+  assertAuthfile,
   credentialLocations,
   openRegistryClient,
   type RegistryFlags,
@@ -26,8 +28,11 @@ export function registerLogin(program: Command, environment: Environment): void 
   addRegistryFlags(addSharedFlags(program.command("login")))
     .description("check a user name and password with a registry and keep them")
     .argument("[registry]", "host of the registry", "docker.io")
-    .requiredOption("-u, --username <name>", "user name")
-    .option("--password-stdin", "read the password (or token) from standard input")
+    .option("-u, --username <name>", "user name (default: asked for on a terminal)")
+    .option(
+      "--password-stdin",
+      "read the password (or token) from standard input (default: asked for on a terminal)",
+    )
     .action(async (registry: string, flags: LoginFlags) =>
       login(new CommandContext(environment, flags), registry, flags),
     );
@@ -46,14 +51,8 @@ export function registerLogout(program: Command, environment: Environment): void
 
 async function login(context: CommandContext, registry: string, flags: LoginFlags): Promise<void> {
   const { environment } = context;
-  if (flags.passwordStdin !== true) {
-    throw new EsgzError(
-      "USAGE_INVALID",
-      "Cannot log in: expected --password-stdin, so that no password stands in the process list or the shell's history",
-    );
-  }
   const { createDockerCredentials } = await import("../../registry/index.ts");
-  const credential = { username: flags.username, password: await readPassword(environment) };
+  const credential = await askCredential(environment, registry, flags);
   await using client = await openRegistryClient(
     environment,
     flags,
@@ -65,10 +64,11 @@ async function login(context: CommandContext, registry: string, flags: LoginFlag
     registry,
     credential,
   );
-  await context.print({ registry, username: flags.username }, `Logged in to ${registry}\n`);
+  await context.print({ registry, username: credential.username }, `Logged in to ${registry}\n`);
 }
 
 async function logout(context: CommandContext, registry: string, flags: LoginFlags): Promise<void> {
+  assertAuthfile(flags.authfile);
   const { createDockerCredentials } = await import("../../registry/index.ts");
   const credentials = createDockerCredentials(credentialLocations(context.environment, flags.authfile));
   const erased = await credentials.eraseCredential(registry);
@@ -78,6 +78,29 @@ async function logout(context: CommandContext, registry: string, flags: LoginFla
   );
 }
 
+async function askCredential(
+  environment: Environment,
+  registry: string,
+  { username, passwordStdin }: LoginFlags,
+): Promise<{ readonly username: string; readonly password: string }> {
+  const asks = canPrompt(environment) && passwordStdin !== true;
+  if (username === undefined && !asks)
+    throw new EsgzError("USAGE_INVALID", `Cannot log in to "${registry}": expected --username, got none`);
+  if (passwordStdin !== true && !asks) {
+    throw new EsgzError(
+      "USAGE_INVALID",
+      "Cannot log in: expected a terminal or --password-stdin, so that no password stands in the process list or the shell's history",
+    );
+  }
+  const user = username ?? (await prompt(environment, `User name for ${registry}: `, { hidden: false }));
+  if (user === "") throw new EsgzError("USAGE_INVALID", "Cannot log in: expected a user name, got none");
+  const password = asks
+    ? await prompt(environment, `Password for ${user}: `, { hidden: true })
+    : await readPassword(environment);
+  if (password === "") throw new EsgzError("USAGE_INVALID", "Cannot log in: expected a password, got none");
+  return { username: user, password };
+}
+
 async function readPassword(environment: Environment): Promise<string> {
   let text = "";
   for await (const chunk of environment.stdin.setEncoding("utf8")) {
@@ -85,8 +108,5 @@ async function readPassword(environment: Environment): Promise<string> {
     if (text.length > MAX_PASSWORD_BYTES)
       throw new EsgzError("USAGE_INVALID", "Cannot read password: it is too long");
   }
-  const password = text.replace(/\r?\n$/, "");
-  if (password === "")
-    throw new EsgzError("USAGE_INVALID", "Cannot read password: expected one on standard input, got none");
-  return password;
+  return text.replace(/\r?\n$/, "");
 }
