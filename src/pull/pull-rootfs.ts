@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { makeDirectories } from "../image/index.ts";
 import { type FetchTable, createFetchTable, markWholeFiles } from "./fetch-table.ts";
 import { finishRoot } from "./finish-root.ts";
 import { type MergedRoot, openMergedRoot } from "./merged-root.ts";
@@ -41,6 +42,7 @@ interface RootPull extends PullSession {
  */
 export async function pullToRootfs(session: PullSession, directory: string): Promise<TargetOutcome> {
   const { image, phases, emit } = session;
+  await makeDirectories(directory);
   const state = PullState.claim(directory, image.descriptor.digest);
   await using pool = startWorkers(session.tuning.workers, { directory: state.directory });
   const root = await openMergedRoot(session, { state, pool });

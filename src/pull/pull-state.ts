@@ -49,14 +49,13 @@ export class PullState {
   }
 
   /**
-   * Takes a directory that is empty, missing, or left by an interrupted pull of the same image.
+   * Takes a directory that is empty or left by an interrupted pull of the same image.
    *
    * @throws {EsgzError} `ALREADY_EXISTS` if it holds anything else; `IO_FAILED`
    */
   static claim(directory: string, manifestDigest: Digest): PullState {
     const absolute = resolve(directory);
     try {
-      mkdirSync(absolute, { recursive: true });
       const found = readdirSync(absolute);
       if (found.length === 0) return PullState.#begin(absolute, manifestDigest);
       const marker = readMarker(absolute);
