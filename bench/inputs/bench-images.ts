@@ -4,13 +4,13 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, linkSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { type Descriptor, type Digest, encodeManifest, MEDIA_TYPES } from "../../src/oci/index.ts";
 import { runEsgz } from "../esgz-command.ts";
 import type { Harbor } from "../harbor/index.ts";
 import { type BenchInputName, ensureBenchInput } from "./bench-inputs.ts";
+import { digestOfFile } from "./digest-of-file.ts";
 
 /** The place of an input as an OCI layout with uncompressed layers: `DIRECTORY`, tag `plain`. */
 export async function ensureBenchLayout(name: BenchInputName, cache: string): Promise<string> {
@@ -75,12 +75,6 @@ export async function ensureBenchImage(
     writeFileSync(done, "");
   }
   return repository;
-}
-
-async function digestOfFile(path: string): Promise<Digest> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-  return `sha256:${hash.digest("hex")}`;
 }
 
 function writeBlob(directory: string, bytes: Uint8Array): { digest: Digest; size: number } {
