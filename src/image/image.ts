@@ -63,6 +63,18 @@ export interface OpenPlatformOptions extends ReadOptions {
 /** Indexes inside indexes: one level is usual. */
 const MAX_INDEX_DEPTH = 4;
 
+/** The manifest of a platform, and what led to it. */
+export interface PlatformManifest {
+  /** Where it was read from; it stays the caller's. */
+  readonly source: ImageSource;
+  /** Of the manifest; with the platform where an index was asked. */
+  readonly descriptor: Descriptor;
+  readonly manifest: ImageManifest;
+  readonly manifestBytes: Uint8Array;
+  /** The indexes on the way, the root first; none where the root is the manifest itself. */
+  readonly indexes: readonly ManifestContent[];
+}
+
 /**
  * Opens the image of a platform: root, platform's manifest, config. Layers are not read.
  *
@@ -70,34 +82,70 @@ const MAX_INDEX_DEPTH = 4;
  * image; codes of the medium.
  */
 export async function openImage(source: ImageSource, options: OpenPlatformOptions): Promise<Image> {
-  const { descriptor, bytes } = await fetchPlatformManifest(source, options);
-  const manifest = parseManifest(bytes);
+  return await openImageConfig(await openPlatformManifest(source, options), options);
+}
+
+/**
+ * Reads the root and the platform's manifest, and nothing else: for those who read config and layers at once after it.
+ *
+ * @throws {EsgzError} `PLATFORM_NOT_FOUND`; `MANIFEST_INVALID`; codes of the medium.
+ */
+export async function openPlatformManifest(
+  source: ImageSource,
+  options: OpenPlatformOptions,
+): Promise<PlatformManifest> {
+  const indexes: ManifestContent[] = [];
+  let content = await source.fetchRoot(options);
+  while (isIndexMediaType(content.descriptor.mediaType)) {
+    if (indexes.length >= MAX_INDEX_DEPTH) {
+      throw new EsgzError(
+        "MANIFEST_INVALID",
+        `Cannot open image "${source.name}": expected at most ${MAX_INDEX_DEPTH} indexes inside each other`,
+      );
+    }
+    indexes.push(content);
+    const entry = selectPlatform(parseIndex(content.bytes).manifests ?? [], options.platform);
+    content = await source.fetchManifest(entry, options);
+  }
+  const { descriptor, bytes } = content;
+  return { source, descriptor, manifest: parseManifest(bytes), manifestBytes: bytes, indexes };
+}
+
+/**
+ * Reads the config of a manifest, which makes it an image.
+ *
+ * @throws {EsgzError} `MANIFEST_INVALID`; `MEDIA_TYPE_UNSUPPORTED` for an artifact that is no image; codes of the medium.
+ */
+export async function openImageConfig(opened: PlatformManifest, options: ReadOptions = {}): Promise<Image> {
+  const { source, descriptor, manifest, manifestBytes } = opened;
   const configBytes = await readChecked(source.openBlob(manifest.config), manifest.config, {
     signal: options.signal,
     what: "image config",
   });
   const config = readConfig(configBytes, source.name);
   const platform = descriptor.platform ?? platformOf(config);
-  const layers = layersOf({ manifest, config, source });
-  return { source, descriptor, manifest, manifestBytes: bytes, config, configBytes, layers, platform };
+  const layers = withDiffIds(openManifestLayers(opened), { config, name: source.name });
+  return { source, descriptor, manifest, manifestBytes, config, configBytes, layers, platform };
 }
 
-async function fetchPlatformManifest(
-  source: ImageSource,
-  options: OpenPlatformOptions,
-): Promise<ManifestContent> {
-  let content = await source.fetchRoot(options);
-  for (let depth = 0; isIndexMediaType(content.descriptor.mediaType); depth += 1) {
-    if (depth >= MAX_INDEX_DEPTH) {
+/**
+ * The layers of a manifest, without the diff ids that its config tells. No I/O.
+ *
+ * @throws {EsgzError} `MEDIA_TYPE_UNSUPPORTED` for what is no layer.
+ */
+export function openManifestLayers(opened: Pick<PlatformManifest, "source" | "manifest">): readonly Layer[] {
+  const { source, manifest } = opened;
+  const externalTocs = new ExternalTocs(source);
+  return manifest.layers.map((descriptor, index) => {
+    const compression = layerCompressionOf(descriptor.mediaType);
+    if (compression === undefined) {
       throw new EsgzError(
-        "MANIFEST_INVALID",
-        `Cannot open image "${source.name}": expected at most ${MAX_INDEX_DEPTH} indexes inside each other`,
+        "MEDIA_TYPE_UNSUPPORTED",
+        `Cannot open image "${source.name}": expected layers, got "${descriptor.mediaType}"`,
       );
     }
-    const entry = selectPlatform(parseIndex(content.bytes).manifests ?? [], options.platform);
-    content = await source.fetchManifest(entry, options);
-  }
-  return content;
+    return { index, descriptor, compression, blob: source.openBlob(descriptor), externalTocs };
+  });
 }
 
 function readConfig(bytes: Uint8Array, name: string): ImageConfig {
@@ -112,31 +160,18 @@ function readConfig(bytes: Uint8Array, name: string): ImageConfig {
   }
 }
 
-function layersOf(options: {
-  readonly manifest: ImageManifest;
-  readonly config: ImageConfig;
-  readonly source: ImageSource;
-}): readonly Layer[] {
-  const { manifest, config, source } = options;
+function withDiffIds(
+  layers: readonly Layer[],
+  { config, name }: { readonly config: ImageConfig; readonly name: string },
+): readonly Layer[] {
   const diffIds = config.rootfs.diff_ids ?? [];
-  if (diffIds.length !== manifest.layers.length) {
+  if (diffIds.length !== layers.length) {
     throw new EsgzError(
       "MANIFEST_INVALID",
-      `Cannot open image "${source.name}": expected ${diffIds.length} layers as its config lists, got ${manifest.layers.length}`,
+      `Cannot open image "${name}": expected ${diffIds.length} layers as its config lists, got ${layers.length}`,
     );
   }
-  const externalTocs = new ExternalTocs(source);
-  return manifest.layers.map((descriptor, index) => {
-    const compression = layerCompressionOf(descriptor.mediaType);
-    if (compression === undefined) {
-      throw new EsgzError(
-        "MEDIA_TYPE_UNSUPPORTED",
-        `Cannot open image "${source.name}": expected layers, got "${descriptor.mediaType}"`,
-      );
-    }
-    const diffId = diffIds[index];
-    return { index, descriptor, diffId, compression, blob: source.openBlob(descriptor), externalTocs };
-  });
+  return layers.map((layer, index) => ({ ...layer, diffId: diffIds[index] }));
 }
 
 function platformOf({ os, architecture, variant }: ImageConfig): Platform | undefined {
