@@ -16,6 +16,8 @@ export type ErrorCode =
   | "CONFIGURATION_INVALID"
   /** A credential file or helper that gave no usable credential. */
   | "CREDENTIALS_INVALID"
+  /** No daemon answers, and none could be started; or the connection to it broke. */
+  | "DAEMON_UNAVAILABLE"
   /** A digest that is not `algorithm:hex` of a known algorithm. */
   | "DIGEST_INVALID"
   /** Bytes that are not what their digest promised. */
@@ -52,6 +54,8 @@ export type ErrorCode =
   | "PATH_INVALID"
   /** The index has no image for the platform asked for. */
   | "PLATFORM_NOT_FOUND"
+  /** A state that does not allow the operation, such as a snapshot that others build upon. */
+  | "PRECONDITION_FAILED"
   /** A byte range that does not lie inside its blob. */
   | "RANGE_INVALID"
   /** An image name that cannot be parsed. */
@@ -68,10 +72,14 @@ export type ErrorCode =
   | "REGISTRY_UNAUTHORIZED"
   /** The registry fails (5xx) beyond all retries. */
   | "REGISTRY_UNAVAILABLE"
+  /** A request whose fields break its protocol. */
+  | "REQUEST_INVALID"
   /** A command that a runtime or helper ended with failure. */
   | "RUNTIME_FAILED"
   /** More or fewer bytes than promised. */
   | "SIZE_MISMATCH"
+  /** A snapshot that is not there, or no longer. */
+  | "SNAPSHOT_NOT_FOUND"
   /** The layer store is damaged, locked or of another version. */
   | "STORE_INVALID"
   /** A tar stream that breaks its format. */

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { Code, ConnectError, type ConnectRouter, createClient } from "@connectrpc/connect";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { createUnixTransport, ImageService, namespaceOf, serveGrpc, Snapshots } from "./index.ts";
+
+async function socketIn(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "esgz-grpc-"));
+  t.after(() => rm(folder, { recursive: true }));
+  return join(folder, "below", "test.sock");
+}
+
+/** Answers with what it was asked; some keys are special. */
+function routes(router: ConnectRouter): void {
+  router.service(Snapshots, {
+    stat: ({ key }, { requestHeader }) => {
+      if (key === "absent") throw new EsgzError("SNAPSHOT_NOT_FOUND", `Cannot find snapshot "${key}"`);
+      if (key === "broken") throw new TypeError("a defect");
+      return { info: { name: key, labels: { namespace: namespaceOf(requestHeader) ?? "none" } } };
+    },
+    list: async function* ({ filters }) {
+      for (const name of filters) {
+        if (name === "stop") throw new EsgzError("PRECONDITION_FAILED", "Cannot go on");
+        yield { info: [{ name }] };
+      }
+    },
+  });
+}
+
+test("a client on a unix socket gets answers, and its metadata arrives", async (t) => {
+  const path = await socketIn(t);
+  await using _server = await serveGrpc({ routes, listen: { path } });
+  using unix = createUnixTransport({ path, metadata: { "containerd-namespace": "k8s.io" } });
+  const client = createClient(Snapshots, unix.transport);
+  const { info } = await client.stat({ key: "one" });
+  assert.equal(info?.name, "one");
+  assert.deepEqual(info?.labels, { namespace: "k8s.io" });
+  const names: string[] = [];
+  for await (const { info: infos } of client.list({ filters: ["a", "b"] }))
+    names.push(...infos.map((i) => i.name));
+  assert.deepEqual(names, ["a", "b"]);
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+});
+
+test("errors of esgz become their gRPC status, in streams too; others are internal", async (t) => {
+  const path = await socketIn(t);
+  await using _server = await serveGrpc({ routes, listen: { path } });
+  using unix = createUnixTransport({ path });
+  const client = createClient(Snapshots, unix.transport);
+  await assert.rejects(client.stat({ key: "absent" }), (error) => {
+    assert.ok(error instanceof ConnectError);
+    assert.equal(error.code, Code.NotFound);
+    assert.match(error.rawMessage, /^Cannot find snapshot "absent"$/);
+    return true;
+  });
+  await assert.rejects(client.stat({ key: "broken" }), { code: Code.Internal });
+  await assert.rejects(client.usage({ key: "not served" }), { code: Code.Unimplemented });
+  await assert.rejects(
+    async () => {
+      for await (const _message of client.list({ filters: ["a", "stop"] }));
+    },
+    { code: Code.FailedPrecondition },
+  );
+  const other = createClient(ImageService, unix.transport);
+  await assert.rejects(other.listImages({}), { code: Code.Unimplemented });
+});
+
+test("messages of 15 MiB pass, of more than 16 MiB do not", async (t) => {
+  const path = await socketIn(t);
+  await using _server = await serveGrpc({ routes, listen: { path } });
+  using unix = createUnixTransport({ path });
+  const client = createClient(Snapshots, unix.transport);
+  const key = "k".repeat(15 << 20);
+  assert.equal((await client.stat({ key })).info?.name.length, 15 << 20);
+  await assert.rejects(client.stat({ key: "k".repeat((16 << 20) + 1) }), { code: Code.ResourceExhausted });
+});
+
+test("a socket file that nobody listens on is replaced, any other is left", async (t) => {
+  const path = await socketIn(t);
+  const first = await serveGrpc({ routes, listen: { path } });
+  await assert.rejects(serveGrpc({ routes, listen: { path } }), (error) =>
+    isEsgzError(error, "ALREADY_EXISTS"),
+  );
+  await first.close();
+  await first.close();
+  // A file is no socket.
+  await writeFile(path, "important");
+  await assert.rejects(serveGrpc({ routes, listen: { path } }), /expected a free path, got another file/);
+  await assert.rejects(
+    serveGrpc({ routes, listen: { path: `${path}${"x".repeat(120)}` } }),
+    /at most 107 bytes/,
+  );
+});
+
+test("a server that listens already can be given, and a second connection after the first was lost", async (t) => {
+  const path = await socketIn(t);
+  await using first = await serveGrpc({ routes, listen: { path } });
+  using unix = createUnixTransport({ path });
+  const client = createClient(Snapshots, unix.transport);
+  assert.equal((await client.stat({ key: "before" })).info?.name, "before");
+  await first.close();
+  assert.equal(first.connections, 0);
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  await using _second = await serveGrpc({ routes, listen: { server } });
+  assert.equal((await client.stat({ key: "after" })).info?.name, "after");
+});
+
+test("close() lets a call under way end, and cuts it off when its signal fires", async (t) => {
+  const path = await socketIn(t);
+  const entered = Promise.withResolvers<void>();
+  const go = Promise.withResolvers<void>();
+  const slow = (router: ConnectRouter): void => {
+    router.service(Snapshots, {
+      usage: async ({ key }) => {
+        entered.resolve();
+        if (key === "slow") await go.promise;
+        else await new Promise(() => undefined);
+        return { size: 7n };
+      },
+    });
+  };
+  {
+    const server = await serveGrpc({ routes: slow, listen: { path } });
+    using unix = createUnixTransport({ path });
+    const call = createClient(Snapshots, unix.transport).usage({ key: "slow" });
+    await entered.promise;
+    const closed = server.close();
+    go.resolve();
+    assert.equal((await call).size, 7n);
+    await closed;
+  }
+  const server = await serveGrpc({ routes: slow, listen: { path } });
+  using unix = createUnixTransport({ path });
+  const call = assert.rejects(createClient(Snapshots, unix.transport).usage({ key: "endless" }));
+  const warm = createClient(Snapshots, unix.transport);
+  await assert.rejects(warm.stat({ key: "x" }), { code: Code.Unimplemented });
+  await server.close({ signal: AbortSignal.abort() });
+  await call;
+});
