@@ -1,5 +1,5 @@
 /**
- * The benchmarks: `npm run bench -- convert|pull [--runs N] [--input NAME,...] [--link NAME,...]`.
+ * The benchmarks: `npm run bench -- convert|pull|lazy [--runs N] [--input NAME,...] [--image NAME,...] [--link NAME,...]`.
  *
  * @module
  */
@@ -25,6 +25,7 @@ const { values, positionals } = parseArgs({
   options: {
     runs: { type: "string", default: "5" },
     input: { type: "string", default: "fat" },
+    image: { type: "string", default: "python,node,redis" },
     link: { type: "string", default: "loop" },
   },
 });
@@ -34,7 +35,11 @@ const context: BenchContext = {
   say: (text) => console.error(text),
 };
 const inputs = values.input.split(",").map(inputName);
-const suites: Readonly<Record<string, () => Promise<Comparison[]>>> = { convert: runConvert, pull: runPull };
+const suites: Readonly<Record<string, () => Promise<Comparison[]>>> = {
+  convert: runConvert,
+  pull: runPull,
+  lazy: runLazy,
+};
 const [name = ""] = positionals;
 const suite = suites[name];
 if (suite === undefined) {
@@ -62,6 +67,21 @@ async function runPull(): Promise<Comparison[]> {
   for (const input of inputs) {
     for (const link of values.link.split(",")) {
       results.push(await benchPull(context, { input, profile: linkProfile(link), harbor }));
+    }
+  }
+  return results;
+}
+
+async function runLazy(): Promise<Comparison[]> {
+  const [{ benchLazy }, { startHarbor }] = await Promise.all([
+    import("./lazy-bench.ts"),
+    import("./harbor/index.ts"),
+  ]);
+  await using harbor = await startHarbor(join(context.cache, "registry"));
+  const results: Comparison[] = [];
+  for (const image of values.image.split(",")) {
+    for (const link of values.link.split(",")) {
+      results.push(await benchLazy(context, { image, profile: linkProfile(link), harbor }));
     }
   }
   return results;

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { startContainerd } from "./containerd.ts";
 import { findCommand } from "./find-command.ts";
 import type { BenchContext } from "./main.ts";
 import { esgzCommand } from "./esgz-command.ts";
@@ -170,33 +170,4 @@ const scratches: string[] = [];
 
 function removeScratches(): void {
   for (const scratch of scratches.splice(0)) rmSync(scratch, { recursive: true, force: true });
-}
-
-/** A containerd of its own: own root, state and socket; nothing of the machine's is touched. */
-async function startContainerd(scratch: string): Promise<AsyncDisposable & { readonly socket: string }> {
-  const socket = join(scratch, "containerd.sock");
-  const config = join(scratch, "config.toml");
-  mkdirSync(join(scratch, "state"));
-  const lines = [
-    "version = 2",
-    `root = "${join(scratch, "containerd")}"`,
-    `state = "${join(scratch, "state")}"`,
-    'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
-    `[grpc]\n  address = "${socket}"`,
-    `[ttrpc]\n  address = "${socket}.ttrpc"`,
-  ];
-  writeFileSync(config, `${lines.join("\n")}\n`);
-  const child = spawn("containerd", ["-c", config, "-l", "error"], { stdio: "ignore" });
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  for (let tries = 0; !existsSync(socket); tries += 1) {
-    if (tries > 200 || child.exitCode !== null) throw new Error("Cannot start containerd");
-    await delay(50);
-  }
-  return {
-    socket,
-    [Symbol.asyncDispose]: async () => {
-      child.kill();
-      await gone;
-    },
-  };
 }

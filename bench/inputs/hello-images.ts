@@ -91,7 +91,8 @@ function ensureLayer(layer: LayerRecipe, below: readonly LayerRecipe[], workshop
   const { directory, tar } = layerPaths(layer, below, workshop);
   if (existsSync(tar)) return tar;
   workshop.say(`building layer ${layer.name}`);
-  for (const old of [directory, `${directory}.work`]) rmSync(old, { recursive: true, force: true });
+  for (const old of [directory, `${directory}.work`, `${directory}.named`])
+    rmSync(old, { recursive: true, force: true });
   mkdirSync(directory);
   if (layer === BASE) {
     execFileSync("mmdebstrap", [
@@ -111,9 +112,13 @@ function ensureLayer(layer: LayerRecipe, below: readonly LayerRecipe[], workshop
     const lower = below.map((each, at) => layerPaths(each, below.slice(0, at), workshop).directory);
     runInTree(layer.script, { lower, upper: directory });
   }
-  nameWhiteouts(directory);
+  // The directory keeps overlay's whiteouts: it is a lower layer of those above.
+  const named = `${directory}.named`;
+  execFileSync("cp", ["-al", directory, named]);
+  nameWhiteouts(named);
   const flags = ["--sort=name", "--numeric-owner", "--format=pax", "--xattrs", "--xattrs-include=*"];
-  execFileSync("tar", ["-C", directory, ...flags, "-cf", `${tar}.partial`, "."]);
+  execFileSync("tar", ["-C", named, ...flags, "-cf", `${tar}.partial`, "."]);
+  rmSync(named, { recursive: true });
   renameSync(`${tar}.partial`, tar);
   return tar;
 }

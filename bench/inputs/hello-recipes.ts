@@ -35,17 +35,9 @@ export const BASE: LayerRecipe = { name: "debian" };
 const BUILD_TOOLS: LayerRecipe = {
   name: "build-tools",
   script: install(
-    ...["ca-certificates", "curl", "git", "g++", "gcc", "make", "patch", "pkg-config", "unzip", "xz-utils"],
-    ...["libbz2-dev", "libcurl4-openssl-dev", "libffi-dev", "libglib2.0-dev", "libjpeg-dev", "libpng-dev"],
-    ...[
-      "libpq-dev",
-      "libsqlite3-dev",
-      "libssl-dev",
-      "libxml2-dev",
-      "libxslt1-dev",
-      "libyaml-dev",
-      "zlib1g-dev",
-    ],
+    "ca-certificates curl git g++ gcc make patch pkg-config unzip xz-utils",
+    "libbz2-dev libcurl4-openssl-dev libffi-dev libglib2.0-dev libjpeg-dev libpng-dev libpq-dev",
+    "libsqlite3-dev libssl-dev libxml2-dev libxslt1-dev libyaml-dev zlib1g-dev",
   ),
 };
 

@@ -1,3 +1,4 @@
 export * from "./compare.ts";
 export * from "./measure-command.ts";
 export * from "./results.ts";
+export * from "./measure-until.ts";
