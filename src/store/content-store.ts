@@ -33,12 +33,23 @@ export class ContentStore {
     this.#onEvent = onEvent;
   }
 
+  /** Where a blob lies, or would lie, for those who need a path. Bytes are not verified but by {@link ContentStore.read}. */
+  pathOf(digest: Digest): string {
+    return this.#layout.contentFile(digest);
+  }
+
   /**
-   * Keeps a blob, durably; one that is there already is left as it is.
+   * Keeps a blob; one that is there already is left as it is.
    *
+   * @param options.durable waits until the disk has it; default true. Without, a power loss may cost the blob: right for
+   * what can be made again.
    * @throws {EsgzError} `DIGEST_MISMATCH`, `STORE_INVALID` for more than 256 MiB, `NO_SPACE`, `IO_FAILED`
    */
-  async write(digest: Digest, bytes: Uint8Array): Promise<void> {
+  async write(
+    digest: Digest,
+    bytes: Uint8Array,
+    options: { readonly durable?: boolean } = {},
+  ): Promise<void> {
     if (bytes.length > MAX_CONTENT_BYTES) {
       throw storeInvalid(`content ${digest}`, {
         expected: `at most ${MAX_CONTENT_BYTES} bytes`,
@@ -52,7 +63,7 @@ export class ContentStore {
       const path = this.#layout.contentFile(digest);
       const temporary = this.#layout.nextTemporary();
       await ensureDirectory(dirname(path));
-      await replaceFile(path, bytes, { temporary });
+      await replaceFile(path, bytes, { temporary, durable: options.durable });
     });
   }
 

@@ -28,20 +28,24 @@ export async function writeNewFile(
   }
 }
 
-/** Replaces a file: whoever reads it, also after a crash, sees the old bytes or the new ones. */
+/**
+ * Replaces a file: whoever reads it, also after a crash, sees the old bytes or the new ones. Unless `durable` is false:
+ * then a power loss may leave anything.
+ */
 export async function replaceFile(
   path: string,
   bytes: Uint8Array,
-  options: { readonly temporary: string },
+  options: { readonly temporary: string; readonly durable?: boolean | undefined },
 ): Promise<void> {
+  const durable = options.durable ?? true;
   try {
-    await writeNewFile(options.temporary, bytes, { durable: true });
+    await writeNewFile(options.temporary, bytes, { durable });
     await rename(options.temporary, path);
   } catch (error) {
     await rm(options.temporary, { force: true });
     throw error;
   }
-  await syncPath(dirname(path));
+  if (durable) await syncPath(dirname(path));
 }
 
 /** Makes a file's bytes, or the names in a directory, durable. */

@@ -11,7 +11,7 @@ export type { LayerHandle, LayerSize } from "./layer-shelf.ts";
 export type { LayerLocation, LayerSource } from "./layer-source.ts";
 export type { LayerStage, StagedLayer } from "./layer-stage.ts";
 export type { Layer, RangeRead } from "./layer.ts";
-export type { ImageRecord, Lease, StoredImage } from "./metadata-database.ts";
+export type { ImageRecord, Lease, MergedMeta, StoredImage } from "./metadata-database.ts";
 export { openStore, type StoreOptions } from "./open-store.ts";
 export { isRangeReady } from "./ready-blocks.ts";
 export type { StoreEvent, StoreObserver } from "./store-event.ts";

@@ -58,6 +58,11 @@ export class Layer {
     this.#source = files.record.source;
   }
 
+  /** The digest of the metadata image. */
+  get metaDigest(): Digest {
+    return this.#files.record.metaDigest;
+  }
+
   /** Where the layer comes from. */
   get source(): LayerSource {
     return this.#source;

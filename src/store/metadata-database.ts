@@ -21,8 +21,21 @@ export interface ImageRecord {
   readonly manifest: Digest;
   /** The blobs of the layers, the lowest first. */
   readonly layers: readonly Digest[];
+  /**
+   * The TOC that each layer was made from, by the image's word; none where a layer was read whole. Absent: all were.
+   */
+  readonly tocDigests?: readonly (Digest | undefined)[] | undefined;
   /** Small blobs that the image needs beside `root` and `manifest`: its config, TOCs. */
   readonly content: readonly Digest[];
+  /** The metadata of all layers as one image. Absent: what is noted for the manifest stays. */
+  readonly merged?: MergedMeta | undefined;
+}
+
+/** The metadata images of an image's layers, merged. It is kept among the small blobs, and can be made again. */
+export interface MergedMeta {
+  readonly digest: Digest;
+  /** What it was made from, as its maker puts it: a merge of other layers' metadata is of no use. */
+  readonly madeFrom: string;
 }
 
 /** An image record with the time when its reference was last set. */
@@ -84,7 +97,8 @@ export class MetadataDatabase implements Disposable {
       this.#run("INSERT INTO images VALUES (?, ?) ON CONFLICT DO NOTHING", manifest, options.nowMs);
       this.#run("DELETE FROM image_layers WHERE manifest = ?", manifest);
       for (const [position, layer] of image.layers.entries()) {
-        this.#run("INSERT INTO image_layers VALUES (?, ?, ?)", manifest, position, layer);
+        const toc = image.tocDigests?.[position] ?? null;
+        this.#run("INSERT INTO image_layers VALUES (?, ?, ?, ?)", manifest, position, layer, toc);
       }
       for (const content of new Set([root, manifest, ...image.content])) {
         this.#run("INSERT INTO image_content VALUES (?, ?) ON CONFLICT DO NOTHING", manifest, content);
@@ -97,7 +111,22 @@ export class MetadataDatabase implements Disposable {
         manifest,
         options.nowMs,
       );
+      if (image.merged !== undefined) this.#setMerged(manifest, image.merged);
     });
+  }
+
+  /** Notes the merged metadata of an image; without effect for a manifest that is not known. */
+  setMergedMeta(manifest: Digest, merged: MergedMeta): void {
+    this.#transaction(() => this.#setMerged(manifest, merged));
+  }
+
+  #setMerged(manifest: Digest, { digest, madeFrom }: MergedMeta): void {
+    this.#run(
+      "INSERT OR REPLACE INTO merged_metas SELECT manifest, ?2, ?3 FROM images WHERE manifest = ?1",
+      manifest,
+      digest,
+      madeFrom,
+    );
   }
 
   /** All references, by name and platform. */
@@ -110,17 +139,28 @@ export class MetadataDatabase implements Disposable {
         platform: textIn(row, "platform"),
         root,
         manifest,
-        layers: this.#digests(
-          "SELECT layer FROM image_layers WHERE manifest = ? ORDER BY position",
-          manifest,
-        ),
+        ...this.#layersOf(manifest),
         content: this.#digests(
           "SELECT content FROM image_content WHERE manifest = ? ORDER BY 1",
           manifest,
         ).filter((digest) => digest !== root && digest !== manifest),
+        ...this.#mergedOf(manifest),
         updatedMs: numberIn(row, "updated_ms"),
       };
     });
+  }
+
+  #layersOf(manifest: Digest): Pick<ImageRecord, "layers" | "tocDigests"> {
+    const rows = this.#all("SELECT * FROM image_layers WHERE manifest = ? ORDER BY position", manifest);
+    const tocDigests = rows.map((row) => (row["toc"] === null ? undefined : digestIn(row, "toc")));
+    const layers = rows.map((row) => digestIn(row, "layer"));
+    return tocDigests.every((toc) => toc === undefined) ? { layers } : { layers, tocDigests };
+  }
+
+  #mergedOf(manifest: Digest): Pick<ImageRecord, "merged"> {
+    const [row] = this.#all("SELECT * FROM merged_metas WHERE manifest = ?", manifest);
+    if (row === undefined) return {};
+    return { merged: { digest: digestIn(row, "meta"), madeFrom: textIn(row, "made_from") } };
   }
 
   /** Forgets a reference, for one platform or for all; false if there was none. */
@@ -180,7 +220,7 @@ export class MetadataDatabase implements Disposable {
 
   /** The small blobs of all images. */
   imageContent(): ReadonlySet<Digest> {
-    return new Set(this.#digests("SELECT DISTINCT content FROM image_content"));
+    return new Set(this.#digests("SELECT content FROM image_content UNION SELECT meta FROM merged_metas"));
   }
 
   /** Notes when layers were last used, in milliseconds since 1970. */

@@ -53,6 +53,14 @@ const MIGRATIONS: readonly string[] = [
     used_ms INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  ALTER TABLE image_layers ADD COLUMN toc TEXT;
+  CREATE TABLE merged_metas (
+    manifest TEXT PRIMARY KEY REFERENCES images ON DELETE CASCADE,
+    meta TEXT NOT NULL,
+    made_from TEXT NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /**

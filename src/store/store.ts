@@ -16,7 +16,7 @@ import type { LayerHandle, LayerShelf, LayerSize } from "./layer-shelf.ts";
 import { agrees } from "./layer-source.ts";
 import { LayerStage } from "./layer-stage.ts";
 import type { Layer } from "./layer.ts";
-import type { ImageRecord, Lease, MetadataDatabase, StoredImage } from "./metadata-database.ts";
+import type { ImageRecord, Lease, MergedMeta, MetadataDatabase, StoredImage } from "./metadata-database.ts";
 import type { StoreLayout } from "./store-layout.ts";
 import type { StoreLock } from "./store-lock.ts";
 import type { StoreRoom } from "./store-room.ts";
@@ -194,6 +194,16 @@ export class Store implements AsyncDisposable {
   setImage(image: ImageRecord): void {
     this.#assertOpen();
     this.#parts.database.setImage(image, { nowMs: this.#parts.clock.wallMs() });
+  }
+
+  /**
+   * Notes that the merged metadata of an image was made again; without effect for a manifest that no image has.
+   *
+   * @throws {EsgzError} `STORE_INVALID`, `NO_SPACE`
+   */
+  setMergedMeta(manifest: Digest, merged: MergedMeta): void {
+    this.#assertOpen();
+    this.#parts.database.setMergedMeta(manifest, merged);
   }
 
   /** All references, by name and platform. @throws {EsgzError} `STORE_INVALID` */

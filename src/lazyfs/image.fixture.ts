@@ -1,0 +1,169 @@
+/**
+ * For tests: images of a few files, in a registry on loopback, and stores to prepare them in.
+ *
+ * @module
+ */
+import { hash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { gzipSync } from "node:zlib";
+import { systemClock } from "../async/index.ts";
+import { MemoryBlob } from "../blob/index.ts";
+import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
+import { type Archive, createCompressor, openArchive, writeArchive } from "../estargz/index.ts";
+import { type ImageSource, openImageSource } from "../image/index.ts";
+import { type AnnotationMap, type Digest, encodeManifest, MEDIA_TYPES, type Platform } from "../oci/index.ts";
+import { RegistryClient } from "../registry/index.ts";
+import { type RegistryServer, type RequestInfo, startRegistryServer } from "../registry-server/index.ts";
+import { openStore, type Store, type StoreOptions } from "../store/index.ts";
+import {
+  encodeTarHeader,
+  END_OF_ARCHIVE,
+  paddingOf,
+  TarDecoder,
+  type TarEvent,
+  type TarMetadata,
+} from "../tar/index.ts";
+
+/** A file by what is special about it; a name that ends in `/` is a directory. */
+export type FileSpec = Partial<Omit<TarMetadata, "size">> & {
+  readonly name: string;
+  readonly content?: string | Uint8Array;
+};
+
+/** A layer's blob with what a manifest says of it. */
+export interface LayerBlob {
+  readonly blob: Uint8Array;
+  /** The digest of the tar in it. */
+  readonly diffId: Digest;
+  readonly annotations?: AnnotationMap;
+  readonly mediaType: string;
+}
+
+/** The platform of all images here. */
+export const PLATFORM: Platform = { os: "linux", architecture: "amd64" };
+
+/** The sha256 digest of bytes. */
+export function sha256(bytes: Uint8Array): Digest {
+  return `sha256:${hash("sha256", bytes)}`;
+}
+
+/** A tar of files. */
+export function tarOf(files: readonly FileSpec[]): Uint8Array {
+  const parts = files.flatMap(({ content = "", ...file }) => {
+    const bytes = typeof content === "string" ? encodeUtf8(content) : content;
+    const type = file.type ?? (file.name.endsWith("/") ? "dir" : "reg");
+    const mode = type === "dir" ? 0o755 : 0o644;
+    const header = encodeTarHeader({ ...USUAL, mode, ...file, type, size: bytes.length });
+    return [header, bytes, new Uint8Array(paddingOf(bytes.length))];
+  });
+  return concatBytes([...parts, END_OF_ARCHIVE]);
+}
+
+/** An eStargz layer of a tar. */
+export async function estargzOf(
+  tar: Uint8Array,
+  options: { readonly chunkSize?: number; readonly format?: "estargz" | "zstd:chunked" } = {},
+): Promise<LayerBlob> {
+  const { chunkSize = 4 << 20, format = "estargz" } = options;
+  const compressor = createCompressor(format === "estargz" ? "zlib" : "zstd");
+  const common = { compressor, level: 1, chunkSize, landmark: "no-prefetch", jobs: 1 } as const;
+  const archive = writeArchive(eventsOf(tar), { ...common, format });
+  const blob = concatBytes(await Array.fromAsync(archive));
+  const { annotations, diffId } = await archive.summary;
+  const mediaType = format === "estargz" ? MEDIA_TYPES.ociLayerGzip : MEDIA_TYPES.ociLayerZstd;
+  return { blob, diffId, annotations: { ...annotations }, mediaType };
+}
+
+/** A verified archive of a tar. */
+export async function archiveOf(
+  tar: Uint8Array,
+  options: { readonly chunkSize?: number } = {},
+): Promise<Archive> {
+  const { blob } = await estargzOf(tar, options);
+  const found = await openArchive(new MemoryBlob(blob));
+  return found.verify(found.tocDigest);
+}
+
+/** An ordinary layer of a tar. */
+export function plainOf(tar: Uint8Array): LayerBlob {
+  return { blob: gzipSync(tar, { level: 1 }), diffId: sha256(tar), mediaType: MEDIA_TYPES.ociLayerGzip };
+}
+
+/** A registry with one image. */
+export interface ServedImage {
+  readonly server: RegistryServer;
+  readonly source: ImageSource;
+  /** `127.0.0.1:PORT/test/image:latest` */
+  readonly name: string;
+  readonly manifest: Digest;
+  /** What was asked for so far, oldest first. */
+  readonly requests: RequestInfo[];
+}
+
+/** Serves an image of these layers until the test ends. */
+export async function serveImage(t: TestContext, layers: readonly LayerBlob[]): Promise<ServedImage> {
+  const requests: RequestInfo[] = [];
+  const server = await startRegistryServer({ onRequest: (info) => requests.push(info) });
+  t.after(() => server.close());
+  const client = new RegistryClient();
+  t.after(() => client.close());
+  const registry = `127.0.0.1:${server.port}`;
+  const repository = client.repository({ registry, repository: "test/image" });
+  for (const { blob } of layers) await repository.pushBlob(blob);
+  const config = encodeManifest({
+    architecture: "amd64",
+    os: "linux",
+    rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
+  });
+  await repository.pushBlob(config);
+  const mediaType = MEDIA_TYPES.ociManifest;
+  const manifest = encodeManifest({
+    schemaVersion: 2,
+    mediaType,
+    config: { mediaType: MEDIA_TYPES.ociConfig, digest: sha256(config), size: config.length },
+    layers: layers.map(({ blob, annotations, mediaType: type }) => ({
+      mediaType: type,
+      digest: sha256(blob),
+      size: blob.length,
+      ...(annotations === undefined ? {} : { annotations }),
+    })),
+  });
+  await repository.pushManifest(manifest, { mediaType, reference: "latest" });
+  const name = `${registry}/test/image:latest`;
+  const source = await openImageSource(name, { registry: client });
+  requests.length = 0;
+  return { server, source, name, manifest: sha256(manifest), requests };
+}
+
+/** An empty store that is closed and removed when the test ends. */
+export async function temporaryStore(t: TestContext, options: Partial<StoreOptions> = {}): Promise<Store> {
+  const root = await mkdtemp(join(tmpdir(), "esgz-lazyfs-"));
+  const store = await openStore(root, { clock: systemClock, pid: process.pid, ...options });
+  t.after(async () => {
+    await store.close();
+    await rm(root, { recursive: true, force: true });
+  });
+  return store;
+}
+
+const USUAL = {
+  uid: 0,
+  gid: 0,
+  userName: "",
+  groupName: "",
+  mtime: { seconds: 1_700_000_000, nanoseconds: 0 },
+  linkName: "",
+  devMajor: 0,
+  devMinor: 0,
+  xattrs: new Map<string, Uint8Array>(),
+};
+
+// oxlint-disable-next-line require-await -- the writer takes an asynchronous stream
+async function* eventsOf(tar: Uint8Array): AsyncGenerator<TarEvent[]> {
+  const decoder = new TarDecoder();
+  yield [...decoder.push(tar)];
+  yield [...decoder.finish()];
+}

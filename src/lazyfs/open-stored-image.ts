@@ -1,0 +1,184 @@
+/**
+ * An image from the store alone.
+ *
+ * @module
+ */
+import type { ReadOptions } from "../blob/index.ts";
+import { isEsgzError } from "../errors/index.ts";
+import {
+  ANNOTATIONS,
+  type Digest,
+  type ImageConfig,
+  type ImageManifest,
+  isDigest,
+  matchesPlatform,
+  parseImageConfig,
+  parseManifest,
+  parsePlatform,
+  type Platform,
+} from "../oci/index.ts";
+import type { ImageRecord, Store, StoredImage } from "../store/index.ts";
+import type { ImageObserver } from "./image-event.ts";
+import { ensureMergedMeta } from "./merged-meta.ts";
+import { openSoundLayer } from "./open-lazy-layer.ts";
+import {
+  closeLayers,
+  createPreparedImage,
+  pinnedDigest,
+  type PreparedImage,
+  type PreparedLayer,
+  recordedName,
+} from "./prepared-image.ts";
+
+/** How to look for an image. */
+export interface OpenStoredImageOptions extends ReadOptions {
+  /** The platform that is wanted; any if absent. An image that is in no index is taken as it is. */
+  readonly platform?: Platform | undefined;
+  /**
+   * `required` (default): only layers whose table of contents the manifest proves, or that were read whole. `computed`: also
+   * those that were once taken without proof.
+   */
+  readonly verification?: "required" | "computed" | undefined;
+  readonly onEvent?: ImageObserver | undefined;
+}
+
+/**
+ * Opens an image that was prepared before, without the network. Of a lazy layer nothing but its metadata need be there.
+ *
+ * @param name a reference, or the digest of an index or manifest. A reference with a digest is found under any name that
+ * the image has in this store: what it names does not depend on where it came from.
+ * @returns undefined if the store has no such image, or lacks something of it.
+ * @throws {EsgzError} `STORE_INVALID`, `IO_FAILED`, `NO_SPACE`
+ */
+export async function openStoredImage(
+  store: Store,
+  name: string,
+  options: OpenStoredImageOptions = {},
+): Promise<PreparedImage | undefined> {
+  for (const record of findRecords(store, name, options.platform)) {
+    options.signal?.throwIfAborted();
+    const image = await openRecord(store, record, options);
+    if (image !== undefined) return image;
+  }
+  return undefined;
+}
+
+/** The records that a name may mean, the one that was set last first. */
+function findRecords(store: Store, name: string, platform: Platform | undefined): StoredImage[] {
+  const digest = isDigest(name) ? name : pinnedDigest(name);
+  const wanted = recordedName(name);
+  const isMeant = (record: StoredImage): boolean =>
+    digest === undefined ? record.name === wanted : record.root === digest || record.manifest === digest;
+  const fits = (record: StoredImage): boolean =>
+    platform === undefined ||
+    record.root === record.manifest ||
+    record.manifest === digest ||
+    matchesPlatform(platform, parsePlatform(record.platform));
+  return store
+    .images()
+    .filter((record) => isMeant(record) && fits(record))
+    .toSorted((a, b) => b.updatedMs - a.updatedMs);
+}
+
+interface StoredDocuments {
+  readonly manifest: ImageManifest;
+  readonly config: ImageConfig;
+  readonly configBytes: Uint8Array;
+}
+
+/** Opens the image of a record; undefined if something of it is missing. */
+async function openRecord(
+  store: Store,
+  record: ImageRecord,
+  options: OpenStoredImageOptions,
+): Promise<PreparedImage | undefined> {
+  const documents = await readDocuments(store, record);
+  if (documents === undefined) return undefined;
+  if (options.verification !== "computed" && !areProven(documents.manifest, record)) return undefined;
+  const layers = await openStoredLayers(store, { record, manifest: documents.manifest });
+  if (layers === undefined) return undefined;
+  try {
+    const { name, root, manifest } = record;
+    const merged = await ensureMergedMeta(store, {
+      layers: layers.map(({ handle }) => handle.layer),
+      known: record.merged,
+    });
+    if (merged.made) {
+      store.setMergedMeta(manifest, merged);
+      options.onEvent?.({ kind: "merged", manifest });
+    }
+    const { config, configBytes } = documents;
+    const mergedMeta = { digest: merged.digest, path: store.content.pathOf(merged.digest) };
+    const platform = parsePlatform(record.platform);
+    return createPreparedImage({ name, root, manifest, platform, config, configBytes, layers, mergedMeta });
+  } catch (error) {
+    await closeLayers(layers);
+    throw error;
+  }
+}
+
+async function readDocuments(store: Store, record: ImageRecord): Promise<StoredDocuments | undefined> {
+  const manifestBytes = await store.content.read(record.manifest);
+  if (manifestBytes === undefined) return undefined;
+  const manifest = parseManifest(manifestBytes);
+  const configBytes = await store.content.read(manifest.config.digest);
+  if (configBytes === undefined) return undefined;
+  return { manifest, config: parseImageConfig(configBytes), configBytes };
+}
+
+/** Whether the manifest vouches for each table of contents that a layer was made from. */
+function areProven({ layers }: ImageManifest, { tocDigests }: ImageRecord): boolean {
+  return layers.every(({ annotations }, index) => {
+    const tocDigest = tocDigests?.[index];
+    const stated = annotations?.[ANNOTATIONS.tocDigest];
+    if (tocDigest === undefined || stated !== undefined)
+      return tocDigest === undefined || stated === tocDigest;
+    // A digest of the compressed table was compared when the layer was made: it is taken without proof only if there is none.
+    return [ANNOTATIONS.zstdChecksum, ANNOTATIONS.zstdChecksumStargz].some(
+      (name) => annotations?.[name] !== undefined,
+    );
+  });
+}
+
+/** Opens all layers, or none. */
+async function openStoredLayers(
+  store: Store,
+  { record, manifest }: { readonly record: ImageRecord; readonly manifest: ImageManifest },
+): Promise<PreparedLayer[] | undefined> {
+  const opened: PreparedLayer[] = [];
+  try {
+    for (const [index, descriptor] of manifest.layers.entries()) {
+      const layer = await openStoredLayer(store, descriptor.digest, record.tocDigests?.[index]);
+      if (layer === undefined) break;
+      opened.push({ ...layer, descriptor });
+    }
+  } catch (error) {
+    await closeLayers(opened);
+    throw error;
+  }
+  if (opened.length === manifest.layers.length) return opened;
+  await closeLayers(opened);
+  return undefined;
+}
+
+/** Opens a layer; one that was read whole is of use only if all of it is there. */
+export async function openStoredLayer(
+  store: Store,
+  digest: Digest,
+  tocDigest: Digest | undefined,
+): Promise<Pick<PreparedLayer, "handle" | "lazy"> | undefined> {
+  const handle = await openSoundLayer(store, digest, tocDigest);
+  if (handle === undefined) return undefined;
+  const { layer } = handle;
+  if (layer.source.tocDigest !== undefined) return { handle, lazy: true };
+  try {
+    if (!layer.complete && layer.unverifiedCount > 0) await layer.reverify();
+  } catch (error) {
+    await handle.close();
+    if (!isEsgzError(error, "NO_SPACE")) throw error;
+    return undefined;
+  }
+  if (layer.complete) return { handle, lazy: false };
+  await handle.close();
+  return undefined;
+}
