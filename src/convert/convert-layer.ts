@@ -9,7 +9,7 @@ import { type Layer, openLayerArchive } from "../image/index.ts";
 import type { Descriptor, Digest, MediaTypeFamily } from "../oci/index.ts";
 import type { Conversion, LayerOutcome } from "./conversion.ts";
 import type { LayerConversion, LayerIdentity } from "./convert-report.ts";
-import { blobFactsOf, convertedDescriptor, passedDescriptor } from "./layer-descriptor.ts";
+import { blobFactsOf, convertedDescriptor, passedDescriptor, zstdDialectOf } from "./layer-descriptor.ts";
 import { type LayerPlan, planByContent, planByDescriptor } from "./layer-plan.ts";
 import { LayerProgress } from "./layer-progress.ts";
 import { passBlob } from "./pass-blob.ts";
@@ -92,7 +92,9 @@ async function planLayer(
   if (early !== undefined) return early;
   const found = await openLayerArchive(layer, { signal });
   if (found.kind === "seekable") {
-    const plan = planByContent({ kind: "seekable", format: found.archive.format }, settings);
+    const { format } = found.archive;
+    const zstdDialect = format === "zstd:chunked" ? zstdDialectOf(layer.descriptor) : undefined;
+    const plan = planByContent({ kind: "seekable", format, zstdDialect }, settings);
     return plan.kind === "pass-through" ? withOrderHint(plan, { archive: found.archive, conversion }) : plan;
   }
   if (isEsgzError(found.cause, "TOC_MISSING")) return planByContent({ kind: "external" }, settings);

@@ -50,6 +50,13 @@ const REFUSED: readonly (readonly [
     { format: "zstd:chunked", externalToc: true },
     /external TOC/,
   ],
+  ["a dialect without zstd:chunked", "USAGE_INVALID", { zstdDialect: "containers" }, /dialect only/],
+  [
+    "kept diff ids for containers-storage",
+    "NOT_SUPPORTED",
+    { format: "zstd:chunked", zstdDialect: "containers", keepDiffId: true },
+    /encoded anew$/,
+  ],
   [
     "an external TOC without a place",
     "USAGE_INVALID",

@@ -5,6 +5,7 @@
  */
 import { type Clock, systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import type { ZstdDialect } from "../estargz/index.ts";
 import type { ImageDestination } from "../image/index.ts";
 import type { MediaTypeFamily, Platform } from "../oci/index.ts";
 import type { ConvertEvent } from "./convert-report.ts";
@@ -30,6 +31,11 @@ export interface ConvertOptions {
   readonly externalToc?: boolean | undefined;
   /** Opens the place of the TOC image; needed with `externalToc`. Its owner is the conversion, which disposes it. */
   readonly openTocDestination?: (() => Promise<ImageDestination>) | undefined;
+  /**
+   * Who reads the layers in parts; default `stargz`, and layers in either dialect pass. `containers` for Podman, Buildah,
+   * skopeo and CRI-O: without landmarks, and with what rebuilds the tar. Only for zstd:chunked.
+   */
+  readonly zstdDialect?: ZstdDialect | undefined;
   /** Keeps the tar streams, and so the diff ids and the config, as they are. */
   readonly keepDiffId?: boolean | undefined;
   /** Recompresses layers that are in the wanted format already. */
@@ -64,6 +70,8 @@ export interface ConvertSettings {
   readonly prioritize: readonly string[];
   readonly externalToc: boolean;
   readonly openTocDestination: (() => Promise<ImageDestination>) | undefined;
+  /** Undefined: `stargz` is written, and either passes. */
+  readonly zstdDialect: ZstdDialect | undefined;
   readonly keepDiffId: boolean;
   readonly force: boolean;
   readonly platforms: readonly Platform[];
@@ -111,6 +119,7 @@ function completeOptions(options: ConvertOptions): ConvertSettings {
     prioritize: options.prioritize ?? [],
     externalToc: options.externalToc ?? false,
     openTocDestination: options.openTocDestination,
+    zstdDialect: options.zstdDialect,
     keepDiffId: options.keepDiffId ?? false,
     force: options.force ?? false,
     platforms: options.platforms ?? [],
@@ -152,6 +161,9 @@ function checkFormat({ format, seekable, mediaTypes }: ConvertSettings, given: C
     if (given.externalToc === true) throw onlyEstargz("an external TOC", format);
     if ((given.minChunkSize ?? 0) > 0) throw onlyEstargz("a minimum chunk size", format);
   }
+  if (format !== "zstd:chunked" && given.zstdDialect !== undefined) {
+    throw refused(`expected a dialect only with the format "zstd:chunked", got one with "${format}"`);
+  }
   if (format === "uncompressed" && given.level !== undefined) {
     throw refused(`expected no level with the format "uncompressed", got ${given.level}`);
   }
@@ -168,6 +180,11 @@ function checkCombinations(settings: ConvertSettings): void {
   if (keepDiffId && format === "estargz" && !externalToc) {
     throw unsupported(
       "expected an external TOC with kept diff ids, got an eStargz layer with its TOC inside: the TOC is a file of the layer's tar and changes its diff id",
+    );
+  }
+  if (keepDiffId && settings.zstdDialect === "containers") {
+    throw unsupported(
+      'expected the dialect "stargz" with kept diff ids, got "containers": its headers must say what the TOC says, and are encoded anew',
     );
   }
   if (keepDiffId && prioritize.length > 0) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ZstdDialect } from "../estargz/index.ts";
 import {
   ANNOTATIONS,
   type AnnotationMap,
@@ -31,6 +32,11 @@ const CONTENT_ANNOTATIONS: ReadonlySet<string> = new Set([
 export function blobFactsOf({ mediaType, annotations, urls }: Descriptor): readonly unknown[] {
   const facts = Object.entries(annotations ?? {}).filter(([key]) => CONTENT_ANNOTATIONS.has(key));
   return [mediaType, urls, facts];
+}
+
+/** Whose zstd:chunked a layer is, as far as its annotations go. */
+export function zstdDialectOf({ annotations }: Descriptor): ZstdDialect {
+  return annotations?.[ANNOTATIONS.zstdChecksum] === undefined ? "stargz" : "containers";
 }
 
 /** The blob that a layer was written to. */

@@ -10,7 +10,8 @@ function layer(mediaType: string, urls?: readonly string[]): Descriptor {
 }
 
 function settings(changes: Partial<PlanSettings> = {}): PlanSettings {
-  return { format: "estargz", force: false, externalToc: false, seekable: true, ...changes };
+  const plain = { force: false, externalToc: false, seekable: true, zstdDialect: undefined };
+  return { format: "estargz", ...plain, ...changes };
 }
 
 const gzip = settings({ format: "gzip", seekable: false });
@@ -58,6 +59,16 @@ test("planByContent() passes a proven layer of the wanted format", () => {
     kind: "pass-through",
     reason: "already zstd:chunked",
   });
+});
+
+test("planByContent() converts from one dialect of zstd:chunked to the other only when asked", () => {
+  const found: LayerFacts = { kind: "seekable", format: "zstd:chunked", zstdDialect: "stargz" };
+  const plan = (zstdDialect: PlanSettings["zstdDialect"]) =>
+    planByContent(found, settings({ format: "zstd:chunked", zstdDialect })).kind;
+  assert.deepEqual(
+    [plan(undefined), plan("stargz"), plan("containers")],
+    ["pass-through", "pass-through", "convert"],
+  );
 });
 
 test("planByContent() converts everything else and says why", () => {

@@ -4,12 +4,18 @@
  * @module
  */
 import { type Descriptor, isForeignLayer, layerCompressionOf } from "../oci/index.ts";
+import type { ZstdDialect } from "../estargz/index.ts";
 import type { ConvertSettings } from "./convert-options.ts";
 
 /** What one tail read told about a layer. */
 export type LayerFacts =
   /** It is seekable, with a table of contents that the manifest proves. */
-  | { readonly kind: "seekable"; readonly format: "estargz" | "stargz" | "zstd:chunked" }
+  | {
+      readonly kind: "seekable";
+      readonly format: "estargz" | "stargz" | "zstd:chunked";
+      /** Whose annotations its descriptor has. */
+      readonly zstdDialect?: ZstdDialect | undefined;
+    }
   /** It is eStargz, and its table of contents lies in another image. */
   | { readonly kind: "external" }
   /** It is none of these, for a reason. */
@@ -22,7 +28,10 @@ export interface LayerPlan {
 }
 
 /** The settings that decide. */
-export type PlanSettings = Pick<ConvertSettings, "format" | "force" | "externalToc" | "seekable">;
+export type PlanSettings = Pick<
+  ConvertSettings,
+  "format" | "force" | "externalToc" | "seekable" | "zstdDialect"
+>;
 
 /** The plan for a layer whose descriptor alone decides, or undefined if its content must be looked at. */
 export function planByDescriptor(layer: Descriptor, settings: PlanSettings): LayerPlan | undefined {
@@ -52,6 +61,10 @@ export function planByContent(facts: LayerFacts, settings: PlanSettings): LayerP
   if (facts.format !== format) return { kind: "convert", reason: `was ${facts.format}` };
   if (settings.externalToc) {
     return { kind: "convert", reason: "its table of contents lies inside and moves to the TOC image" };
+  }
+  const { zstdDialect = facts.zstdDialect } = settings;
+  if (zstdDialect !== facts.zstdDialect) {
+    return { kind: "convert", reason: `was zstd:chunked in the dialect of ${facts.zstdDialect ?? "others"}` };
   }
   return { kind: "pass-through", reason: `already ${name}` };
 }

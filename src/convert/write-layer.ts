@@ -107,6 +107,7 @@ function archiveOptions({
     externalToc: settings.externalToc,
     losslessTar: settings.keepDiffId,
     landmark,
+    zstdDialect: settings.zstdDialect,
     compressor,
     jobs: settings.jobs,
     maxBytesInFlight,

@@ -7,6 +7,7 @@
  * @module
  */
 import { encodeUtf8 } from "../bytes/index.ts";
+import type { Digest } from "../oci/index.ts";
 import { formatRfc3339 } from "./rfc3339.ts";
 import type { ChunkRecord, FileRecord, NameRecord } from "./toc-records.ts";
 
@@ -20,15 +21,18 @@ type TocObject = Record<string, unknown>;
 /** Pieces of about so many characters are encoded at once, so that the whole text never exists as a string. */
 const PIECE_LENGTH = 256 * 1024;
 
-/**
- * Encodes a TOC; the pieces together are the JSON.
- *
- * @param chunkSize the size of a full chunk
- */
-export function encodeToc(
-  records: Iterable<NameRecord>,
-  options: { readonly chunkSize: number },
-): Uint8Array[] {
+/** How a TOC is written. */
+export interface EncodeTocOptions {
+  /** The size of a full chunk. */
+  readonly chunkSize: number;
+  /** Say where files end and what size every one of several chunks has, as containers-storage does. */
+  readonly explicitChunks?: boolean | undefined;
+  /** The digest of the compressed tar-split data, where the blob has it. */
+  readonly tarSplitDigest?: Digest | undefined;
+}
+
+/** Encodes a TOC; the pieces together are the JSON. */
+export function encodeToc(records: Iterable<NameRecord>, options: EncodeTocOptions): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   let text = `{"version":${VERSION},"entries":[`;
   let separator = "";
@@ -39,13 +43,15 @@ export function encodeToc(
     pieces.push(encodeUtf8(text));
     text = "";
   }
-  pieces.push(encodeUtf8(`${text}]}`));
+  const { tarSplitDigest } = options;
+  const end = tarSplitDigest === undefined ? "" : `,"tarSplitDigest":${JSON.stringify(tarSplitDigest)}`;
+  pieces.push(encodeUtf8(`${text}]${end}}`));
   return pieces;
 }
 
 function* entryObjects(
   records: Iterable<NameRecord>,
-  options: { readonly chunkSize: number },
+  options: EncodeTocOptions,
 ): Generator<TocObject, void, undefined> {
   const users = new Map<number, string>();
   const groups = new Map<number, string>();
@@ -56,10 +62,9 @@ function* entryObjects(
       groupName: ifChanged(groups, gid, groupName),
     };
     const [first, ...rest] = record.linkPath === undefined ? record.file.chunks : [];
-    yield entryObject(record, { owner, first, ...options });
-    for (const chunk of rest) {
-      yield { name: record.name, type: "chunk", ...chunkMembers(chunk, options.chunkSize) };
-    }
+    const style: ChunkStyle = { ...options, isOneOfMany: rest.length > 0 };
+    yield entryObject(record, { owner, first, style });
+    for (const chunk of rest) yield { name: record.name, type: "chunk", ...chunkMembers(chunk, style) };
   }
 }
 
@@ -68,7 +73,7 @@ function entryObject(
   options: {
     readonly owner: TocObject;
     readonly first: ChunkRecord | undefined;
-    readonly chunkSize: number;
+    readonly style: ChunkStyle;
   },
 ): TocObject {
   const { file, linkPath, name } = record;
@@ -89,16 +94,23 @@ function entryObject(
     devMinor: unlessZero(metadata.devMinor),
     xattrs: file.xattrs,
     digest: type === "reg" ? digestOf(file) : undefined,
-    ...(options.first === undefined ? {} : chunkMembers(options.first, options.chunkSize)),
+    endOffset: options.style.explicitChunks === true ? file.chunks.at(-1)?.place.blobEnd : undefined,
+    ...(options.first === undefined ? {} : chunkMembers(options.first, options.style)),
   };
 }
 
-function chunkMembers(chunk: ChunkRecord, chunkSize: number): TocObject {
+interface ChunkStyle extends EncodeTocOptions {
+  readonly isOneOfMany: boolean;
+}
+
+function chunkMembers(chunk: ChunkRecord, style: ChunkStyle): TocObject {
+  const { chunkSize, explicitChunks = false, isOneOfMany } = style;
+  const saysSize = chunk.size === chunkSize || (explicitChunks && isOneOfMany);
   return {
     offset: unlessZero(chunk.place.blobOffset),
     innerOffset: unlessZero(chunk.innerOffset),
     chunkOffset: unlessZero(chunk.fileOffset),
-    chunkSize: chunk.size === chunkSize ? chunkSize : undefined,
+    chunkSize: saysSize ? chunk.size : undefined,
     chunkDigest: chunk.digest,
   };
 }

@@ -5,7 +5,7 @@ import { isEsgzError } from "../errors/index.ts";
 import { footerOf, readVector } from "./archives.fixture.ts";
 import { decodeFooter, MAX_FOOTER_SIZE } from "./footer.ts";
 import { encodeEstargzFooter, encodeExternalFooter } from "./gzip-footer.ts";
-import { decodeZstdPosition, encodeZstdFooter } from "./zstd-footer.ts";
+import { decodeZstdPosition, encodeZstdFooter, encodeZstdFooterWithTarSplit } from "./zstd-footer.ts";
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const invalid = (error: unknown): boolean => isEsgzError(error, "FOOTER_INVALID");
@@ -59,6 +59,16 @@ test("encodeExternalFooter() writes the bytes of the specification", () => {
 test("encodeZstdFooter() writes what the reference wrote for the same positions", () => {
   const footer = encodeZstdFooter({ offset: 372_615, compressedSize: 17_708, size: 108_809 });
   assert.equal(hexOf(footer), hexOf(readVector("everything.zstdchunked.blob").subarray(-48)));
+});
+
+test("encodeZstdFooterWithTarSplit() writes seven numbers and the magic with a capital N", () => {
+  const toc = { offset: 1, compressedSize: 2, size: 3 };
+  const split = { offset: 0x0102030405, compressedSize: 6, size: 7 };
+  const numbers = ["01", "02", "03", "01", "0504030201", "06", "07"].map((hex) => hex.padEnd(16, "0"));
+  const expected = `502a4d1840000000${numbers.join("")}474e556c496e5578`;
+  assert.equal(hexOf(encodeZstdFooterWithTarSplit(toc, split)), expected);
+  const without = hexOf(encodeZstdFooterWithTarSplit(toc, undefined));
+  assert.equal(without, expected.replace(numbers.slice(4).join(""), "0".repeat(48)));
 });
 
 suite("decodeFooter()", () => {

@@ -15,3 +15,4 @@ export type { ArchiveInput } from "./tar-layout.ts";
 export * from "./toc-entry.ts";
 export { UnverifiedArchive } from "./unverified-archive.ts";
 export * from "./write-archive.ts";
+export type { ZstdDialect } from "./zstd-end.ts";

@@ -49,7 +49,7 @@ export class MemberCutter {
   #parts: Uint8Array[] = [];
   #size = 0;
   #contentSize = 0;
-  #place: MemberPlace = { blobOffset: 0 };
+  #place: MemberPlace = { blobOffset: 0, blobEnd: 0 };
   #chunks: OpenChunk[] = [];
   #file: OpenFile | undefined;
   #isSealed = false;
@@ -111,7 +111,7 @@ export class MemberCutter {
     this.#cutSize += content.length;
     // One part is not copied, and may be a view of memory that others use.
     this.#options.onMember(content, this.#place, this.#parts.length > 1);
-    this.#place = { blobOffset: 0 };
+    this.#place = { blobOffset: 0, blobEnd: 0 };
     this.#parts = [];
     this.#chunks = [];
     this.#size = 0;

@@ -18,7 +18,7 @@ function collectorOfGarbage(): () => void {
 
 function queueOf(members: readonly Uint8Array[]): MemberQueue {
   const queue = new MemberQueue({ compressor: createCompressor("zlib"), level: 1, jobs: 2 });
-  for (const content of members) queue.add(content, { blobOffset: 0 }, false);
+  for (const content of members) queue.add(content, { blobOffset: 0, blobEnd: 0 }, false);
   return queue;
 }
 

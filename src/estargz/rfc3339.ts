@@ -44,6 +44,11 @@ export function formatRfc3339(time: Timestamp): string {
   return `${whole}.${String(time.nanoseconds).padStart(9, "0").replace(/0+$/, "")}Z`;
 }
 
+/** Whether {@linkcode formatRfc3339} writes exactly this time. */
+export function isRfc3339Time({ seconds }: Timestamp): boolean {
+  return seconds >= MIN_SECONDS && seconds <= MAX_SECONDS;
+}
+
 /** Days from 1970-01-01 to a date of the Gregorian calendar; eras of 400 years keep it exact for every year. */
 function daysFromCivil(year: number, month: number, day: number): number {
   const shifted = month <= 2 ? year - 1 : year;

@@ -17,6 +17,7 @@ import {
 import type { MemberCutter } from "./member-cutter.ts";
 import { NO_PREFETCH_LANDMARK, PREFETCH_LANDMARK, TOC_NAME } from "./resolve-toc.ts";
 import { UNIX_EPOCH } from "./rfc3339.ts";
+import type { TarSplitRecorder } from "./tar-split.ts";
 import type { TocRecords } from "./toc-records.ts";
 
 /**
@@ -29,7 +30,10 @@ export type ArchiveInput = TarEvent | { readonly kind: "landmark" };
 export interface TarLayoutOptions {
   /** Whether every byte of the tar is kept. */
   readonly losslessTar: boolean;
-  readonly landmark: "no-prefetch" | "prefetch";
+  /** `none`: files keep their order, and nothing marks the prioritized ones. */
+  readonly landmark: "no-prefetch" | "prefetch" | "none";
+  /** Is told of every byte. Headers then say what the TOC says, and no more. */
+  readonly tarSplit?: TarSplitRecorder | undefined;
   readonly cutter: MemberCutter;
   readonly records: TocRecords;
 }
@@ -47,7 +51,7 @@ export class TarLayout {
 
   constructor(options: TarLayoutOptions) {
     this.#options = options;
-    this.#needsLandmark = !options.losslessTar;
+    this.#needsLandmark = !options.losslessTar && options.landmark !== "none";
     if (options.landmark === "no-prefetch") this.#writeLandmark();
   }
 
@@ -73,18 +77,20 @@ export class TarLayout {
     const { cutter, losslessTar } = this.#options;
     this.#assertComplete();
     this.#writeLandmark();
-    if (endOfArchive && !losslessTar) cutter.append(END_OF_ARCHIVE);
+    if (endOfArchive && !losslessTar) this.#appendGap(END_OF_ARCHIVE);
     cutter.cut();
   }
 
   #addEntry(entry: TarEntry): void {
-    const { cutter, losslessTar, records } = this.#options;
+    const { cutter, losslessTar, records, tarSplit } = this.#options;
     this.#assertComplete();
     this.#isDropping = RESERVED_NAMES.includes(cleanPath(entry.name));
     if (losslessTar) this.#assertLossless(entry);
     if (this.#isDropping) return;
-    const isVerbatim = losslessTar || (entry.selfContained && entry.sparse === undefined);
-    cutter.append(isVerbatim ? entry.rawHeader : encodeTarHeader(entry));
+    if (tarSplit === undefined) {
+      const isVerbatim = losslessTar || (entry.selfContained && entry.sparse === undefined);
+      cutter.append(isVerbatim ? entry.rawHeader : encodeTarHeader(entry));
+    } else this.#appendRecorded(entry, tarSplit);
     const file = records.add(entry);
     const size = entry.type === "reg" ? entry.size : 0;
     this.#paddingLeft = losslessTar ? 0 : paddingOf(size);
@@ -93,23 +99,38 @@ export class TarLayout {
 
   #addData(bytes: Uint8Array): void {
     if (this.#isDropping) return;
-    const { cutter } = this.#options;
+    const { cutter, tarSplit } = this.#options;
     if (bytes.length > cutter.missing) {
       throw invalidInput(`${cutter.missing} more bytes of content`, `${bytes.length}`);
     }
     cutter.appendContent(bytes);
+    tarSplit?.addContent(bytes);
     if (cutter.missing === 0) this.#pad();
   }
 
   #pad(): void {
-    this.#options.cutter.append(PADDING.subarray(0, this.#paddingLeft));
+    this.#appendGap(PADDING.subarray(0, this.#paddingLeft));
     this.#paddingLeft = 0;
+  }
+
+  #appendGap(bytes: Uint8Array): void {
+    this.#options.cutter.append(bytes);
+    this.#options.tarSplit?.addGap(bytes);
+  }
+
+  /** Appends a header that says what the TOC will say of the entry: readers of tar-split data compare the two. */
+  #appendRecorded(entry: TarEntry, tarSplit: TarSplitRecorder): void {
+    const linkName = entry.type === "hardlink" ? cleanPath(entry.linkName) : entry.linkName;
+    const header = encodeTarHeader({ ...entry, linkName });
+    this.#options.cutter.append(header);
+    tarSplit.addEntry(entry, header);
   }
 
   #addLandmark(): void {
     const { landmark, losslessTar } = this.#options;
     this.#assertComplete();
     if (losslessTar) throw lossless("no landmark", "one");
+    if (landmark === "none") return;
     if (landmark !== "prefetch" || !this.#needsLandmark) {
       throw invalidInput(`one landmark after the prioritized files`, `one with "${landmark}", or a second`);
     }

@@ -12,9 +12,11 @@ import type { Digest } from "../oci/index.ts";
 import { cleanPath, type TarMetadata } from "../tar/index.ts";
 import { encodeBase64 } from "../bytes/index.ts";
 
-/** Where a member lies; known once all before it are compressed. */
+/** Where a member lies; known once it and all before it are compressed. */
 export interface MemberPlace {
   blobOffset: number;
+  /** Exclusive. */
+  blobEnd: number;
 }
 
 /** A chunk that was written. */

@@ -3,7 +3,7 @@
  *
  *     eStargz          members | TOC member: tar of stargz.index.json | footer
  *     external TOC     members, the last with the end of the archive  | footer
- *     zstd:chunked     frames, the last with the end of the archive   | skippable frame: TOC | skippable frame: footer
+ *     zstd:chunked     frames, the last with the end of the archive   | skippable frames: TOC, tar-split, footer
  *
  * @module
  */
@@ -11,53 +11,25 @@ import { createHash, hash } from "node:crypto";
 import { concatBytes, NO_BYTES } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { ANNOTATIONS, type AnnotationMap, type Digest } from "../oci/index.ts";
-import { createCompressor, type Compressor } from "./compressor.ts";
+import { createCompressor } from "./compressor.ts";
 import { encodeToc } from "./encode-toc.ts";
 import { encodeEstargzFooter, encodeExternalFooter } from "./gzip-footer.ts";
-import { DEFAULT_LIMITS } from "./limits.ts";
 import { MemberCutter } from "./member-cutter.ts";
 import { MemberQueue } from "./member-queue.ts";
 import { releaseBytes } from "./release-bytes.ts";
 import { TarLayout, tarOfToc, type ArchiveInput } from "./tar-layout.ts";
+import { TarSplitRecorder } from "./tar-split.ts";
+import { type CompressedPart, TarSplitFrames } from "./tar-split-frames.ts";
 import { TocRecords } from "./toc-records.ts";
 import {
-  encodeSkippableFrame,
-  encodeZstdFooter,
-  SKIPPABLE_HEADER_SIZE,
-  ZSTD_MANIFEST_TYPE,
-} from "./zstd-footer.ts";
+  assertWriteOptions,
+  DEFAULT_CHUNK_SIZE,
+  isForContainers,
+  type WriteArchiveOptions,
+} from "./write-options.ts";
+import { encodeZstdEnd } from "./zstd-end.ts";
 
-/** What to write, and how. */
-export interface WriteArchiveOptions {
-  readonly format: "estargz" | "zstd:chunked";
-  /** The compressor's level. */
-  readonly level: number;
-  /** Files are cut into chunks of this many bytes; default 4 MiB, at most 64 MiB. */
-  readonly chunkSize?: number | undefined;
-  /**
-   * Chunks share a member until it has this many bytes of content: smaller blobs, coarser reads. Uncompressed bytes, so
-   * that the output never depends on the workers. Default 0: a member per chunk.
-   */
-  readonly minChunkSize?: number | undefined;
-  /** Leave the TOC out of the blob; it is in the summary. eStargz only. */
-  readonly externalToc?: boolean | undefined;
-  /**
-   * Keep the tar byte for byte, and so the diff id: no landmark, the source's end of archive. With `externalToc` or
-   * zstd:chunked.
-   */
-  readonly losslessTar?: boolean | undefined;
-  /** `prefetch`: the input has a landmark event behind the prioritized files, or all files are. */
-  readonly landmark: "no-prefetch" | "prefetch";
-  /** One for gzip (eStargz) or zstd (zstd:chunked). */
-  readonly compressor: Compressor;
-  /** Members compressed at once. Never changes the output. */
-  readonly jobs: number;
-  /** Bytes of members in memory, about; default 64 MiB. Never changes the output. */
-  readonly maxBytesInFlight?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Only `stargz` is written: its 40-byte footer and annotations. */
-  readonly zstdDialect?: "stargz" | "containers" | undefined;
-}
+export type { WriteArchiveOptions } from "./write-options.ts";
 
 /** What was written. */
 export interface ArchiveSummary {
@@ -83,7 +55,6 @@ export interface ArchiveStream extends AsyncIterable<Uint8Array> {
   readonly summary: Promise<ArchiveSummary>;
 }
 
-const DEFAULT_CHUNK_SIZE = 4 * 1024 * 1024;
 const DEFAULT_BYTES_IN_FLIGHT = 64 * 1024 * 1024;
 /** Small members are given out together. */
 const OUTPUT_SIZE = 256 * 1024;
@@ -102,7 +73,7 @@ export function writeArchive(
   input: AsyncIterable<readonly ArchiveInput[]>,
   options: WriteArchiveOptions,
 ): ArchiveStream {
-  assertOptions(options);
+  assertWriteOptions(options);
   const { promise: summary, resolve, reject } = Promise.withResolvers<ArchiveSummary>();
   // Who takes the bytes sees the failure there as well.
   summary.catch(() => undefined);
@@ -142,23 +113,29 @@ class ArchiveWriter {
   readonly #records = new TocRecords();
   readonly #cutter: MemberCutter;
   readonly #layout: TarLayout;
+  readonly #tarSplit: TarSplitFrames | undefined;
   readonly #blobHash = createHash("sha256");
   #output: Uint8Array[] = [];
   #outputSize = 0;
   #blobSize = 0;
   #toc: Uint8Array = NO_BYTES;
   #entries = 0;
-  #annotations: Record<string, string> = {};
+  #annotations: AnnotationMap = {};
 
   constructor(options: WriteArchiveOptions) {
-    const { chunkSize = DEFAULT_CHUNK_SIZE, minChunkSize = 0, losslessTar = false, landmark } = options;
+    const { chunkSize = DEFAULT_CHUNK_SIZE, minChunkSize = 0, losslessTar = false } = options;
     this.#options = options;
     this.#chunkSize = chunkSize;
     this.#maxBytes = options.maxBytesInFlight ?? DEFAULT_BYTES_IN_FLIGHT;
     this.#queue = new MemberQueue(options);
     const onMember = this.#queue.add.bind(this.#queue);
     this.#cutter = new MemberCutter({ chunkSize, minChunkSize, onMember });
-    this.#layout = new TarLayout({ losslessTar, landmark, cutter: this.#cutter, records: this.#records });
+    const isSplit = isForContainers(options);
+    const tarSplit = isSplit ? new TarSplitRecorder() : undefined;
+    this.#tarSplit = tarSplit && new TarSplitFrames(tarSplit, (piece) => this.#compressToc([piece]));
+    const landmark = isSplit ? "none" : options.landmark;
+    const { cutter, records } = { cutter: this.#cutter, records: this.#records };
+    this.#layout = new TarLayout({ losslessTar, landmark, tarSplit, cutter, records });
   }
 
   async *write(input: AsyncIterable<readonly ArchiveInput[]>): AsyncGenerator<Uint8Array, void, undefined> {
@@ -171,12 +148,11 @@ class ArchiveWriter {
         if (this.#queue.heldBytes > this.#maxBytes) yield* this.#take(this.#maxBytes);
       }
       yield* this.#take(this.#maxBytes);
+      await this.#tarSplit?.advance();
     }
     this.#layout.finish(!embedsTar);
     yield* this.#take(0);
     signal?.throwIfAborted();
-    this.#toc = concatBytes(encodeToc(this.#records.finish(), { chunkSize: this.#chunkSize }));
-    this.#entries = this.#records.size;
     await this.#writeEnd(embedsTar);
     yield this.#flush();
   }
@@ -186,6 +162,10 @@ class ArchiveWriter {
     const { format } = this.#options;
     const tocDigest: Digest = `sha256:${hash("sha256", this.#toc, "hex")}`;
     const uncompressedSize = this.#cutter.cutSize;
+    const stargzAnnotations = {
+      [ANNOTATIONS.tocDigest]: tocDigest,
+      [ANNOTATIONS.uncompressedSize]: String(uncompressedSize),
+    };
     return {
       blobDigest: `sha256:${this.#blobHash.digest("hex")}`,
       blobSize: this.#blobSize,
@@ -194,8 +174,7 @@ class ArchiveWriter {
       tocDigest,
       toc: this.#toc,
       annotations: {
-        [ANNOTATIONS.tocDigest]: tocDigest,
-        [ANNOTATIONS.uncompressedSize]: String(uncompressedSize),
+        ...(isForContainers(this.#options) ? {} : stargzAnnotations),
         ...this.#annotations,
       },
       mediaCompression: format === "estargz" ? "gzip" : "zstd",
@@ -214,6 +193,7 @@ class ArchiveWriter {
       signal?.throwIfAborted();
       place.blobOffset = this.#blobSize;
       this.#put(bytes);
+      place.blobEnd = this.#blobSize;
       if (this.#outputSize >= OUTPUT_SIZE) yield this.#flush();
     }
   }
@@ -221,7 +201,13 @@ class ArchiveWriter {
   /** Writes TOC and footer. */
   async #writeEnd(embedsTar: boolean): Promise<void> {
     const { externalToc, format } = this.#options;
-    if (format === "zstd:chunked") await this.#writeZstdEnd();
+    const tarSplit = await this.#tarSplit?.finish();
+    const tarSplitDigest: Digest | undefined = tarSplit && `sha256:${hash("sha256", tarSplit.bytes, "hex")}`;
+    const explicitChunks = isForContainers(this.#options);
+    const style = { chunkSize: this.#chunkSize, explicitChunks, tarSplitDigest };
+    this.#toc = concatBytes(encodeToc(this.#records.finish(), style));
+    this.#entries = this.#records.size;
+    if (format === "zstd:chunked") await this.#writeZstdEnd(tarSplit);
     else if (externalToc === true) this.#put(encodeExternalFooter());
     else if (embedsTar) {
       const tar = tarOfToc(this.#toc);
@@ -232,16 +218,12 @@ class ArchiveWriter {
     }
   }
 
-  async #writeZstdEnd(): Promise<void> {
-    const compressed = await this.#compressToc([this.#toc]);
-    const offset = this.#blobSize + SKIPPABLE_HEADER_SIZE;
-    const toc = { offset, compressedSize: compressed.length, size: this.#toc.length };
-    this.#put(encodeSkippableFrame(compressed));
-    this.#put(encodeZstdFooter(toc));
-    this.#annotations = {
-      [ANNOTATIONS.zstdChecksumStargz]: `sha256:${hash("sha256", compressed, "hex")}`,
-      [ANNOTATIONS.zstdPositionStargz]: [offset, toc.compressedSize, toc.size, ZSTD_MANIFEST_TYPE].join(":"),
-    };
+  async #writeZstdEnd(tarSplit: CompressedPart | undefined): Promise<void> {
+    const { zstdDialect: dialect = "stargz" } = this.#options;
+    const toc = { bytes: await this.#compressToc([this.#toc]), size: this.#toc.length };
+    const { parts, annotations } = encodeZstdEnd({ dialect, blobOffset: this.#blobSize, toc, tarSplit });
+    for (const part of parts) this.#put(part);
+    this.#annotations = annotations;
   }
 
   async #compressToc(parts: readonly Uint8Array[]): Promise<Uint8Array> {
@@ -263,36 +245,4 @@ class ArchiveWriter {
     this.#blobHash.update(bytes);
     return bytes;
   }
-}
-
-function assertOptions(options: WriteArchiveOptions): void {
-  const { format, externalToc = false, losslessTar = false, zstdDialect = "stargz", compressor } = options;
-  const { chunkSize = DEFAULT_CHUNK_SIZE, minChunkSize = 0, jobs } = options;
-  const isZstd = format === "zstd:chunked";
-  if (zstdDialect !== "stargz") throw unsupported('the zstd:chunked dialect "stargz"', `"${zstdDialect}"`);
-  if (isZstd && externalToc) throw unsupported("a TOC inside zstd:chunked", "an external one");
-  if (losslessTar && !isZstd && !externalToc) {
-    throw unsupported("an external TOC with a lossless tar", "an embedded one");
-  }
-  if (isZstd !== (compressor.name === "zstd"))
-    throw unsupported(`a compressor for ${format}`, compressor.name);
-  assertSize("chunk size", chunkSize, { min: 1, max: DEFAULT_LIMITS.maxChunkSize });
-  const maxMember = DEFAULT_LIMITS.maxMemberSize - DEFAULT_LIMITS.maxChunkSize;
-  assertSize("minimum chunk size", minChunkSize, {
-    min: 0,
-    max: Math.min(maxMember, DEFAULT_LIMITS.maxChunkSize),
-  });
-  assertSize("number of jobs", jobs, { min: 1, max: 1024 });
-}
-
-function assertSize(what: string, value: number, range: { min: number; max: number }): void {
-  if (Number.isInteger(value) && value >= range.min && value <= range.max) return;
-  throw new EsgzError(
-    "CONFIGURATION_INVALID",
-    `Cannot write archive: expected a ${what} from ${range.min} to ${range.max}, got ${value}`,
-  );
-}
-
-function unsupported(expected: string, found: string): EsgzError {
-  return new EsgzError("NOT_SUPPORTED", `Cannot write archive: expected ${expected}, got ${found}`);
 }

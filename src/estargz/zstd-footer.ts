@@ -55,12 +55,34 @@ export function encodeSkippableFrame(content: Uint8Array): Uint8Array {
 }
 
 /** Encodes a 40-byte footer with its frame: 48 bytes. */
-export function encodeZstdFooter(toc: { offset: number; compressedSize: number; size: number }): Uint8Array {
+export function encodeZstdFooter(toc: CompressedRange): Uint8Array {
   const content = new Uint8Array(40);
   const view = viewOf(content);
   const numbers = [toc.offset, toc.compressedSize, toc.size, ZSTD_MANIFEST_TYPE];
   numbers.forEach((number, i) => view.setBigUint64(i * 8, BigInt(number), true));
   content.set(encodeUtf8("GnUlInUx"), 32);
+  return encodeSkippableFrame(content);
+}
+
+/** Encodes a 64-byte footer with its frame: 72 bytes. Without tar-split data its place is zeros. */
+export function encodeZstdFooterWithTarSplit(
+  toc: CompressedRange,
+  tarSplit: CompressedRange | undefined,
+): Uint8Array {
+  const content = new Uint8Array(64);
+  const view = viewOf(content);
+  const { offset = 0, compressedSize = 0, size = 0 } = tarSplit ?? {};
+  const numbers = [
+    toc.offset,
+    toc.compressedSize,
+    toc.size,
+    ZSTD_MANIFEST_TYPE,
+    offset,
+    compressedSize,
+    size,
+  ];
+  numbers.forEach((number, i) => view.setBigUint64(i * 8, BigInt(number), true));
+  content.set(encodeUtf8("GNUlInUx"), 56);
   return encodeSkippableFrame(content);
 }
 
@@ -104,9 +126,11 @@ export function decodeZstdPosition(
   return { ...footer, tarSplit: checkedRange(split, options.blobSize) };
 }
 
-interface CompressedRange {
+/** Compressed bytes in a blob. */
+export interface CompressedRange {
   readonly offset: number;
   readonly compressedSize: number;
+  /** Uncompressed bytes. */
   readonly size: number;
 }
 

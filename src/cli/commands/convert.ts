@@ -27,6 +27,7 @@ interface Flags extends SharedFlags, RegistryFlags {
   readonly minChunkSize?: number;
   readonly prioritize?: string;
   readonly externalToc?: boolean;
+  readonly zstdDialect?: "stargz" | "containers";
   readonly keepDiffId?: boolean;
   readonly force?: boolean;
   readonly platform?: readonly string[];
@@ -50,6 +51,12 @@ export function registerConvert(program: Command, environment: Environment): voi
     .option("--min-chunk-size <bytes>", "let small files share a member until it holds so much", parseSize)
     .option("--prioritize <file>", "list of paths and globs that come first in their layer, one a line")
     .option("--external-toc", "keep the layers free of TOCs; they go to the image DESTINATION-esgztoc")
+    .addOption(
+      new Option("--zstd-dialect <name>", "who reads zstd:chunked in parts (default: stargz)").choices([
+        "stargz",
+        "containers",
+      ]),
+    )
     .option("--keep-diff-id", "keep every byte of the tars, and so the image's diff ids")
     .option("--force", "recompress layers that are in the format already")
     .option("--platform <os/arch>", "platform to convert (repeatable; default: this machine's)", collect)
@@ -115,6 +122,7 @@ function pickOptions(flags: Flags): Omit<ConvertOptions, "jobs" | "temporaryDire
     chunkSize,
     minChunkSize,
     externalToc,
+    zstdDialect,
     keepDiffId,
     force,
     allPlatforms,
@@ -127,6 +135,7 @@ function pickOptions(flags: Flags): Omit<ConvertOptions, "jobs" | "temporaryDire
     chunkSize,
     minChunkSize,
     externalToc,
+    zstdDialect,
     keepDiffId,
     force,
     allPlatforms,
