@@ -1,0 +1,14 @@
+export type { ReplacedFile } from "./container-mounts.ts";
+export { FORWARDED_SIGNALS } from "./container-process.ts";
+export type { ContainerExit, ContainerStdio, ForwardedSignal, SignalSource } from "./container-process.ts";
+export { createRuntimeSpec } from "./create-runtime-spec.ts";
+export type { ContainerOptions, RuntimeSpecOptions } from "./create-runtime-spec.ts";
+export * from "./find-runtimes.ts";
+export * from "./id-mapping.ts";
+export * from "./oci-spec.ts";
+export * from "./resolve-user.ts";
+export * from "./run-container.ts";
+export type { ContainerRootfs, RunContainerOptions, RuntimeKind } from "./run-options.ts";
+export type { ContainerHost } from "./user-namespace.ts";
+export { parseVolume } from "./volume.ts";
+export type { Volume } from "./volume.ts";
