@@ -27,7 +27,7 @@ import { type Digest, digestMismatch, formatPlatform, type Platform } from "../o
 import type { ImageRecord, Store } from "../store/index.ts";
 import type { ImageObserver } from "./image-event.ts";
 import { ensureMergedMeta } from "./merged-meta.ts";
-import { type DeclinedLayer, openLazyLayer } from "./open-lazy-layer.ts";
+import { type DeclinedLayer, locationOf, openLazyLayer } from "./open-lazy-layer.ts";
 import { openStoredImage, openStoredLayer } from "./open-stored-image.ts";
 import {
   closeLayers,
@@ -227,7 +227,13 @@ class Preparation {
     using _permit = await this.#whole.acquire({ signal });
     const onProgress = (bytes: number): void =>
       onEvent?.({ kind: "layer-progress", layer: digest, bytes, size: descriptor.size });
-    const handle = await stageWholeLayer(configured, { store, overlayMarks, onProgress, signal });
+    const handle = await stageWholeLayer(configured, {
+      store,
+      location: locationOf(this.#opened.source),
+      overlayMarks,
+      onProgress,
+      signal,
+    });
     return { handle, descriptor, lazy: false, reason };
   }
 

@@ -9,7 +9,7 @@ export type { ContentStore, StoredContent } from "./content-store.ts";
 export type { NewLayer } from "./create-layer.ts";
 export type { LayerHandle, LayerSize } from "./layer-shelf.ts";
 export type { LayerLocation, LayerSource } from "./layer-source.ts";
-export type { LayerStage, StagedLayer } from "./layer-stage.ts";
+export type { LayerStage, StagedChunk, StagedLayer } from "./layer-stage.ts";
 export type { Layer, RangeRead } from "./layer.ts";
 export type { ImageRecord, Lease, MergedMeta, StoredImage } from "./metadata-database.ts";
 export { openStore, type StoreOptions } from "./open-store.ts";

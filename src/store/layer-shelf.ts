@@ -33,6 +33,8 @@ export interface LayerSize {
   readonly dataBytes: number;
   /** The bytes allocated for all other files. */
   readonly recordBytes: number;
+  /** The size of the data device: what the data file takes when all of it is there. */
+  readonly totalBytes: number;
 }
 
 interface OpenLayer {
@@ -173,6 +175,7 @@ export class LayerShelf {
         digest,
         dataBytes: await allocatedBytes(data),
         recordBytes: records.reduce((sum, size) => sum + size, 0),
+        totalBytes: (await ifExists(stat(data)))?.size ?? 0,
       });
     }
     return sizes;

@@ -23,6 +23,14 @@ export interface StagedLayer {
   readonly source: LayerSource;
 }
 
+/** A chunk that another thread wrote to a stage's data file. */
+export interface StagedChunk {
+  readonly place: number;
+  readonly size: number;
+  /** The raw SHA-256 (32 bytes) of the chunk. */
+  readonly digest: Uint8Array;
+}
+
 /** What a stage needs of its store. */
 export interface LayerStageContext {
   readonly directory: string;
@@ -70,6 +78,29 @@ export class LayerStage implements AsyncDisposable {
         done += bytesWritten;
       }
     });
+  }
+
+  /** The data file, empty at first, for a thread that writes chunks by itself; it opens and closes it. */
+  get dataPath(): string {
+    return this.#paths.data;
+  }
+
+  /**
+   * Makes room for bytes that another thread writes, or has just written.
+   *
+   * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
+   */
+  async admit(bytes: number): Promise<void> {
+    this.#assertOpen();
+    await guarded("make room for a layer", () => this.#context.admit(bytes));
+  }
+
+  /** Takes note of chunks that another thread wrote, by ascending places; what their digests say is believed. */
+  accept(chunks: Iterable<StagedChunk>): void {
+    this.#assertOpen();
+    for (const { place, size, digest } of chunks) {
+      this.#rows.push({ place, size, blobOffset: 0, memberSize: 0, innerOffset: 0, digest });
+    }
   }
 
   /**

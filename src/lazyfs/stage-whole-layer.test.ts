@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { MemoryBlob } from "../blob/index.ts";
+import { concatBytes } from "../bytes/index.ts";
+import { ErofsReader, walkErofs } from "../erofs/index.ts";
+import type { Layer } from "../image/index.ts";
+import { type LayerCompression, layerMediaType } from "../oci/index.ts";
+import { sha256, tarOf, temporaryStore } from "./image.fixture.ts";
+import { stageWholeLayer } from "./stage-whole-layer.ts";
+
+const LARGE = new Uint8Array(9 << 20).map((_, at) => (at * 2654435761) >>> 24);
+const TAR = tarOf([
+  { name: "bin/" },
+  { name: "bin/large", content: LARGE },
+  { name: "bin/link", type: "hardlink", linkName: "bin/large" },
+  { name: "etc/motd", content: "hello\n" },
+  { name: "etc/.wh.gone" },
+]);
+
+function layerOf(blob: Uint8Array, compression: LayerCompression): Layer {
+  const descriptor = {
+    mediaType: layerMediaType("oci", compression),
+    digest: sha256(blob),
+    size: blob.length,
+  };
+  return { index: 0, descriptor, diffId: sha256(TAR), compression, blob: new MemoryBlob(blob) };
+}
+
+for (const [name, blob, compression] of [
+  ["gzip", gzipSync(TAR, { level: 1 }), "gzip"],
+  ["gzip with foreign bytes behind it", concatBytes([gzipSync(TAR), new Uint8Array(70_000).fill(7)]), "gzip"],
+  ["zstd", zstdCompressSync(TAR), "zstd"],
+  ["no compression", TAR, "uncompressed"],
+] as const) {
+  test(`stageWholeLayer() makes a complete layer of ${name}`, async (t) => {
+    const store = await temporaryStore(t);
+    await using handle = await stageWholeLayer(layerOf(blob, compression), { store });
+    const { layer } = handle;
+    assert.equal(layer.complete, true);
+    const reader = new ErofsReader(await readFile(layer.metaPath));
+    assert.deepEqual(
+      Array.from(walkErofs(reader), ({ path }) => path),
+      ["", "bin", "etc", "bin/large", "bin/link", "etc/gone", "etc/motd"],
+    );
+    const nid = reader.findPath("bin/large") ?? 0;
+    assert.equal(reader.findPath("bin/link"), nid);
+    const [run] = reader.runs(nid);
+    assert.equal(run?.kind, "device");
+    const read = await layer.readRange({ offset: 0, size: LARGE.length });
+    assert.equal(read.kind === "data" && Buffer.compare(read.bytes, LARGE), 0);
+    assert.equal((await layer.scrub()).dropped, 0);
+  });
+}
