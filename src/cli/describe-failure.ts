@@ -14,7 +14,7 @@ export function describeFailure(thrown: unknown): string {
 }
 
 /** The same as one line of JSON: `{"error":{"code":...,"message":...,"status":...}}`, with the exit status. */
-export function encodeFailure(thrown: unknown): string {
+export function encodeFailure(thrown: unknown, status: number = exitStatusOf(thrown)): string {
   const code = isEsgzError(thrown) ? thrown.code : "INTERNAL";
-  return JSON.stringify({ error: { code, message: messageOf(thrown), status: exitStatusOf(thrown) } });
+  return JSON.stringify({ error: { code, message: messageOf(thrown), status } });
 }

@@ -10,8 +10,8 @@ import { delimiter, join } from "node:path";
 /** One fact about the machine. */
 export interface Finding {
   readonly name: string;
-  /** `yes`: usable; `no`: not there; `limited`: there, with a restriction that `detail` names. */
-  readonly state: "yes" | "no" | "limited";
+  /** `yes`: usable; `no`: not there; `limited`: there, with a restriction that `detail` names; `off`: not there, nor needed. */
+  readonly state: "yes" | "no" | "limited" | "off";
   readonly detail: string;
 }
 

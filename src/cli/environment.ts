@@ -15,14 +15,32 @@ export interface Environment {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
+  /** Whether this is the superuser. */
+  readonly isRoot: boolean;
   /** Whether progress may move the cursor. */
   readonly liveProgress: boolean;
+  /**
+   * Until it is disposed of, SIGINT, SIGTERM and SIGHUP do not abort {@link Environment.signal}: for what handles
+   * signals by itself.
+   */
+  readonly leaveSignals: () => Disposable;
+  /** Ends this process with another status than its success or failure has. */
+  readonly setExitStatus: (status: number) => void;
 }
 
+/** What only the entry point can do. */
+export type ProcessControl = Pick<Environment, "leaveSignals" | "setExitStatus">;
+
+const NO_CONTROL: ProcessControl = {
+  leaveSignals: () => ({ [Symbol.dispose]: () => undefined }),
+  setExitStatus: () => undefined,
+};
+
 /** The environment of this process. */
-export function processEnvironment(signal: AbortSignal): Environment {
+export function processEnvironment(signal: AbortSignal, control: ProcessControl = NO_CONTROL): Environment {
   const variables = process.env;
   return {
+    ...control,
     variables,
     home: homeDirectory(),
     temporaryDirectory: tmpdir(),
@@ -30,6 +48,7 @@ export function processEnvironment(signal: AbortSignal): Environment {
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
+    isRoot: process.geteuid?.() === 0,
     liveProgress:
       process.stderr.isTTY === true && variables["TERM"] !== "dumb" && variables["CI"] === undefined,
   };

@@ -14,12 +14,15 @@ import { createProgram } from "./program.ts";
 const SAME_SIGNAL_MS = 500;
 
 const interruption = new AbortController();
-const environment = processEnvironment(interruption.signal);
+const environment = processEnvironment(interruption.signal, { leaveSignals, setExitStatus });
 const readerLeft = new EsgzError("ABORTED", "Cannot print: the reader has left");
 let interruptedMs = Infinity;
+let signalsAreLeft = false;
+let exitStatus: number | undefined;
 
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(name, () => {
+    if (signalsAreLeft) return;
     // The first signal lets the work clean up, the second does not wait for it.
     if (performance.now() - interruptedMs > SAME_SIGNAL_MS) process.exit(EXIT_STATUS.interrupted);
     interruptedMs = Math.min(interruptedMs, performance.now());
@@ -41,13 +44,22 @@ try {
 // What waits for a reader that does not read would keep the process.
 if (interruption.signal.aborted) environment.stderr.write("", () => process.exit());
 
+function leaveSignals(): Disposable {
+  signalsAreLeft = true;
+  return { [Symbol.dispose]: () => void (signalsAreLeft = false) };
+}
+
+function setExitStatus(status: number): void {
+  exitStatus = status;
+}
+
 function fail(error: unknown): number {
   if (error instanceof CommanderError) return failUsage(error);
   const reason = reasonOf(error);
   if (reason === readerLeft) return EXIT_STATUS.success;
   say(reason);
   if (environment.variables["ESGZ_DEBUG"] !== undefined) environment.stderr.write(`${stackOf(error)}\n`);
-  return exitStatusOf(reason);
+  return exitStatus ?? exitStatusOf(reason);
 }
 
 function failUsage({ code, exitCode, message }: CommanderError): number {
@@ -69,13 +81,13 @@ function reasonOf(error: unknown): unknown {
 /** A result that could not be written is a failure, be the work done. */
 function statusOfOutput(): number {
   const reason: unknown = interruption.signal.aborted ? interruption.signal.reason : undefined;
-  return isEsgzError(reason, "IO_FAILED") ? fail(reason) : EXIT_STATUS.success;
+  return isEsgzError(reason, "IO_FAILED") ? fail(reason) : (exitStatus ?? EXIT_STATUS.success);
 }
 
 function say(reason: unknown): void {
   const separator = process.argv.indexOf("--");
   const options = separator === -1 ? process.argv : process.argv.slice(0, separator);
-  const line = options.includes("--json") ? encodeFailure(reason) : describeFailure(reason);
+  const line = options.includes("--json") ? encodeFailure(reason, exitStatus) : describeFailure(reason);
   environment.stderr.write(`${line}\n`);
 }
 

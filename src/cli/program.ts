@@ -7,14 +7,22 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { registerCat } from "./commands/cat.ts";
 import { registerConvert } from "./commands/convert.ts";
+import { registerDaemon } from "./commands/daemon.ts";
+import { registerDf, registerPrune } from "./commands/df.ts";
 import { registerDoctor } from "./commands/doctor.ts";
+import { registerImages, registerRm } from "./commands/images.ts";
 import { registerInspect } from "./commands/inspect.ts";
 import { registerLogin, registerLogout } from "./commands/login.ts";
 import { registerLs } from "./commands/ls.ts";
+import { registerMount } from "./commands/mount.ts";
 import { registerPull } from "./commands/pull.ts";
 import { registerRegistry } from "./commands/registry.ts";
+import { registerRun } from "./commands/run.ts";
+import { registerTop } from "./commands/top.ts";
+import { registerUmount } from "./commands/umount.ts";
 import { registerVerify } from "./commands/verify.ts";
 import type { Environment } from "./environment.ts";
+import { addStoreFlag } from "./store-location.ts";
 
 const EPILOGUE = `
 Image names: REGISTRY/REPOSITORY[:TAG][@DIGEST] (docker.io where no registry is named), oci:DIR[:TAG],
@@ -26,8 +34,10 @@ as one line, {"error":{"code":...,"message":...,"status":...}}.`;
 
 /** The program with all its commands. */
 export function createProgram(environment: Environment): Command {
-  const program = new Command("esgz")
-    .description("Make, serve, pull and read eStargz container images")
+  const program = addStoreFlag(new Command("esgz"))
+    .description("Make, serve, pull, mount and run eStargz container images")
+    // What follows the image of `run` is not ours.
+    .enablePositionalOptions()
     .version(packageVersion(), "-V, --version")
     .addHelpText("after", EPILOGUE)
     .showSuggestionAfterError()
@@ -37,10 +47,19 @@ export function createProgram(environment: Environment): Command {
   const register = [
     registerConvert,
     registerPull,
+    registerMount,
+    registerUmount,
+    registerRun,
+    registerTop,
+    registerImages,
+    registerRm,
+    registerDf,
+    registerPrune,
     registerInspect,
     registerLs,
     registerCat,
     registerVerify,
+    registerDaemon,
     registerRegistry,
     registerLogin,
     registerLogout,

@@ -35,15 +35,14 @@ export async function prompt(
   options: PromptOptions,
 ): Promise<string> {
   const { stdin, stderr } = environment;
-  stderr.write(question);
-  if (!options.hidden) return await readLine(environment);
-  // The terminal's own line editing echoes; without it, erasing is done here.
-  stdin.setRawMode(true);
+  // The terminal's own line editing echoes; without it, erasing is done here. Before the question: some type fast.
+  stdin.setRawMode(options.hidden);
   try {
+    stderr.write(question);
     return await readLine(environment);
   } finally {
     stdin.setRawMode(false);
-    stderr.write("\n");
+    if (options.hidden) stderr.write("\n");
   }
 }
 

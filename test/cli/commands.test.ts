@@ -188,10 +188,10 @@ test("esgz says with --json what failed as one line of JSON", async () => {
     [error.code, error.status, missing.status, missing.stdout],
     ["REGISTRY_NOT_FOUND", 3, 3, ""],
   );
-  const wrong = await shell.run(["pull", "x", "--json"]);
+  const wrong = await shell.run(["inspect", "--json"]);
   assert.equal(
     wrong.stderr,
-    `{"error":{"code":"USAGE_INVALID","message":"required option '--to <target>' not specified","status":2}}\n`,
+    `{"error":{"code":"USAGE_INVALID","message":"missing required argument 'image'","status":2}}\n`,
   );
 });
 

@@ -1,38 +1,68 @@
 /**
- * `esgz pull`: an image to a root filesystem or a local layout, in parallel, verified.
+ * `esgz pull`: an image to the store, a root filesystem or a local layout, in parallel, verified.
  *
  * @module
  */
 import { availableParallelism } from "node:os";
 import type { Command } from "commander";
+import { EsgzError } from "../../errors/index.ts";
 import { parsePlatform, shortDigest } from "../../oci/index.ts";
 import type { PullEvent, PullReport } from "../../pull/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
 import type { Environment } from "../environment.ts";
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
+import { imageRequest } from "../daemon-access.ts";
 import { hostPlatform } from "../host-platform.ts";
 import { parseConnections } from "../parse-flags.ts";
 import type { ProgressBoard } from "../progress-board.ts";
 import { addRegistryFlags, openRegistryClient, type RegistryFlags } from "../registry-access.ts";
+import { addStoreFlag } from "../store-location.ts";
+import { pullToStore } from "./store-pull.ts";
 
 interface Flags extends SharedFlags, RegistryFlags {
-  readonly to: string;
+  readonly to?: string;
   readonly platform?: string;
   readonly connections?: number;
+  readonly indexOnly?: boolean;
 }
+
+const EXAMPLES = `
+Examples:
+  esgz pull python:3.13                             to the store; mount and run need no network then
+  esgz pull ghcr.io/org/app:1 --to rootfs:app       to a root filesystem
+  esgz pull ghcr.io/org/app:1 --to oci:layout:1     to a local OCI layout`;
 
 /** Adds the command. */
 export function registerPull(program: Command, environment: Environment): void {
-  addRegistryFlags(addSharedFlags(program.command("pull")))
+  addStoreFlag(addRegistryFlags(addSharedFlags(program.command("pull"))))
     .description("pull an image: index first, then chunks in parallel, each verified before it is written")
     .argument("<image>", "image to pull")
-    .requiredOption("--to <target>", "rootfs:DIR, oci:DIR[:TAG] or docker-archive:FILE[:REF]")
+    .option("--to <target>", "rootfs:DIR, oci:DIR[:TAG] or docker-archive:FILE[:REF] (default: the store)")
     .option("--platform <os/arch>", "platform to pull (default: this machine's)")
-    .option("--connections <n>", "requests in flight (default: 8)", parseConnections)
-    .action(async (image: string, flags: Flags) => run(new CommandContext(environment, flags), image, flags));
+    .option("--connections <n>", "with --to: requests in flight (default: 8)", parseConnections)
+    .option("--index-only", "without --to: only the indexes; contents come when they are read")
+    .addHelpText("after", EXAMPLES)
+    .action(async (image: string, flags: Flags, command: Command) => {
+      assertFlagsBelong(flags);
+      const context = new CommandContext(environment, flags);
+      if (flags.to !== undefined) return await pullTo(context, image, { ...flags, to: flags.to });
+      const request = imageRequest(environment, image, flags);
+      await pullToStore(context, command, { ...request, lazy: flags.indexOnly === true });
+    });
 }
 
-async function run(context: CommandContext, name: string, flags: Flags): Promise<void> {
+function assertFlagsBelong({ to, connections, indexOnly }: Flags): void {
+  if (to === undefined && connections !== undefined)
+    throw new EsgzError("USAGE_INVALID", "Cannot use --connections: expected --to with it, got none");
+  if (to !== undefined && indexOnly === true)
+    throw new EsgzError("USAGE_INVALID", "Cannot use --index-only: expected no --to with it, got one");
+}
+
+async function pullTo(
+  context: CommandContext,
+  name: string,
+  flags: Flags & { readonly to: string },
+): Promise<void> {
   const { environment } = context;
   const [images, { parsePullTarget, pullImage }] = await Promise.all([
     import("../../image/index.ts"),

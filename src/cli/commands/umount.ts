@@ -1,0 +1,86 @@
+/**
+ * `esgz umount`: ends a mount.
+ *
+ * @module
+ */
+import { realpathSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import type { Command } from "commander";
+import type { DaemonClient, MountStatus } from "../../daemon/index.ts";
+import { EsgzError } from "../../errors/index.ts";
+import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
+import { openDaemonOfStore } from "../daemon-access.ts";
+import type { Environment } from "../environment.ts";
+import { addStoreFlag } from "../store-location.ts";
+
+interface Flags extends SharedFlags {
+  readonly all?: boolean;
+  readonly lazy?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  esgz umount /mnt/app
+  esgz umount --all`;
+
+/** Adds the command. */
+export function registerUmount(program: Command, environment: Environment): void {
+  addStoreFlag(addSharedFlags(program.command("umount")))
+    .description("unmount an image; what was fetched stays in the store, a writable layer until `esgz prune`")
+    .argument("[dir...]", "directories or ids of mounts")
+    .option("-a, --all", "all mounts of the store")
+    .option("-l, --lazy", "now from the tree, and really once nothing uses it")
+    .addHelpText("after", EXAMPLES)
+    .action(async (targets: readonly string[], flags: Flags, command: Command) =>
+      run(new CommandContext(environment, flags), { targets, flags, command }),
+    );
+}
+
+async function run(
+  context: CommandContext,
+  { targets, flags, command }: { targets: readonly string[]; flags: Flags; command: Command },
+): Promise<void> {
+  if (targets.length > 0 === (flags.all === true))
+    throw new EsgzError("USAGE_INVALID", "Cannot unmount: expected directories or --all, got none or both");
+  const { environment } = context;
+  const { signal } = environment;
+  await using daemon = await openDaemonOfStore(environment, command);
+  const mounts = (await daemon?.mounts({ signal })) ?? [];
+  const chosen = flags.all === true ? mounts : targets.map((target) => findMount(mounts, target));
+  await unmountEach(daemon, chosen, { lazy: flags.lazy === true, signal });
+  const directories = chosen.map(({ directory }) => directory);
+  await context.print(directories, directories.map((directory) => `unmounted ${directory}\n`).join(""));
+}
+
+/** One that fails does not keep the others; the first failure is told at the end. */
+async function unmountEach(
+  daemon: DaemonClient | undefined,
+  mounts: readonly MountStatus[],
+  options: { readonly lazy: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  const failures: unknown[] = [];
+  for (const { id } of mounts)
+    await daemon?.unmount(id, options).catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** The mount that a user means: by its directory, the newest where several lie on another, or by its id. */
+export function findMount(mounts: readonly MountStatus[], target: string): MountStatus {
+  const paths = [resolve(target), realDirectory(target)];
+  const found = mounts.findLast(({ directory, id }) => paths.includes(directory) || id === target);
+  if (found !== undefined) return found;
+  throw new EsgzError(
+    "FILE_NOT_FOUND",
+    `Cannot find mount "${target}": expected a directory or id that "esgz top --once" lists, got another`,
+  );
+}
+
+/** Without links, but for the last name: whoever looks at a mount that nobody serves would wait. */
+function realDirectory(target: string): string {
+  const absolute = resolve(target);
+  try {
+    return join(realpathSync(dirname(absolute)), basename(absolute));
+  } catch {
+    return absolute;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Which way this machine shows images, for whom, and whether a daemon does so now.
+ *
+ * @module
+ */
+import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { userInfo } from "node:os";
+import { promisify } from "node:util";
+import { isEsgzError, messageOf } from "../errors/index.ts";
+import type { Finding } from "./doctor-report.ts";
+import type { Environment } from "./environment.ts";
+import { formatCount } from "./format.ts";
+
+/** What the ways are called. */
+const VIEW_NAMES = {
+  "erofs-file": "EROFS on FUSE: lookups and warm reads at kernel speed",
+  "erofs-loop": "EROFS through loop devices: lookups and warm reads at kernel speed",
+  tree: "tree view: FUSE answers every lookup",
+} as const;
+
+/** Tries the ways in the directory for temporary files. */
+export async function examineViews(environment: Environment): Promise<readonly Finding[]> {
+  const { probeViews } = await import("../lazyfs/index.ts");
+  const { temporaryDirectory, signal } = environment;
+  const { method, reasons, passthrough } = await probeViews(temporaryDirectory, { signal });
+  const best = method === "erofs-file";
+  const why = reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
+  const view: Finding =
+    method === undefined
+      ? { name: "lazy mounts", state: "no", detail: `no way works${why}` }
+      : {
+          name: "lazy mounts",
+          state: best ? "yes" : "limited",
+          detail: `${VIEW_NAMES[method]}${best ? "" : why}`,
+        };
+  return [
+    view,
+    passthrough
+      ? { name: "passthrough", state: "yes", detail: "the kernel can read backing files of FUSE by itself" }
+      : {
+          name: "passthrough",
+          state: "off",
+          detail: "not offered; complete layers are mounted without FUSE",
+        },
+  ];
+}
+
+/** What works for a user who is not root. */
+export async function examineRootless({ variables, isRoot }: Environment): Promise<Finding> {
+  const name = "rootless";
+  try {
+    await promisify(execFile)("unshare", ["--user", "--map-root-user", "true"], {
+      env: { PATH: variables["PATH"] ?? "/usr/bin:/bin" },
+      timeout: 5000,
+    });
+  } catch (error) {
+    const found = messageOf(error).split("\n").slice(1).join(" ").trim() || messageOf(error);
+    return { name, state: "no", detail: `user namespaces do not work here: ${found}` };
+  }
+  if (isRoot) return { name, state: "yes", detail: "user namespaces work" };
+  return lendsIds()
+    ? { name, state: "yes", detail: "user namespaces work, with ids of /etc/subuid" }
+    : {
+        name,
+        state: "limited",
+        detail: "user namespaces work, with one id: /etc/subuid lends this user none",
+      };
+}
+
+function lendsIds(): boolean {
+  if (!existsSync("/usr/bin/newuidmap")) return false;
+  try {
+    const { username, uid } = userInfo();
+    const lines = readFileSync("/etc/subuid", "utf8").split("\n");
+    return lines.some((line) => line.startsWith(`${username}:`) || line.startsWith(`${uid}:`));
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a daemon serves the store; none is started. */
+export async function examineDaemon({ signal }: Environment, store: string): Promise<Finding> {
+  const name = "daemon";
+  const { connectDaemon } = await import("../daemon/index.ts");
+  try {
+    await using daemon = await connectDaemon({ store, signal });
+    const { version, pid, mounts, view } = await daemon.info({ signal });
+    const detail = `${version} serves ${store} (pid ${pid}, ${formatCount(mounts, "mount")}, ${view.method})`;
+    return { name, state: "yes", detail };
+  } catch (error) {
+    if (!isEsgzError(error, "DAEMON_UNAVAILABLE"))
+      return { name, state: "limited", detail: messageOf(error) };
+    return { name, state: "off", detail: `none serves ${store}; commands start it when they need it` };
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Events of the daemon as progress on stderr.
+ *
+ * @module
+ */
+import type { ControlEvent, LayerSummary } from "../daemon/index.ts";
+import { shortDigest } from "../oci/index.ts";
+import { formatBytes, formatCount, printable } from "./format.ts";
+import type { ProgressBoard } from "./progress-board.ts";
+
+/** Draws the events of one pull or mount on a board. */
+export function createEventView(board: ProgressBoard): (event: ControlEvent) => void {
+  const layers: LayerSummary[] = [];
+  return (event) => {
+    switch (event.kind) {
+      case "resolved":
+        return;
+      case "layer":
+        layers[event.index] = event.layer;
+        return;
+      case "indexed":
+        return sayIndex(board, event.ms, layers);
+      case "progress":
+        return event.layers.forEach((state, index) => drawLayer(board, { index, ...state }, layers[index]));
+      case "note":
+        return board.say(printable(event.text));
+    }
+  };
+}
+
+function sayIndex(board: ProgressBoard, ms: number, layers: readonly LayerSummary[]): void {
+  const known = layers.filter((layer) => layer !== undefined);
+  const lazy = known.filter((layer) => layer.lazy).length;
+  const size = known.reduce((sum, layer) => sum + layer.size, 0);
+  const summary = `${formatCount(known.length, "layer")}, ${lazy} lazy, ${formatBytes(size)}`;
+  board.say(`index loaded in ${(ms / 1000).toFixed(2)}s (${summary})`);
+  layers.forEach(({ lazy: isLazy, present, reason }, index) => {
+    if (!isLazy && present !== true && reason !== undefined)
+      board.say(`layer ${index} travels whole: ${printable(reason)}`);
+  });
+}
+
+function drawLayer(
+  board: ProgressBoard,
+  { index, doneBytes, totalBytes }: { index: number; doneBytes: number; totalBytes: number },
+  layer: LayerSummary | undefined,
+): void {
+  if (totalBytes === 0) return;
+  board.set(String(index), {
+    label: `layer ${index}${layer === undefined ? "" : ` ${shortDigest(layer.digest)}`}`,
+    done: Math.min(doneBytes, totalBytes),
+    total: totalBytes,
+  });
+}
