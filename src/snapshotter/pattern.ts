@@ -1,0 +1,52 @@
+/**
+ * Regular expressions of clients, which are written for Go.
+ *
+ * Go's never take long; these could, so their time is bounded.
+ *
+ * @module
+ */
+import { createContext, Script } from "node:vm";
+import { EsgzError } from "../errors/index.ts";
+
+const MAX_PATTERN_LENGTH = 4096;
+const TIMEOUT_MS = 100;
+const LEADING_FLAGS = /^\(\?([is]+)\)/;
+
+/** A Go expression as one of JavaScript; undefined if it is none, or too long. */
+export function parsePattern(source: string): RegExp | undefined {
+  if (source.length > MAX_PATTERN_LENGTH) return undefined;
+  const flags = LEADING_FLAGS.exec(source);
+  const body = source
+    .slice(flags?.[0].length ?? 0)
+    .replaceAll("(?P<", "(?<")
+    .replaceAll(/\\([Az])/g, (_, anchor) => (anchor === "A" ? "^" : "$"));
+  try {
+    return new RegExp(body, `${flags?.[1] ?? ""}u`);
+  } catch {
+    return undefined;
+  }
+}
+
+const test = new Script("pattern.test(text)");
+const context = createContext(Object.create(null));
+
+/**
+ * Whether a Go expression matches somewhere in a text.
+ *
+ * @throws {EsgzError} `REQUEST_INVALID` if it is none; `LIMIT_EXCEEDED` if it takes too long.
+ */
+export function matchesPattern(source: string, text: string): boolean {
+  const pattern = parsePattern(source);
+  if (pattern === undefined) {
+    const shown = JSON.stringify(source.slice(0, 200));
+    throw new EsgzError("REQUEST_INVALID", `Cannot use pattern ${shown}: expected a regular expression`);
+  }
+  try {
+    Object.assign(context, { pattern, text });
+    return test.runInContext(context, { timeout: TIMEOUT_MS }) === true;
+  } catch (cause) {
+    const shown = JSON.stringify(source.slice(0, 200));
+    const message = `Cannot use pattern ${shown}: expected an answer within ${TIMEOUT_MS} ms, got none`;
+    throw new EsgzError("LIMIT_EXCEEDED", message, { cause });
+  }
+}

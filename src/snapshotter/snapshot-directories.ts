@@ -1,0 +1,105 @@
+/**
+ * The directories of snapshots.
+ *
+ * ```text
+ * <root>/journal                what is known about them
+ * <root>/snapshots/<id>/fs      0755: the changes, or the mount of a layer
+ * <root>/snapshots/<id>/work    0711: of active snapshots, for overlayfs
+ * ```
+ *
+ * A directory without a record is what a crash, or a removal, left behind.
+ *
+ * @module
+ */
+import { chmod, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
+import { EsgzError } from "../errors/index.ts";
+import type { DirectoryOwner } from "./snapshot.ts";
+
+const PRIVATE_MODE = 0o700;
+const FS_MODE = 0o755;
+const WORK_MODE = 0o711;
+const ID = /^[1-9]\d{0,15}$/;
+
+/** Paths that would be read as something else in the options of overlayfs. */
+const UNUSABLE_ROOT = /[:,\\]/;
+
+/** Where snapshots lie. */
+export class SnapshotDirectories {
+  readonly journal: string;
+  readonly #snapshots: string;
+
+  /** @throws {EsgzError} `CONFIGURATION_INVALID` for a root that cannot be named in mount options. */
+  constructor(root: string) {
+    if (UNUSABLE_ROOT.test(root) || !root.startsWith("/")) {
+      const text = `Cannot use snapshot directory "${root}": expected an absolute path without ":", "," and "\\"`;
+      throw new EsgzError("CONFIGURATION_INVALID", text);
+    }
+    this.journal = join(root, "journal");
+    this.#snapshots = join(root, "snapshots");
+  }
+
+  /** Makes the directories that hold all others. Those of snapshots can be passed through, but not listed, by others. */
+  async ensureRoot(): Promise<void> {
+    await mkdir(this.#snapshots, { recursive: true, mode: PRIVATE_MODE });
+  }
+
+  /** All of one snapshot. */
+  of(id: number): string {
+    return join(this.#snapshots, String(id));
+  }
+
+  /** Its changes. */
+  fs(id: number): string {
+    return join(this.of(id), "fs");
+  }
+
+  /** Overlayfs' own. */
+  work(id: number): string {
+    return join(this.of(id), "work");
+  }
+
+  /** Makes the directories of a snapshot; those that are there stay. `owner` becomes the owner of its root. */
+  async create(
+    id: number,
+    options: { readonly work: boolean; readonly owner?: DirectoryOwner | undefined },
+  ): Promise<void> {
+    const fs = this.fs(id);
+    await mkdir(fs, { recursive: true, mode: PRIVATE_MODE });
+    // Whatever the umask is.
+    await chmod(fs, FS_MODE);
+    if (options.work) {
+      await mkdir(this.work(id), { recursive: true });
+      await chmod(this.work(id), WORK_MODE);
+    }
+    const { owner } = options;
+    if (owner === undefined) return;
+    const { uid, gid } = await stat(fs);
+    if (uid !== owner.uid || gid !== owner.gid) await chown(fs, owner.uid, owner.gid);
+  }
+
+  /** Who owns the root of a snapshot. */
+  async ownerOf(id: number): Promise<DirectoryOwner> {
+    const { uid, gid } = await stat(this.fs(id));
+    return { uid, gid };
+  }
+
+  /** The ids that have directories. */
+  async list(): Promise<number[]> {
+    const names = await readdir(this.#snapshots);
+    return names.filter((name) => ID.test(name)).map(Number);
+  }
+
+  /**
+   * Removes the directories of a snapshot, with whatever is mounted in them.
+   *
+   * @throws {EsgzError} `MOUNT_FAILED` if a mount stays: nothing is deleted then, for it may be somebody's data.
+   */
+  async remove(id: number, unmount: (directory: string) => Promise<void>): Promise<void> {
+    const directory = this.of(id);
+    for (const { mountPoint } of await listMountsBelow(directory)) await unmount(mountPoint);
+    await unmountBelow(directory, { lazy: true });
+    await rm(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The filter language of containerd, for snapshots.
+ *
+ * ```text
+ * filter   = [ selector { "," selector } ]            all must hold; the empty filter always does
+ * selector = path [ operator value ]                  without an operator: the field is there
+ * path     = field { "." field }
+ * field    = quoted | letter { letter | digit | "_" }
+ * operator = "==" | "!=" | "~="
+ * value    = quoted | one or more of anything but blanks and ","
+ * quoted   = a Go string; for "~=" also between "/" or "|"
+ * ```
+ *
+ * Of several filters one must hold. A field that is not there equals nothing and differs from everything.
+ *
+ * @module
+ */
+import { EsgzError } from "../errors/index.ts";
+import { quotedAt, unquoteGo } from "./go-quote.ts";
+import { TARGET_LABEL } from "./label-keys.ts";
+import { matchesPattern, parsePattern } from "./pattern.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+type Operator = "present" | "==" | "!=" | "~=";
+
+/** One condition. */
+export interface Selector {
+  readonly path: readonly string[];
+  readonly operator: Operator;
+  /** Empty for `present`. */
+  readonly value: string;
+}
+
+/** Conditions that must all hold. */
+export type SnapshotFilter = readonly Selector[];
+
+const FIELD = /[a-zA-Z_][a-zA-Z0-9_]*/y;
+const VALUE = /[^\s,"][^\s,]*/y;
+const ALTERNATIVE_QUOTES = /([/|])((?:\\.|(?!\1)[^\\])*)\1/sy;
+const MAX_FILTER_LENGTH = 64 * 1024;
+
+/**
+ * Parses one filter.
+ *
+ * @throws {EsgzError} `REQUEST_INVALID`
+ */
+export function parseSnapshotFilter(text: string): SnapshotFilter {
+  if (text.length > MAX_FILTER_LENGTH) {
+    const message = `Cannot parse filter: expected at most ${MAX_FILTER_LENGTH} characters, got ${text.length}`;
+    throw new EsgzError("REQUEST_INVALID", message);
+  }
+  return text === "" ? [] : new FilterParser(text).parse();
+}
+
+/** Whether one of the filters holds; true without filters. */
+export function matchesFilters(snapshot: Snapshot, filters: readonly SnapshotFilter[]): boolean {
+  return filters.length === 0 || filters.some((filter) => filter.every((one) => holds(snapshot, one)));
+}
+
+/**
+ * The target and parent that a filter asks for, if these are what it asks for first of all: the question that containerd puts
+ * for each remote snapshot, which an index can answer.
+ */
+export function targetOf(filter: SnapshotFilter): { target: string; parent: string } | undefined {
+  const equal = (test: (path: readonly string[]) => boolean): string | undefined =>
+    filter.find(({ operator, path }) => operator === "==" && test(path))?.value;
+  const target = equal(([head, ...key]) => head === "labels" && key.join(".") === TARGET_LABEL);
+  const parent = equal(([head, ...key]) => head === "parent" && key.length === 0);
+  return target === undefined || parent === undefined ? undefined : { target, parent };
+}
+
+function holds(snapshot: Snapshot, { path, operator, value }: Selector): boolean {
+  const found = fieldOf(snapshot, path);
+  if (operator === "present") return found !== undefined;
+  if (operator === "==") return found === value;
+  if (operator === "!=") return (found ?? "") !== value;
+  return matchesPattern(value, found ?? "");
+}
+
+function fieldOf(snapshot: Snapshot, [head, ...rest]: readonly string[]): string | undefined {
+  if (head === "labels") {
+    const key = rest.join(".");
+    return Object.hasOwn(snapshot.labels, key) ? snapshot.labels[key] : undefined;
+  }
+  if (head === "kind" || head === "name" || head === "parent") return snapshot[head];
+  return undefined;
+}
+
+class FilterParser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  parse(): Selector[] {
+    const selectors = [this.#selector()];
+    while (this.#skip(",")) selectors.push(this.#selector());
+    if (this.#at < this.#text.length) throw this.#unexpected('"," or the end');
+    return selectors;
+  }
+
+  #selector(): Selector {
+    const path = [this.#field()];
+    while (this.#skip(".")) path.push(this.#field());
+    const operator = (["==", "!=", "~="] as const).find((one) => this.#skip(one));
+    if (operator === undefined) return { path, operator: "present", value: "" };
+    const place = this.#at;
+    const value = this.#value(operator);
+    if (operator === "~=" && parsePattern(value) === undefined) {
+      this.#at = place;
+      throw this.#unexpected("a regular expression");
+    }
+    return { path, operator, value };
+  }
+
+  #field(): string {
+    const field = this.#quoted() ?? this.#take(FIELD);
+    if (field === undefined) throw this.#unexpected("a field");
+    return field;
+  }
+
+  #value(operator: Operator): string {
+    const alternative = operator === "~=" ? this.#take(ALTERNATIVE_QUOTES) : undefined;
+    if (alternative !== undefined) {
+      const quote = alternative.slice(0, 1);
+      return alternative.slice(1, -1).replaceAll(`\\${quote}`, quote);
+    }
+    const value = this.#quoted() ?? this.#take(VALUE);
+    if (value === undefined) throw this.#unexpected("a value");
+    return value;
+  }
+
+  #quoted(): string | undefined {
+    const quoted = quotedAt(this.#text, this.#at);
+    if (quoted === undefined) return undefined;
+    const value = unquoteGo(quoted);
+    if (value === undefined) throw this.#unexpected("a quoted string without unknown escapes");
+    this.#at += quoted.length;
+    return value;
+  }
+
+  #take(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0];
+    this.#at += found?.length ?? 0;
+    return found;
+  }
+
+  #skip(text: string): boolean {
+    if (!this.#text.startsWith(text, this.#at)) return false;
+    this.#at += text.length;
+    return true;
+  }
+
+  #unexpected(wanted: string): EsgzError {
+    const found =
+      this.#at < this.#text.length ? JSON.stringify(this.#text.slice(this.#at, this.#at + 20)) : "its end";
+    const text = `Cannot parse filter ${JSON.stringify(this.#text.slice(0, 200))}: expected ${wanted} at character ${this.#at}, got ${found}`;
+    return new EsgzError("REQUEST_INVALID", text);
+  }
+}
