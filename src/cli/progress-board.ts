@@ -17,6 +17,14 @@ export interface BoardOptions {
   readonly nowMs: () => number;
 }
 
+/** How far a row is; without a note it keeps the one that it has. */
+export interface RowState {
+  readonly label: string;
+  readonly done: number;
+  readonly total: number;
+  readonly note?: string;
+}
+
 interface Row {
   readonly label: string;
   done: number;
@@ -51,10 +59,17 @@ export class ProgressBoard {
   }
 
   /** Sets a row; it is created when it is new. */
-  set(key: string, state: { label: string; done: number; total: number; note?: string }): void {
-    const row = this.#rows.get(key);
-    if (row === undefined) this.#rows.set(key, { ...state, note: state.note ?? "" });
-    else Object.assign(row, { done: state.done, total: state.total, note: state.note ?? row.note });
+  set(key: string, state: RowState): void {
+    this.setAll([[key, state]]);
+  }
+
+  /** Sets rows that change together: what is drawn sums up all of them. */
+  setAll(states: readonly (readonly [key: string, state: RowState])[]): void {
+    for (const [key, state] of states) {
+      const row = this.#rows.get(key);
+      if (row === undefined) this.#rows.set(key, { ...state, note: state.note ?? "" });
+      else Object.assign(row, { done: state.done, total: state.total, note: state.note ?? row.note });
+    }
     this.#draw(false);
   }
 

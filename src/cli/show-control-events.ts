@@ -6,7 +6,7 @@
 import type { ControlEvent, LayerSummary } from "../daemon/index.ts";
 import { shortDigest } from "../oci/index.ts";
 import { formatBytes, formatCount, printable } from "./format.ts";
-import type { ProgressBoard } from "./progress-board.ts";
+import type { ProgressBoard, RowState } from "./progress-board.ts";
 
 /** Draws the events of one pull or mount on a board. */
 export function createEventView(board: ProgressBoard): (event: ControlEvent) => void {
@@ -21,7 +21,9 @@ export function createEventView(board: ProgressBoard): (event: ControlEvent) => 
       case "indexed":
         return sayIndex(board, event.ms, layers);
       case "progress":
-        return event.layers.forEach((state, index) => drawLayer(board, { index, ...state }, layers[index]));
+        return board.setAll(
+          event.layers.flatMap((state, index) => rowOf(state, { index, layer: layers[index] })),
+        );
       case "note":
         return board.say(printable(event.text));
     }
@@ -40,15 +42,11 @@ function sayIndex(board: ProgressBoard, ms: number, layers: readonly LayerSummar
   });
 }
 
-function drawLayer(
-  board: ProgressBoard,
-  { index, doneBytes, totalBytes }: { index: number; doneBytes: number; totalBytes: number },
-  layer: LayerSummary | undefined,
-): void {
-  if (totalBytes === 0) return;
-  board.set(String(index), {
-    label: `layer ${index}${layer === undefined ? "" : ` ${shortDigest(layer.digest)}`}`,
-    done: Math.min(doneBytes, totalBytes),
-    total: totalBytes,
-  });
+function rowOf(
+  { doneBytes, totalBytes }: { readonly doneBytes: number; readonly totalBytes: number },
+  { index, layer }: { readonly index: number; readonly layer: LayerSummary | undefined },
+): readonly (readonly [string, RowState])[] {
+  if (totalBytes === 0) return [];
+  const label = `layer ${index}${layer === undefined ? "" : ` ${shortDigest(layer.digest)}`}`;
+  return [[String(index), { label, done: Math.min(doneBytes, totalBytes), total: totalBytes }]];
 }

@@ -105,14 +105,18 @@ function showEvent(board: ProgressBoard, event: PullEvent): void {
       return;
     }
     case "progress":
-      for (const { index, digest, fetchedBytes, totalBytes } of event.layers) {
-        if (totalBytes === 0) continue;
-        board.set(String(index), {
-          label: `layer ${index} ${shortDigest(digest)}`,
-          done: Math.min(fetchedBytes, totalBytes),
-          total: totalBytes,
-        });
-      }
+      board.setAll(
+        event.layers
+          .filter(({ totalBytes }) => totalBytes > 0)
+          .map(({ index, digest, fetchedBytes, totalBytes }) => [
+            String(index),
+            {
+              label: `layer ${index} ${shortDigest(digest)}`,
+              done: Math.min(fetchedBytes, totalBytes),
+              total: totalBytes,
+            },
+          ]),
+      );
       return;
     case "finishing":
       return;
