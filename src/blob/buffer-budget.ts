@@ -27,10 +27,10 @@ export class BufferBudget {
     this.#bytes = new Semaphore(options.totalBytes);
   }
 
-  /** Waits for a buffer. Requests are served in their order. */
+  /** Waits for a buffer. Requests are served by priority (higher first; default 0), then in their order. */
   async acquire(
     size: number,
-    options: { readonly signal?: AbortSignal | undefined } = {},
+    options: { readonly signal?: AbortSignal | undefined; readonly priority?: number } = {},
   ): Promise<BufferLease> {
     const weight = Math.max(size, this.#slotSize);
     const permit = await this.#bytes.acquire({ ...options, weight });
@@ -44,5 +44,10 @@ export class BufferBudget {
       permit.release();
     };
     return { buffer, release };
+  }
+
+  /** Gives up the buffers that nobody uses. */
+  trim(): void {
+    this.#free.length = 0;
   }
 }

@@ -88,6 +88,17 @@ describe("WorkerPool", () => {
     assert.equal(await pool.run({ kind: "add", value: 1 }), 101);
   });
 
+  test("does urgent jobs before others that wait", async () => {
+    await using pool = openPool({ threads: 1, queueDepth: 1 });
+    const order: string[] = [];
+    const note = async (name: string, urgent: boolean): Promise<void> => {
+      await pool.run({ kind: "add", value: 1 }, { urgent });
+      order.push(name);
+    };
+    await Promise.all([note("first", false), note("second", false), note("urgent", true)]);
+    assert.deepEqual(order, ["first", "urgent", "second"]);
+  });
+
   test("rejects what waits when it is disposed of", async () => {
     const pool = openPool({ threads: 1 });
     const jobs = [1, 2, 3, 4].map(async (value) => await pool.run({ kind: "add", value }));

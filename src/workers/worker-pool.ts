@@ -22,7 +22,12 @@ export interface WorkerPoolOptions<Start> {
   /** Jobs that a thread has at once; default 2: one to do and one to find when that is done. */
   readonly queueDepth?: number;
   /** Ends all threads after so long without a job. Without it they stay. Not for threads with a state. */
-  readonly idle?: { readonly afterMs: number; readonly clock: Clock };
+  readonly idle?: {
+    readonly afterMs: number;
+    readonly clock: Clock;
+    /** Called when they have ended. */
+    readonly onEnded?: () => void;
+  };
   /**
    * The nursery of each thread, in MiB; default 8: what workers make is short-lived, and a small nursery keeps their
    * memory small without costing time.
@@ -34,6 +39,8 @@ export interface WorkerPoolOptions<Start> {
 export interface JobOptions {
   /** Memory of the job that changes hands instead of being copied. */
   readonly transfer?: readonly Transferable[];
+  /** Goes before all jobs that are not urgent and that no thread has yet; only for {@link WorkerPool.run}. */
+  readonly urgent?: boolean;
 }
 
 /**
@@ -46,6 +53,7 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
   readonly #options: WorkerPoolOptions<Start>;
   readonly #threads: (WorkerThread | undefined)[];
   readonly #queue: WaitingJob[] = [];
+  readonly #urgent: WaitingJob[] = [];
   #idle: AbortController | undefined;
   #closed = false;
 
@@ -62,12 +70,13 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
 
   /** Jobs that no thread has yet. */
   get queueLength(): number {
-    return this.#queue.length;
+    return this.#queue.length + this.#urgent.length;
   }
 
   /** Starts all threads before there are jobs for them. */
   startAll(): void {
     for (let index = 0; index < this.size; index += 1) this.#threadAt(index);
+    this.#watchIdle();
   }
 
   /**
@@ -77,7 +86,7 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
    */
   run(job: Job, options: JobOptions = {}): Promise<Result> {
     return this.#wait(job, options, (waiting) => {
-      this.#queue.push(waiting);
+      (options.urgent === true ? this.#urgent : this.#queue).push(waiting);
       this.#dispatch();
     });
   }
@@ -96,7 +105,7 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
     this.#closed = true;
     this.#idle?.abort();
     const stopped = new EsgzError("ABORTED", "Cannot do job: the workers were stopped");
-    for (const waiting of this.#queue.splice(0)) waiting.reject(stopped);
+    for (const waiting of [...this.#urgent.splice(0), ...this.#queue.splice(0)]) waiting.reject(stopped);
     await this.#terminateAll(stopped);
   }
 
@@ -114,10 +123,10 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
 
   #dispatch(): void {
     for (;;) {
-      if (this.#queue.length === 0) break;
+      if (this.queueLength === 0) break;
       const thread = this.#freeThread();
       if (thread === undefined) break;
-      const next = this.#queue.shift();
+      const next = this.#urgent.shift() ?? this.#queue.shift();
       if (next !== undefined) thread.post(next);
     }
     this.#watchIdle();
@@ -159,13 +168,14 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
       if (watch.signal.aborted || this.#isBusy()) return;
       this.#idle = undefined;
       await this.#terminateAll(new EsgzError("ABORTED", "Cannot do job: the workers were idle"));
+      idle.onEnded?.();
     };
     // A job that comes first ends the wait.
     end().catch(() => undefined);
   }
 
   #isBusy(): boolean {
-    return this.#queue.length > 0 || this.#threads.some((thread) => thread !== undefined && thread.load > 0);
+    return this.queueLength > 0 || this.#threads.some((thread) => thread !== undefined && thread.load > 0);
   }
 
   async #terminateAll(error: EsgzError): Promise<void> {

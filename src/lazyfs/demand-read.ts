@@ -1,0 +1,119 @@
+/**
+ * A read that waits for its bytes.
+ *
+ * @module
+ */
+import type { ByteRange } from "../blob/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
+import type { FetchContext } from "./fetch-context.ts";
+import type { FetchedLayer } from "./fetched-layer.ts";
+import { type Flight, untilAborted } from "./flight.ts";
+import { planMembers } from "./plan-members.ts";
+import { fetchAhead } from "./fetch-ahead.ts";
+import { startTransfer } from "./start-transfer.ts";
+
+/** Verified chunks that are not on the disk. */
+export type ChunksInMemory = ReadonlyMap<number, Uint8Array>;
+
+/**
+ * Brings all chunks of a range, at the highest priority: joins what is on its way, asks for the rest. Returns those that
+ * could not be written.
+ *
+ * @throws {EsgzError} `DIGEST_MISMATCH`, `NOT_SUPPORTED`; codes of the medium; the signal's reason
+ */
+export async function bringRange(
+  context: FetchContext,
+  fetched: FetchedLayer,
+  options: { readonly range: ByteRange; readonly signal: AbortSignal },
+): Promise<ChunksInMemory> {
+  const { range, signal } = options;
+  const { layer } = fetched;
+  const memory = new Map<number, Uint8Array>();
+  const chunks = layer.chunksIn(range);
+  const ahead = fetched.ahead.noteMiss(range.offset, range.size);
+  for (let first = true; ; first = false) {
+    const missing = (await layer.missingChunks(chunks, { signal })).filter((chunk) => {
+      const bytes = memory.get(chunk) ?? context.memory.get(layer, chunk);
+      if (bytes !== undefined) memory.set(chunk, bytes);
+      return bytes === undefined;
+    });
+    if (missing.length === 0) return memory;
+    // Neighbours are of use only where they can be kept, and only if it is known which of them are there.
+    const along = fetched.mayWrite && layer.unverifiedCount === 0 ? ahead.takeAlong.size : 0;
+    const endOffset = Math.min(layer.dataSize, range.offset + range.size + along);
+    const end = layer.chunksIn({ offset: range.offset, size: endOffset - range.offset }).end;
+    const flights = flightsFor(context, fetched, { missing, end });
+    const waits = flights.map(async (flight) => await waitFor(flight, { memory, signal }));
+    if (first && ahead.beside !== undefined) fetchAhead(context, fetched, ahead.beside);
+    await Promise.all(waits);
+  }
+}
+
+/** The flights that bring some chunks: those under way, and new ones. */
+function flightsFor(
+  context: FetchContext,
+  fetched: FetchedLayer,
+  { missing, end }: { readonly missing: readonly number[]; readonly end: number },
+): Flight[] {
+  const flights = new Set<Flight>();
+  const last = missing.at(-1) ?? 0;
+  for (const chunk of missing) {
+    const { first } = fetched.runs.at(chunk);
+    const known = fetched.flights.get(first);
+    if (known === undefined || !join(context, known))
+      startDemand(context, fetched, { chunk: first, last, end });
+    const flight = fetched.flights.get(first);
+    if (flight !== undefined) flights.add(flight);
+  }
+  return [...flights];
+}
+
+/** Whether a flight that is under way will do; it is made urgent then. */
+function join({ tuning }: FetchContext, flight: Flight): boolean {
+  const { carrier } = flight;
+  if (carrier === undefined || carrier.isUrgent) return true;
+  if ((carrier.etaMs(flight) ?? 0) > tuning.joinMs && carrier.cut(flight)) return false;
+  carrier.raise();
+  return true;
+}
+
+function startDemand(
+  context: FetchContext,
+  fetched: FetchedLayer,
+  { chunk, last, end }: { readonly chunk: number; readonly last: number; readonly end: number },
+): void {
+  const { rangeSize, gapSize } = context.tuning;
+  const { runs } = planMembers(fetched, chunk, { endChunk: end, maxBytes: rangeSize, gapSize });
+  const needed = runs.filter(({ first }) => first <= last).length;
+  startTransfer(context, fetched, { runs, needed, priority: "demand" });
+}
+
+/** Waits for a flight. One that was given back, or could not be kept, is asked for again by the caller. */
+async function waitFor(
+  flight: Flight,
+  { memory, signal }: { readonly memory: Map<number, Uint8Array>; readonly signal: AbortSignal },
+): Promise<void> {
+  flight.demandWaiters += 1;
+  const carrier = flight.carrier;
+  try {
+    const outcome = await untilAborted(flight.settled, signal);
+    if (outcome === "memory") for (const [chunk, bytes] of flight.chunks) memory.set(chunk, bytes);
+  } catch (error) {
+    signal.throwIfAborted();
+    // What less urgent work gave up on, this read still wants.
+    const isOwn = carrier?.priority === "demand";
+    if (isEsgzError(error, "NO_SPACE") || (!isOwn && !isEsgzError(error, "DIGEST_MISMATCH"))) return;
+    throw error;
+  } finally {
+    flight.demandWaiters -= 1;
+  }
+}
+
+/** The failure of a read that waited too long. */
+export function deadlinePassed(fetched: FetchedLayer, range: ByteRange, deadlineMs: number): EsgzError {
+  return new EsgzError(
+    "TIMED_OUT",
+    `Cannot read ${range.size} bytes at ${range.offset} of "${fetched.layer.digest}": expected them within ${deadlineMs} ms, got none`,
+    { details: { deadlineMs } },
+  );
+}

@@ -1,0 +1,31 @@
+/**
+ * Reading ahead of a reader who goes on in order.
+ *
+ * @module
+ */
+import type { FetchContext } from "./fetch-context.ts";
+import type { FetchedLayer } from "./fetched-layer.ts";
+import { planMembers } from "./plan-members.ts";
+import type { AheadRange } from "./read-ahead.ts";
+import { startTransfer } from "./start-transfer.ts";
+
+/** Starts to bring what is missing of a run of the data device; its end may lie behind the device's. */
+export function fetchAhead(context: FetchContext, fetched: FetchedLayer, range: AheadRange): void {
+  const { layer } = fetched;
+  if (range.offset >= layer.dataSize || !fetched.mayWrite || fetched.signal.aborted) return;
+  const chunks = layer.chunksIn({
+    offset: range.offset,
+    size: Math.min(range.size, layer.dataSize - range.offset),
+  });
+  const start = async (): Promise<void> => {
+    // Those that may be there are verified first.
+    if (layer.unverifiedCount > 0) await layer.missingChunks(chunks, { signal: fetched.signal });
+    const { rangeSize, gapSize } = context.tuning;
+    for (let chunk = chunks.first; chunk < chunks.end;) {
+      const plan = planMembers(fetched, chunk, { endChunk: chunks.end, maxBytes: rangeSize, gapSize });
+      if (plan.runs.length > 0) startTransfer(context, fetched, { runs: plan.runs, priority: "readahead" });
+      chunk = plan.nextChunk;
+    }
+  };
+  fetched.track(start());
+}

@@ -1,0 +1,112 @@
+/**
+ * What a fetcher knows of a layer that it works for.
+ *
+ * @module
+ */
+import type { BlobSource } from "../blob/index.ts";
+import type { Layer } from "../store/index.ts";
+import type { FetchContext } from "./fetch-context.ts";
+import { type Flight, layerReleased, untilAborted } from "./flight.ts";
+import { MemberRuns } from "./member-run.ts";
+import type { WaitingRange } from "./range-fetcher.ts";
+import { ReadAhead } from "./read-ahead.ts";
+
+/** State of a layer, from its first use until it is released. */
+export class FetchedLayer {
+  readonly layer: Layer;
+  readonly runs: MemberRuns;
+  /** Members on their way, by the first chunk of the run. */
+  readonly flights: Map<number, Flight> = new Map();
+  readonly ahead: ReadAhead;
+  /** Reads that wait, with the time of their begin. */
+  readonly waiting: Set<WaitingRange> = new Set();
+  fetchedBytes = 0;
+  /** Whether chunks that other layers have were looked for. */
+  copied: Promise<unknown> | undefined;
+  readonly #context: FetchContext;
+  readonly #end = new AbortController();
+  readonly #pending = new Set<Promise<unknown>>();
+  #blob: Promise<BlobSource> | undefined;
+  #fullUntilMs = -Infinity;
+  #toldFull = false;
+  /** A bit for each chunk that came before it was read. */
+  #early: Uint8Array | undefined;
+
+  constructor(layer: Layer, context: FetchContext) {
+    this.layer = layer;
+    this.#context = context;
+    this.runs = new MemberRuns(layer);
+    this.ahead = new ReadAhead(context.tuning);
+  }
+
+  /** Ends all work for the layer. */
+  get signal(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  /** The blob; opened once for all until {@link FetchedLayer.forgetBlob}. */
+  async openBlob(signal: AbortSignal): Promise<BlobSource> {
+    this.#blob ??= this.#context.openBlob(this.layer, { signal: this.signal });
+    const opening = this.#blob;
+    opening.catch(() => {
+      this.forgetBlob(opening);
+    });
+    return await untilAborted(opening, signal);
+  }
+
+  /** Has the blob opened anew next time: where it lies, or the right to read it, may have changed. */
+  forgetBlob(opening: Promise<BlobSource> | undefined = this.#blob): void {
+    if (this.#blob === opening) this.#blob = undefined;
+  }
+
+  /** Keeps the release of the layer waiting for work that has no other owner. */
+  track(work: Promise<unknown>): void {
+    const settled = work.catch(() => undefined).finally(() => this.#pending.delete(settled));
+    this.#pending.add(settled);
+  }
+
+  /** Whether chunks should be written, or kept in memory because the disk was full a moment ago. */
+  get mayWrite(): boolean {
+    return this.#context.clock.nowMs() >= this.#fullUntilMs;
+  }
+
+  /** Notes that there was no room. */
+  noteFull(): void {
+    const { clock, tuning, emit } = this.#context;
+    this.#fullUntilMs = clock.nowMs() + tuning.diskRetryMs;
+    if (!this.#toldFull) emit({ kind: "disk-full", layer: this.layer.digest });
+    this.#toldFull = true;
+  }
+
+  /** Notes that there is room. */
+  noteWritten(): void {
+    this.#toldFull = false;
+  }
+
+  /** Notes a chunk that nobody waited for. */
+  noteEarly(chunk: number): void {
+    this.#early ??= new Uint8Array(Math.ceil(this.layer.chunkCount / 8));
+    this.#early[chunk >>> 3] = (this.#early[chunk >>> 3] ?? 0) | (1 << (chunk & 7));
+    this.#context.counters.prefetchedBytes += this.layer.chunk(chunk).size;
+  }
+
+  /** Notes that chunks were read: those that came early have been of use. */
+  noteRead({ first, end }: { readonly first: number; readonly end: number }): void {
+    const early = this.#early;
+    if (early === undefined) return;
+    for (let chunk = first; chunk < end; chunk += 1) {
+      const bits = early[chunk >>> 3] ?? 0;
+      if ((bits & (1 << (chunk & 7))) === 0) continue;
+      early[chunk >>> 3] = bits & ~(1 << (chunk & 7));
+      this.#context.counters.prefetchUsedBytes += this.layer.chunk(chunk).size;
+    }
+  }
+
+  /** Stops everything, and waits until nothing touches the layer any more. */
+  async release(): Promise<void> {
+    this.#end.abort(layerReleased(this.layer.digest));
+    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    this.ahead.clear();
+    this.#context.memory.drop(this.layer);
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * Fetches everything that is missing of some layers.
+ *
+ * ```text
+ * known chunks are copied ─ what is missing is counted ─ ranges, layers taking turns ─ another pass for what was given back
+ * ```
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers/promises";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
+import type { FetchContext, TransferAccount } from "./fetch-context.ts";
+import type { FillProgress, FillReport } from "./fetch-report.ts";
+import type { FetchedLayer } from "./fetched-layer.ts";
+import { untilAborted } from "./flight.ts";
+import { planMembers } from "./plan-members.ts";
+import { startTransfer } from "./start-transfer.ts";
+
+/** How to fill. */
+export interface FillOptions {
+  readonly priority: "pull" | "background";
+  readonly signal: AbortSignal;
+  readonly onProgress?: ((progress: FillProgress) => void) | undefined;
+  /** Copies chunks that other layers have; returns their bytes. */
+  readonly copyKnown: (fetched: FetchedLayer, signal: AbortSignal) => Promise<number>;
+}
+
+/** Chunks that are looked at before others get a turn. */
+const SLICE = 4096;
+const PROGRESS_MS = 100;
+
+/**
+ * Fills layers. A pull ends with the first failure; the background fetches what it can first, and then fails.
+ *
+ * @throws {EsgzError} `DIGEST_MISMATCH`, `NO_SPACE`, `NOT_SUPPORTED`; codes of the medium; the signal's reason
+ */
+export async function fillLayers(
+  context: FetchContext,
+  layers: readonly FetchedLayer[],
+  options: FillOptions,
+): Promise<FillReport> {
+  const fill = new LayersFill(context, layers, options);
+  return await fill.run();
+}
+
+class LayersFill {
+  readonly #context: FetchContext;
+  readonly #layers: readonly FetchedLayer[];
+  readonly #options: FillOptions;
+  readonly #failure = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #account: TransferAccount = { fetchedBytes: 0, requests: 0, hedged: 0 };
+  readonly #cursors = new Map<FetchedLayer, number>();
+  readonly #startMs: number;
+  #firstError: { readonly error: unknown } | undefined;
+  #running = 0;
+  #turn = 0;
+  #copiedBytes = 0;
+  #presentBytes = 0;
+  #totalBytes = 0;
+  #toldMs = -Infinity;
+
+  constructor(context: FetchContext, layers: readonly FetchedLayer[], options: FillOptions) {
+    this.#context = context;
+    this.#layers = layers;
+    this.#options = options;
+    this.#signal = AbortSignal.any([options.signal, this.#failure.signal]);
+    this.#startMs = context.clock.nowMs();
+  }
+
+  async run(): Promise<FillReport> {
+    for (const fetched of this.#layers) await this.#prepare(fetched);
+    let [before, open] = [-1, this.#open()];
+    while (open.length > 0) {
+      const filled = open.reduce((sum, { layer }) => sum + layer.filledCount, 0);
+      if (filled === before) this.#throwFirst();
+      before = filled;
+      await this.#pass(open);
+      open = this.#open();
+      if (this.#firstError !== undefined && open.length > 0) this.#throwFirst();
+    }
+    this.#tell(true);
+    const { fetchedBytes, requests, hedged } = this.#account;
+    const ms = this.#context.clock.nowMs() - this.#startMs;
+    const [copiedBytes, presentBytes] = [this.#copiedBytes, this.#presentBytes];
+    return { fetchedBytes, copiedBytes, presentBytes, requests, hedged, ms };
+  }
+
+  #open(): FetchedLayer[] {
+    return this.#layers.filter(({ layer }) => !layer.complete);
+  }
+
+  #throwFirst(): never {
+    throw (
+      this.#firstError?.error ??
+      new EsgzError("INTERNAL", "Cannot fill layers: expected chunks to arrive, got none")
+    );
+  }
+
+  /** Finds out what is there, copies what others have, and counts the rest. */
+  async #prepare(fetched: FetchedLayer): Promise<void> {
+    const { layer } = fetched;
+    if (layer.unverifiedCount > 0) await layer.reverify({ signal: this.#signal });
+    if (!layer.complete) this.#copiedBytes += await this.#options.copyKnown(fetched, this.#signal);
+    let missingBytes = 0;
+    let counted = -1;
+    for (let chunk = 0; chunk < layer.chunkCount && !layer.complete; chunk += 1) {
+      if (chunk % SLICE === 0) await setImmediate();
+      if (layer.hasChunk(chunk)) continue;
+      const row = layer.chunk(chunk);
+      missingBytes += row.size;
+      if (row.blobOffset !== counted) this.#totalBytes += row.memberSize;
+      counted = row.blobOffset;
+    }
+    this.#presentBytes += layer.chunkBytes - missingBytes;
+  }
+
+  async #pass(layers: readonly FetchedLayer[]): Promise<void> {
+    this.#cursors.clear();
+    for (const fetched of layers) this.#cursors.set(fetched, 0);
+    const { connections, backgroundConnections } = this.#context.tuning;
+    const lanes = this.#options.priority === "pull" ? connections : backgroundConnections;
+    const done = await Promise.allSettled(Array.from({ length: lanes }, async () => await this.#runLane()));
+    for (const lane of done) if (lane.status === "rejected") this.#noteError(lane.reason);
+    await this.#untilSettled(layers);
+    this.#options.signal.throwIfAborted();
+    if (this.#failure.signal.aborted) throw this.#failure.signal.reason;
+  }
+
+  async #runLane(): Promise<void> {
+    while (!this.#signal.aborted) {
+      await this.#stepAside();
+      const received = this.#startNext();
+      if (received === undefined) return;
+      this.#running += 1;
+      await received;
+      this.#running -= 1;
+      this.#tell(false);
+    }
+  }
+
+  /** While reads wait the background starts nothing but its share, and a pull keeps half of its connections idle. */
+  async #stepAside(): Promise<void> {
+    const { gate, tuning } = this.#context;
+    const most = this.#options.priority === "pull" ? tuning.connections / 2 : 1;
+    while (gate.waiting > 0 && this.#running >= most) await gate.pause({ signal: this.#signal });
+    if (this.#options.priority === "background") await gate.pause({ signal: this.#signal });
+  }
+
+  /** Starts the next request of the layer whose turn it is; undefined when nothing is left to start. */
+  #startNext(): Promise<void> | undefined {
+    for (const layers = [...this.#cursors.keys()]; this.#cursors.size > 0; this.#turn += 1) {
+      const fetched = layers[this.#turn % layers.length];
+      const cursor = fetched === undefined ? undefined : this.#cursors.get(fetched);
+      if (fetched === undefined || cursor === undefined) continue;
+      const plan = planMembers(fetched, cursor, {
+        endChunk: fetched.layer.chunkCount,
+        maxBytes: this.#rangeSize(),
+        gapSize: this.#context.tuning.gapSize,
+      });
+      if (plan.nextChunk >= fetched.layer.chunkCount) this.#cursors.delete(fetched);
+      else this.#cursors.set(fetched, plan.nextChunk);
+      if (plan.runs.length === 0) continue;
+      this.#turn += 1;
+      const { priority } = this.#options;
+      const { flights, received } = startTransfer(this.#context, fetched, {
+        runs: plan.runs,
+        priority,
+        signal: this.#signal,
+        account: this.#account,
+      });
+      for (const flight of flights) flight.settled.catch((error: unknown) => this.#noteError(error));
+      return received;
+    }
+    return undefined;
+  }
+
+  /** On a slow link ranges of the background are small: a read does not have to wait for much. */
+  #rangeSize(): number {
+    const { rangeSize, minRangeSize, backgroundRangeMs } = this.#context.tuning;
+    if (this.#options.priority === "pull") return rangeSize;
+    const rate = this.#context.board.backgroundRate;
+    const size = rate === undefined ? 4 * minRangeSize : rate * backgroundRangeMs;
+    return Math.min(rangeSize, Math.max(minRangeSize, size));
+  }
+
+  #noteError(error: unknown): void {
+    if (this.#signal.aborted) return;
+    this.#firstError ??= { error };
+    if (this.#options.priority === "pull" || isEsgzError(error, "NO_SPACE")) this.#failure.abort(error);
+  }
+
+  /** Waits for what others bring, too. */
+  async #untilSettled(layers: readonly FetchedLayer[]): Promise<void> {
+    for (const { flights } of layers) {
+      for (const { settled } of [...flights.values()]) {
+        await untilAborted(
+          settled.then(
+            () => undefined,
+            () => undefined,
+          ),
+          this.#options.signal,
+        );
+      }
+    }
+  }
+
+  #tell(last: boolean): void {
+    const { onProgress } = this.#options;
+    const nowMs = this.#context.clock.nowMs();
+    if (onProgress === undefined || (!last && nowMs - this.#toldMs < PROGRESS_MS)) return;
+    this.#toldMs = nowMs;
+    const { fetchedBytes } = this.#account;
+    onProgress({ fetchedBytes, totalBytes: last ? fetchedBytes : Math.max(fetchedBytes, this.#totalBytes) });
+  }
+}

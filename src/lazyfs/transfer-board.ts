@@ -1,0 +1,87 @@
+/**
+ * Looks after the transfers under way: which are slow, which stand still.
+ *
+ * @module
+ */
+import type { Clock } from "../async/index.ts";
+import { type Flow, FlowMonitor } from "../blob/index.ts";
+import type { FetchPriority } from "./fetch-report.ts";
+
+/** A transfer as the board sees it. */
+export interface WatchedTransfer {
+  readonly priority: FetchPriority;
+  /** Called when it should get a second connection. */
+  hedge(): void;
+  /** Called now and then. */
+  checkStall(nowMs: number): void;
+}
+
+const INTERVAL_MS = 250;
+
+/** Watches as long as there is something to watch, and has no timer otherwise. */
+export class TransferBoard {
+  readonly #clock: Clock;
+  readonly #transfers = new Set<WatchedTransfer>();
+  /** Short and long transfers have different rates: each is compared with its like. */
+  readonly #monitors: { readonly short: FlowMonitor; readonly long: FlowMonitor };
+  /** Bytes per millisecond of one connection of the background, as a moving average. */
+  #backgroundRate: number | undefined;
+  #watch: AbortController | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#monitors = { short: new FlowMonitor({ clock }), long: new FlowMonitor({ clock }) };
+  }
+
+  /** Transfers under way. */
+  get size(): number {
+    return this.#transfers.size;
+  }
+
+  /** Bytes per millisecond that a connection of the background brought lately. */
+  get backgroundRate(): number | undefined {
+    return this.#backgroundRate;
+  }
+
+  /** Watches a transfer until the flow is ended. The background is not compared: it stands still on purpose. */
+  begin(transfer: WatchedTransfer): Flow {
+    this.#transfers.add(transfer);
+    this.#startWatch();
+    const end = (): void => {
+      this.#transfers.delete(transfer);
+      if (this.#transfers.size > 0) return;
+      this.#watch?.abort();
+      this.#watch = undefined;
+    };
+    if (transfer.priority === "background") return { received: 0, end };
+    const monitor = transfer.priority === "pull" ? this.#monitors.long : this.#monitors.short;
+    const flow = monitor.begin(() => transfer.hedge());
+    const endFlow = flow.end.bind(flow);
+    flow.end = () => {
+      endFlow();
+      end();
+    };
+    return flow;
+  }
+
+  /** Notes how fast the background was while it did not stand aside. */
+  noteBackground(bytes: number, ms: number): void {
+    const rate = bytes / Math.max(1, ms);
+    this.#backgroundRate = this.#backgroundRate === undefined ? rate : (this.#backgroundRate * 3 + rate) / 4;
+  }
+
+  #startWatch(): void {
+    if (this.#watch !== undefined) return;
+    const watch = new AbortController();
+    this.#watch = watch;
+    const look = async (): Promise<void> => {
+      while (!watch.signal.aborted) {
+        await this.#clock.sleep(INTERVAL_MS, { signal: watch.signal });
+        for (const monitor of Object.values(this.#monitors)) monitor.judge();
+        for (const transfer of this.#transfers) transfer.checkStall(this.#clock.nowMs());
+      }
+    };
+    // Ends with the last transfer.
+    look().catch(() => undefined);
+  }
+}

@@ -1,0 +1,358 @@
+/**
+ * One request for members that follow each other, through pauses and failures.
+ *
+ * ```text
+ * blob.stream ── pieces ──> segment's buffer ── job complete ──> worker ── flights settle
+ *                              ^ waits for memory, steps aside for reads
+ * ```
+ *
+ * Bytes that have arrived are not asked for again: after a failure the next request begins where the last one ended.
+ *
+ * @module
+ */
+import type { BufferLease, Flow } from "../blob/index.ts";
+import { isEsgzError, messageOf } from "../errors/index.ts";
+import type { FetchContext, TransferAccount } from "./fetch-context.ts";
+import type { FetchPriority } from "./fetch-report.ts";
+import type { FetchedLayer } from "./fetched-layer.ts";
+import type { Flight } from "./flight.ts";
+import { type SegmentOptions, segmentsOf, type TransferJob, type TransferSegment } from "./plan-members.ts";
+import { RangeStream } from "./range-stream.ts";
+import type { WatchedTransfer } from "./transfer-board.ts";
+import { judgeTransferFailure } from "./transfer-failure.ts";
+
+/** Takes a job whose bytes have arrived; settles its flights and never rejects. The bytes are used until it resolves. */
+export type JobSink = (
+  job: TransferJob,
+  bytes: { readonly buffer: SharedArrayBuffer; readonly offset: number; readonly urgent: boolean },
+) => Promise<void>;
+
+/** What a transfer brings. */
+export interface TransferOptions extends SegmentOptions {
+  readonly fetched: FetchedLayer;
+  /** In the order of the blob; at least one. */
+  readonly flights: readonly Flight[];
+  readonly priority: FetchPriority;
+  readonly sink: JobSink;
+  /** Ends it early, beside the layer's release. */
+  readonly signal?: AbortSignal | undefined;
+  readonly account?: TransferAccount | undefined;
+}
+
+/** More urgent goes first where memory is short. */
+const RANKS: Readonly<Record<FetchPriority, number>> = {
+  demand: 4,
+  readahead: 3,
+  prefetch: 2,
+  pull: 1,
+  background: 0,
+};
+
+/** A request under way. */
+export class Transfer implements WatchedTransfer {
+  readonly priority: FetchPriority;
+  readonly #context: FetchContext;
+  readonly #options: TransferOptions;
+  readonly #signal: AbortSignal;
+  readonly #segments: TransferSegment[];
+  readonly #raised = Promise.withResolvers<void>();
+  /** Jobs that were handed over, or given back. */
+  readonly #dispatched = new Set<TransferJob>();
+  #isRaised = false;
+  #at: number;
+  #end: number;
+  #segment = 0;
+  #open: { readonly lease: BufferLease; jobs: number; complete: boolean } | undefined;
+  #stream: RangeStream | undefined;
+  #flow: Flow | undefined;
+  #attempt = 0;
+  #lastByteMs = 0;
+  #activeMs = 0;
+  #received = 0;
+
+  constructor(context: FetchContext, options: TransferOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.priority = options.priority;
+    this.#segments = segmentsOf(options.flights, options);
+    this.#at = this.#segments[0]?.offset ?? 0;
+    this.#end = this.#segments.at(-1)?.end ?? 0;
+    const { signal } = options.fetched;
+    this.#signal = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]);
+  }
+
+  /** Whether a read waits for it, or did. */
+  get isUrgent(): boolean {
+    return this.#isRaised || this.priority === "demand";
+  }
+
+  /** Receives everything and hands it over. Never rejects: flights tell what went wrong. */
+  async run(): Promise<void> {
+    const startMs = this.#context.clock.nowMs();
+    try {
+      await this.#enterLane(() => this.#receiveAll());
+    } catch (error) {
+      this.#giveUp((flight) => {
+        if (this.#options.signal?.aborted === true) flight.settle("released");
+        else flight.fail(error);
+      });
+    }
+    if (this.#received === 0) return;
+    const { layer } = this.#options.fetched;
+    const ms = this.#context.clock.nowMs() - startMs;
+    this.#context.emit({
+      kind: "fetched",
+      layer: layer.digest,
+      bytes: this.#received,
+      ms,
+      priority: this.priority,
+    });
+    if (this.priority === "background") this.#context.board.noteBackground(this.#received, this.#activeMs);
+  }
+
+  /** A read waits for one of its members: it starts at once and steps aside for nobody any more. */
+  raise(): void {
+    this.#isRaised = true;
+    this.#raised.resolve();
+  }
+
+  /** How long a member will take to arrive, as far as this can be told; undefined before the first bytes. */
+  etaMs(flight: Flight): number | undefined {
+    const missing = flight.run.blobOffset + flight.run.size - this.#at;
+    if (this.#received === 0) return undefined;
+    return (missing * Math.max(1, this.#activeMs)) / this.#received;
+  }
+
+  /**
+   * Gives a member, and what comes behind it, back to whoever wants it sooner. False where that makes no sense: its
+   * bytes are arriving, or nothing is in front of it.
+   */
+  cut(flight: Flight): boolean {
+    const jobs = this.#segments.flatMap((segment) => segment.jobs);
+    const at = jobs.findIndex(({ flights }) => flights.includes(flight));
+    const from = jobs[at];
+    if (from === undefined || at === 0 || from.offset <= this.#at) return false;
+    this.#end = from.offset;
+    for (const job of jobs.slice(at)) this.#release(job, (other) => other.settle("released"));
+    return true;
+  }
+
+  /** Opens a second connection beside one that is slow. */
+  hedge(): void {
+    if (this.#stream === undefined || this.#signal.aborted) return;
+    const { counters, emit } = this.#context;
+    counters.hedged += 1;
+    if (this.#options.account !== undefined) this.#options.account.hedged += 1;
+    this.#countRequest();
+    emit({ kind: "hedged", layer: this.#options.fetched.layer.digest });
+    this.#stream.hedge();
+  }
+
+  checkStall(nowMs: number): void {
+    if (this.#stream === undefined || this.#lastByteMs === Infinity) return;
+    if (nowMs - this.#lastByteMs < this.#context.tuning.stallMs) return;
+    this.#lastByteMs = nowMs;
+    this.hedge();
+  }
+
+  async #enterLane(work: () => Promise<void>): Promise<void> {
+    if (this.priority === "demand") {
+      await work();
+      return;
+    }
+    const waiting = new AbortController();
+    const lane = this.#context.lanes[this.priority].acquire({
+      signal: AbortSignal.any([this.#signal, waiting.signal]),
+    });
+    lane.catch(() => undefined);
+    const permit = await Promise.race([lane, this.#raised.promise]);
+    if (permit === undefined) {
+      waiting.abort();
+      lane.then((late) => late.release()).catch(() => undefined);
+    }
+    try {
+      await work();
+    } finally {
+      permit?.release();
+    }
+  }
+
+  async #receiveAll(): Promise<void> {
+    const { board, pool } = this.#context;
+    // Threads take a moment to start; the first bytes take another.
+    pool.startAll();
+    this.#flow = board.begin(this);
+    try {
+      while (this.#at < this.#end) {
+        const before = this.#at;
+        try {
+          await this.#receive();
+        } catch (error) {
+          this.#signal.throwIfAborted();
+          this.#attempt = this.#at > before ? 1 : this.#attempt + 1;
+          await this.#pauseAfter(error);
+        }
+      }
+    } finally {
+      this.#flow.end();
+    }
+  }
+
+  async #receive(): Promise<void> {
+    const { fetched } = this.#options;
+    const blob = await fetched.openBlob(this.#signal);
+    const end = this.#end;
+    const stream = new RangeStream(blob, { offset: this.#at, end, signal: this.#signal });
+    this.#countRequest();
+    this.#stream = stream;
+    try {
+      while (this.#at < this.#end) {
+        await this.#stepAside();
+        const startMs = this.#context.clock.nowMs();
+        this.#lastByteMs = startMs;
+        const piece = await stream.next();
+        this.#lastByteMs = Infinity;
+        this.#activeMs += this.#context.clock.nowMs() - startMs;
+        if (piece === undefined) return;
+        this.#count(piece.length);
+        await this.#take(piece);
+      }
+      // To the natural end: a connection that is left early cannot be used again.
+      if (this.#end === end) await stream.next().catch(() => undefined);
+    } finally {
+      this.#stream = undefined;
+      await stream.close();
+    }
+  }
+
+  /** The background reads on only when no read waits, or its share of time has come. */
+  async #stepAside(): Promise<void> {
+    const { gate } = this.#context;
+    if (this.priority !== "background" || this.#isRaised || gate.waiting === 0) return;
+    await gate.pause({ signal: this.#signal, raised: this.#raised.promise });
+  }
+
+  /** Puts bytes where they belong, and hands over what is complete. */
+  async #take(piece: Uint8Array): Promise<void> {
+    for (let used = 0; used < piece.length && this.#at < this.#end;) {
+      const segment = this.#segments[this.#segment];
+      if (segment === undefined) return;
+      const skip = Math.min(piece.length - used, Math.max(0, segment.offset - this.#at));
+      used += skip;
+      this.#at += skip;
+      if (used === piece.length) return;
+      this.#open ??= { lease: await this.#lease(segment.end - segment.offset), jobs: 0, complete: false };
+      const size = Math.min(piece.length - used, Math.min(segment.end, this.#end) - this.#at);
+      const bytes = new Uint8Array(this.#open.lease.buffer);
+      bytes.set(piece.subarray(used, used + size), this.#at - segment.offset);
+      used += size;
+      this.#at += size;
+      this.#dispatch(segment);
+    }
+  }
+
+  #dispatch(segment: TransferSegment): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    for (const job of segment.jobs) {
+      if (job.end > this.#at || this.#dispatched.has(job)) continue;
+      this.#dispatched.add(job);
+      open.jobs += 1;
+      const { fetched, sink } = this.#options;
+      const bytes = { buffer: open.lease.buffer, offset: segment.offset, urgent: this.isUrgent };
+      fetched.track(
+        sink(job, bytes).finally(() => {
+          open.jobs -= 1;
+          if (open.complete && open.jobs === 0) open.lease.release();
+        }),
+      );
+    }
+    if (this.#at < Math.min(segment.end, this.#end)) return;
+    this.#closeSegment();
+  }
+
+  /** The buffer is free as soon as no job uses it. */
+  #closeSegment(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    this.#segment += 1;
+    if (open === undefined) return;
+    open.complete = true;
+    if (open.jobs === 0) open.lease.release();
+  }
+
+  async #lease(size: number): Promise<BufferLease> {
+    const { demand, bulk } = this.#context.budgets;
+    if (this.isUrgent) return await demand.acquire(size, { signal: this.#signal });
+    const waiting = new AbortController();
+    const signal = AbortSignal.any([this.#signal, waiting.signal]);
+    const leasing = bulk.acquire(size, { signal, priority: RANKS[this.priority] });
+    const lease = await Promise.race([leasing, this.#raised.promise]);
+    if (lease !== undefined) return lease;
+    waiting.abort();
+    leasing.then((late) => late.release()).catch(() => undefined);
+    return await demand.acquire(size, { signal: this.#signal });
+  }
+
+  /** Waits until another try makes sense, or throws what ended the transfer. */
+  async #pauseAfter(error: unknown): Promise<void> {
+    const { context, fetched } = { context: this.#context, fetched: this.#options.fetched };
+    const waited = this.#waitedFor();
+    const { again, delayMs } = judgeTransferFailure(error, {
+      attempt: this.#attempt,
+      attempts: waited ? Infinity : this.#attemptsUnwaited(),
+      random: context.random,
+    });
+    fetched.forgetBlob();
+    context.emit({
+      kind: "fetch-failed",
+      layer: fetched.layer.digest,
+      code: isEsgzError(error) ? error.code : "UNKNOWN",
+      message: messageOf(error),
+      willRetry: again,
+    });
+    if (!again) throw error;
+    context.counters.retries += 1;
+    await context.clock.sleep(delayMs, { signal: this.#signal });
+  }
+
+  #waitedFor(): boolean {
+    return this.#options.flights.some(({ demandWaiters, isSettled }) => demandWaiters > 0 && !isSettled);
+  }
+
+  /** What nobody waits for is tried again only where somebody asked for it by name. */
+  #attemptsUnwaited(): number {
+    return this.priority === "readahead" || this.priority === "demand"
+      ? 1
+      : this.#context.tuning.bulkAttempts;
+  }
+
+  #countRequest(): void {
+    this.#context.counters.requests += 1;
+    if (this.#options.account !== undefined) this.#options.account.requests += 1;
+  }
+
+  #count(bytes: number): void {
+    const { fetched, account } = this.#options;
+    this.#received += bytes;
+    this.#context.counters.fetchedBytes += bytes;
+    fetched.fetchedBytes += bytes;
+    if (account !== undefined) account.fetchedBytes += bytes;
+    if (this.#flow !== undefined) this.#flow.received += bytes;
+  }
+
+  /** Ends what was not handed over. */
+  #giveUp(end: (flight: Flight) => void): void {
+    for (const { jobs } of this.#segments) for (const job of jobs) this.#release(job, end);
+    this.#closeSegment();
+  }
+
+  #release(job: TransferJob, end: (flight: Flight) => void): void {
+    if (this.#dispatched.has(job)) return;
+    this.#dispatched.add(job);
+    for (const flight of job.flights) {
+      this.#options.fetched.flights.delete(flight.run.first);
+      end(flight);
+    }
+  }
+}
