@@ -41,20 +41,20 @@ test("imageRequest() gives absolute paths, a normal platform, and the credential
 async function storeFor(argv: readonly string[], changes: Partial<Environment>): Promise<string> {
   let store = "";
   const program = addStoreFlag(new Command()).enablePositionalOptions();
-  addStoreFlag(program.command("go")).action((_flags: unknown, command: Command) => {
-    store = storeOf(environment(changes), command);
+  addStoreFlag(program.command("go")).action(async (_flags: unknown, command: Command) => {
+    store = await storeOf(environment(changes), command);
   });
   await program.parseAsync(argv, { from: "user" });
   return store;
 }
 
 test("storeOf() takes the flag before or after the command, else ESGZ_STORE, else the user's own", async () => {
-  const user = { isRoot: false, home: "/home/u" };
+  const user = { uid: 1000, home: "/home/u" };
   const variables = { ESGZ_STORE: "/from/variable", XDG_DATA_HOME: "/data" };
   assert.equal(await storeFor(["--store", "/a", "go"], { ...user, variables }), "/a");
   assert.equal(await storeFor(["go", "--store", "/b/../b"], { ...user, variables }), "/b");
   assert.equal(await storeFor(["go"], { ...user, variables }), "/from/variable");
   assert.equal(await storeFor(["go"], { ...user, variables: { XDG_DATA_HOME: "/data" } }), "/data/esgz");
   assert.equal(await storeFor(["go"], user), "/home/u/.local/share/esgz");
-  assert.equal(await storeFor(["go"], { isRoot: true }), "/var/lib/esgz");
+  assert.equal(await storeFor(["go"], { uid: 0 }), "/var/lib/esgz");
 });

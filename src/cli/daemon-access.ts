@@ -28,7 +28,7 @@ const LOCAL_NAME = /^(oci|docker-archive|dir):(?!\/)(.*)$/s;
 export async function openDaemon(environment: Environment, command: Command): Promise<DaemonClient> {
   const { connectDaemon } = await import("../daemon/index.ts");
   const { signal } = environment;
-  return await connectDaemon({ store: storeOf(environment, command), start: {}, signal });
+  return await connectDaemon({ store: await storeOf(environment, command), start: {}, signal });
 }
 
 /** The same for commands that have nothing to do where there is no store: undefined then, and nothing is made. */
@@ -36,7 +36,7 @@ export async function openDaemonOfStore(
   environment: Environment,
   command: Command,
 ): Promise<DaemonClient | undefined> {
-  return existsSync(storeOf(environment, command)) ? await openDaemon(environment, command) : undefined;
+  return existsSync(await storeOf(environment, command)) ? await openDaemon(environment, command) : undefined;
 }
 
 /**

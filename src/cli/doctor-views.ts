@@ -47,7 +47,7 @@ export async function examineViews(environment: Environment): Promise<readonly F
 }
 
 /** What works for a user who is not root. */
-export async function examineRootless({ variables, isRoot }: Environment): Promise<Finding> {
+export async function examineRootless({ variables, uid }: Environment): Promise<Finding> {
   const name = "rootless";
   try {
     await promisify(execFile)("unshare", ["--user", "--map-root-user", "true"], {
@@ -58,7 +58,7 @@ export async function examineRootless({ variables, isRoot }: Environment): Promi
     const found = messageOf(error).split("\n").slice(1).join(" ").trim() || messageOf(error);
     return { name, state: "no", detail: `user namespaces do not work here: ${found}` };
   }
-  if (isRoot) return { name, state: "yes", detail: "user namespaces work" };
+  if (uid === 0) return { name, state: "yes", detail: "user namespaces work" };
   return lendsIds()
     ? { name, state: "yes", detail: "user namespaces work, with ids of /etc/subuid" }
     : {

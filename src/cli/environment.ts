@@ -15,8 +15,9 @@ export interface Environment {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
-  /** Whether this is the superuser. */
-  readonly isRoot: boolean;
+  /** Who runs it. */
+  readonly uid: number;
+  readonly gid: number;
   /** Whether progress may move the cursor. */
   readonly liveProgress: boolean;
   /**
@@ -48,7 +49,8 @@ export function processEnvironment(signal: AbortSignal, control: ProcessControl 
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
-    isRoot: process.geteuid?.() === 0,
+    uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
     liveProgress:
       process.stderr.isTTY === true && variables["TERM"] !== "dumb" && variables["CI"] === undefined,
   };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { encodeUtf8 } from "../bytes/index.ts";
@@ -80,7 +81,7 @@ async function containerOptions(
     runtime: flags.runtime,
     stdio: [usesInput(environment, flags) ? "inherit" : "ignore", "inherit", "inherit"],
     host: hostOf(environment),
-    stateDirectory: join(storeOf(environment, command), "containers"),
+    stateDirectory: join(await storeOf(environment, command), "containers"),
     // All that this process gets while it waits goes to the container.
     signals: process,
     onNote: (text) => context.note(`note: ${text}`),
@@ -96,10 +97,10 @@ function usesInput({ stdin }: Environment, { tty, interactive }: RunFlags): bool
   return tty === true || interactive === true;
 }
 
-function hostOf({ variables }: Environment): RunContainerOptions["host"] {
+function hostOf({ variables, uid, gid }: Environment): RunContainerOptions["host"] {
   const path = variables["PATH"] ?? "";
   // Where runtimes lie, also for those who have no such directories in their path.
-  return { path: `${path}:/usr/sbin:/sbin`, uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  return { path: `${path}:/usr/sbin:/sbin`, uid, gid };
 }
 
 function containerName(name: string | undefined): string | undefined {
@@ -154,15 +155,16 @@ async function runMounted(
     // What never ran has changed nothing worth keeping.
     await unmountRoot(daemon, mount, { discard: discard || ended === undefined });
   }
-  const kept = discard ? undefined : join(storeOf(environment, run.command), "mounts", mount.id, "upper");
   environment.setExitStatus(ended.exitStatus);
+  const kept = join(await storeOf(environment, run.command), "kept", mount.id);
   const name = flags.name === undefined ? {} : { name: flags.name };
   report(context, {
     id: mount.id,
     ...name,
     image: mount.name,
     ...ended,
-    ...(kept === undefined ? {} : { kept }),
+    // What changed nothing leaves nothing.
+    ...(existsSync(kept) ? { kept } : {}),
   });
 }
 

@@ -45,7 +45,7 @@ export function registerDaemon(program: Command, environment: Environment): void
     .option("--force", "with --stop: also with mounts, which are unmounted")
     .addHelpText("after", EXAMPLES)
     .action(async (flags: Flags, command: Command) =>
-      run(new CommandContext(environment, flags), flags, storeOf(environment, command)),
+      run(new CommandContext(environment, flags), flags, await storeOf(environment, command)),
     );
 }
 

@@ -37,7 +37,7 @@ export function registerPrune(program: Command, environment: Environment): void 
 
 async function show(context: CommandContext, command: Command): Promise<void> {
   const { environment } = context;
-  const root = storeOf(environment, command);
+  const root = await storeOf(environment, command);
   await using daemon = await openDaemonOfStore(environment, command);
   const nothing: UsageSummary = { root, layers: [], contentBytes: 0, writableBytes: 0 };
   const usage = (await daemon?.usage({ signal: environment.signal })) ?? nothing;

@@ -33,7 +33,11 @@ export function registerDoctor(program: Command, environment: Environment): void
     .option("--platform <os/arch>", "platform to look at (default: this machine's)")
     .addHelpText("after", EXAMPLES)
     .action(async (image: string | undefined, flags: Flags, command: Command) =>
-      run(new CommandContext(environment, flags), { image, flags, store: storeOf(environment, command) }),
+      run(new CommandContext(environment, flags), {
+        image,
+        flags,
+        store: await storeOf(environment, command),
+      }),
     );
 }
 
@@ -56,7 +60,7 @@ async function examine(environment: Environment, store: string): Promise<readonl
   const machine = examineMachine({
     variables: environment.variables,
     libdeflate: probeLibdeflate(),
-    isRoot: environment.isRoot,
+    isRoot: environment.uid === 0,
     nodeVersion: process.versions.node,
   });
   return [
