@@ -27,6 +27,8 @@ export interface DeviceLoopOptions {
  * @throws {EsgzError} `IO_FAILED` if the device fails.
  */
 export async function runDeviceLoop(options: DeviceLoopOptions): Promise<"ended" | "stopped"> {
+  // From here on every turn begins after the event loop looked for messages: the first wake brings them in one turn, too.
+  await setImmediate();
   for (;;) {
     const outcome = serveBlocking(options) ?? (await serveTurns(options));
     if (outcome !== undefined) {
