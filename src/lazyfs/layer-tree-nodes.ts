@@ -65,6 +65,12 @@ export class LayerDirectory implements ErofsDirectory {
     this.#opaque = true;
   }
 
+  /** Lets nothing of lower layers through, neither content nor attributes. */
+  replaceLower(): void {
+    this.#opaque = true;
+    this.#implied = false;
+  }
+
   /** Hides a name of lower layers, whatever this layer has under it. */
   hide(name: string, mtime: ErofsTimestamp): void {
     this.#whiteouts ??= new Map();
@@ -83,11 +89,8 @@ export class LayerDirectory implements ErofsDirectory {
 
   #sealWhiteout(name: string, mtime: ErofsTimestamp): void {
     const own = this.children.get(name);
-    if (own === undefined) this.children.set(name, createWhiteout({ ...NO_ATTRIBUTES, mtime, mode: 0 }));
-    if (!(own instanceof LayerDirectory)) return;
-    own.#opaque = true;
-    // The directory of lower layers is gone with all that it said.
-    own.#implied = false;
+    if (own instanceof LayerDirectory) own.replaceLower();
+    else if (own === undefined) this.children.set(name, createWhiteout({ ...NO_ATTRIBUTES, mtime, mode: 0 }));
   }
 }
 

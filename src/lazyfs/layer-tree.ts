@@ -97,10 +97,8 @@ export class LayerTree {
     const { type } = entry;
     const present = directory.children.get(name);
     if (type === "dir") {
-      const own = present instanceof LayerDirectory ? present : new LayerDirectory();
-      own.describe(attributesOf(entry));
-      if (own === present) return;
-      directory.children.set(name, own);
+      directoryIn(directory, name).describe(attributesOf(entry));
+      if (present?.type === "dir") return;
     } else if (type === "hardlink") {
       const target = this.#find(entry.linkName);
       if (entry.linkName === entry.path || (target !== undefined && target === present)) {
@@ -160,10 +158,7 @@ export class LayerTree {
     if (names.some((name) => name.startsWith(WHITEOUT_PREFIX))) return undefined;
     let directory = this.#root;
     for (const name of names) {
-      const present = directory.children.get(name);
-      const next = present instanceof LayerDirectory ? present : new LayerDirectory();
-      if (next !== present) directory.children.set(name, next);
-      directory = next;
+      directory = directoryIn(directory, name);
     }
     return directory;
   }
@@ -207,6 +202,16 @@ export class LayerTree {
     }
     return names;
   }
+}
+
+/** The directory of a name, made if there is none. One in the place of a file of this layer is all that is left there. */
+function directoryIn(parent: LayerDirectory, name: string): LayerDirectory {
+  const present = parent.children.get(name);
+  if (present instanceof LayerDirectory) return present;
+  const made = new LayerDirectory();
+  if (present !== undefined) made.replaceLower();
+  parent.children.set(name, made);
+  return made;
 }
 
 function hide(directory: LayerDirectory, name: string, { path, mtime }: LayerTreeEntry): void {
