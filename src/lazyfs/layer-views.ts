@@ -1,0 +1,326 @@
+/**
+ * Images and layers of a store, shown as directories.
+ *
+ * @module
+ */
+import { mkdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { Semaphore, SingleFlight, type Clock } from "../async/index.ts";
+import { EsgzError, isEsgzError, messageOf, type ErrorCode } from "../errors/index.ts";
+import { readMountTable } from "../erofs-mount/index.ts";
+import type { Digest } from "../oci/index.ts";
+import type { LayerHandle, Store } from "../store/index.ts";
+import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
+import { HeldLayers } from "./held-layers.ts";
+import { LayerFiles } from "./layer-files.ts";
+import type { MountRecord, MountState, ViewMethod } from "./mount-record.ts";
+import { isInUserNamespace, probeViews, type ViewSupport } from "./probe-views.ts";
+import type { RangeFetcher } from "./range-fetcher.ts";
+import { restoreViews, type RestoreReport } from "./restore-views.ts";
+import { topmostAt } from "./standing-mounts.ts";
+import { View, type ViewContext } from "./view.ts";
+import { homeOf } from "./view-home.ts";
+import { planView, type ViewRequest } from "./view-plan.ts";
+import { ViewMounter } from "./view-mounter.ts";
+import { readViewStatistics, type ViewStatistics } from "./view-statistics.ts";
+
+/** What views work with. */
+export interface LayerViewsOptions {
+  readonly store: Store;
+  readonly fetcher: RangeFetcher;
+  /** `S`, absolute: `S/fuse` is the mount of virtual files, `S/mounts/<id>` is what each mount has for itself. */
+  readonly directory: string;
+  readonly clock: Clock;
+  /** Connections that were kept while no server ran; see {@link LayerViews.restore}. */
+  readonly adopted?: readonly AdoptedFuse[] | undefined;
+  /** Keeps connections while servers come and go; without it mounts end with this process. */
+  readonly keeper?: FuseKeeper | undefined;
+  /** This process may not mount overlays at places that others see: their parts are returned instead. */
+  readonly rootless: boolean;
+  readonly onEvent?: ((event: ViewEvent) => void) | undefined;
+}
+
+/** Something worth a line in a log. */
+export type ViewEvent =
+  /** A reader got an error. */
+  | { readonly kind: "read-failed"; readonly code: ErrorCode | undefined; readonly message: string }
+  /** Nobody serves any more: this process had better end, so that another takes over. */
+  | { readonly kind: "server-failed"; readonly message: string }
+  /** What a mount left behind could not be taken away now; `restore()` tries again. */
+  | { readonly kind: "cleanup-failed"; readonly id: string; readonly message: string };
+
+/** An image that can be shown; `PreparedImage` is one. */
+export interface ViewedImage {
+  readonly name: string;
+  readonly manifest: Digest;
+  /** Lowest first. */
+  readonly layers: readonly { readonly handle: LayerHandle }[];
+  /** The EROFS image over the data devices of all layers, verified. */
+  readonly mergedMeta: { readonly digest: Digest; readonly path: string };
+}
+
+/** How something is mounted. */
+export interface MountViewOptions {
+  /** An existing directory. */
+  readonly directory: string;
+  /** Names the mount: up to 128 letters, digits, `_`, `.` and `-`. */
+  readonly id: string;
+  readonly writable?: boolean | undefined;
+  /** Default: the best way that works. */
+  readonly method?: ViewMethod | "auto" | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Shows layers and images, and remembers durably what it shows. */
+export class LayerViews implements AsyncDisposable {
+  readonly #options: LayerViewsOptions;
+  readonly #context: ViewContext;
+  readonly #files: LayerFiles;
+  readonly #views = new Map<string, View>();
+  readonly #unmounts = new SingleFlight<string, void>();
+  readonly #turn = new Semaphore(1);
+  #support: Promise<ViewSupport> | undefined;
+  #adopted: readonly AdoptedFuse[];
+  #closed: Promise<void> | undefined;
+
+  private constructor(
+    options: LayerViewsOptions,
+    parts: { readonly context: ViewContext; readonly files: LayerFiles },
+  ) {
+    this.#options = options;
+    this.#context = parts.context;
+    this.#files = parts.files;
+    this.#adopted = options.adopted ?? [];
+  }
+
+  /**
+   * Makes the directories. Nothing is served before {@link LayerViews.restore}, which is to be called first where a process
+   * before this one may have left mounts.
+   */
+  static async open(options: LayerViewsOptions): Promise<LayerViews> {
+    const { store, fetcher, keeper, clock, onEvent = () => undefined } = options;
+    await mkdir(join(options.directory, "mounts"), { recursive: true, mode: 0o711 });
+    const directory = await realpath(options.directory);
+    const onReadFailed = (error: unknown): void =>
+      onEvent({
+        kind: "read-failed",
+        code: isEsgzError(error) ? error.code : undefined,
+        message: messageOf(error),
+      });
+    const held = new HeldLayers(store, fetcher);
+    const files = new LayerFiles({
+      directory: join(directory, "fuse"),
+      held,
+      fetcher,
+      keeper,
+      onReadFailed,
+      onServerFailed: (error) => onEvent({ kind: "server-failed", message: messageOf(error) }),
+    });
+    const inUserNamespace = await isInUserNamespace();
+    const mounter = new ViewMounter({ held, fetcher, files, keeper, inUserNamespace, onReadFailed });
+    const context = { store, fetcher, held, files, mounter, keeper, clock, onEvent, directory };
+    return new LayerViews(options, { context, files });
+  }
+
+  /** Which ways work here; tried once. @throws {EsgzError} `IO_FAILED` if the store's directory cannot be written */
+  async probe(): Promise<ViewSupport> {
+    this.#support ??= probeViews(join(this.#context.directory, "mounts"));
+    this.#support.catch(() => (this.#support = undefined));
+    return await this.#support;
+  }
+
+  /**
+   * Mounts an image: one merged tree, or an overlay of one tree per layer (`layered`).
+   *
+   * Writable mounts of a process that may not mount overlays have nothing at their directory, but `overlay` in the record.
+   *
+   * @throws {EsgzError} `MOUNT_FAILED`; `NOT_SUPPORTED` where no way works; `ALREADY_EXISTS` for an id or directory in use.
+   */
+  async mountImage(
+    image: ViewedImage,
+    options: MountViewOptions & { readonly layered?: boolean | undefined },
+  ): Promise<MountRecord> {
+    const home = homeOf(this.#context.directory, options.id);
+    const layers = image.layers.map(({ handle: { layer } }) => ({
+      digest: layer.digest,
+      meta: layer.metaPath,
+    }));
+    return await this.#mount(
+      {
+        home,
+        layers,
+        merged: { meta: join(home, "meta"), metaDigest: image.mergedMeta.digest },
+        layered: options.layered === true,
+      },
+      { ...options, reference: image.name, manifest: image.manifest, metaSource: image.mergedMeta.path },
+    );
+  }
+
+  /** Mounts one layer alone: whiteouts and opaque marks are shown as overlayfs wants them. @throws {EsgzError} as `mountImage()` */
+  async mountLayer(handle: LayerHandle, options: MountViewOptions): Promise<MountRecord> {
+    const { digest, metaPath } = handle.layer;
+    const home = homeOf(this.#context.directory, options.id);
+    return await this.#mount(
+      { home, layers: [{ digest, meta: metaPath }], layered: false },
+      { ...options, reference: digest },
+    );
+  }
+
+  /**
+   * Takes a mount away, with what was written to it.
+   *
+   * @param options.lazy takes the name away even while somebody uses it; what they have open goes on to work.
+   * @throws {EsgzError} `MOUNT_FAILED` with errno EBUSY and who uses it; `FILE_NOT_FOUND` if there is no such mount.
+   */
+  async unmount(idOrDirectory: string, options: { readonly lazy?: boolean } = {}): Promise<void> {
+    const view = this.#find(idOrDirectory);
+    if (view === undefined) {
+      const text = `Cannot unmount "${idOrDirectory}": expected a mount of this store, got none`;
+      throw new EsgzError("FILE_NOT_FOUND", text);
+    }
+    const { id } = view.record;
+    await this.#unmounts.run(id, async () => {
+      await view.unmount({ lazy: options.lazy === true });
+      this.#views.delete(id);
+    });
+  }
+
+  /** All mounts that stand, oldest first. */
+  mounts(): readonly MountRecord[] {
+    return [...this.#views.values()].filter((view) => view.isMounted).map(({ record }) => record);
+  }
+
+  /** What was read of a mount, and what its readers wait for now. Undefined if there is none. */
+  async statistics(id: string): Promise<ViewStatistics | undefined> {
+    const view = this.#views.get(id);
+    return view === undefined ? undefined : await readViewStatistics(this.#context, view.state);
+  }
+
+  /**
+   * After a restart: serves the connections that were kept, makes mounts again whose connection died, and takes away what
+   * was begun and not finished. To be called once, before anything is mounted.
+   */
+  async restore(): Promise<RestoreReport> {
+    const adopted = this.#adopted;
+    this.#adopted = [];
+    return await restoreViews(this.#context, { adopted, views: this.#views });
+  }
+
+  /**
+   * Stops serving. Mounts stay if somebody keeps their connections, and their readers wait for the next server; without a
+   * keeper they are taken away, lazily where they are in use. Idempotent.
+   */
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const stays = this.#options.keeper !== undefined;
+    for (const view of this.#views.values()) {
+      if (stays) await view.stopServing();
+      else await view.unmount({ lazy: true });
+    }
+    await this.#files.close({ unmount: !stays || this.#views.size === 0 });
+    // What was handed over and never served is somebody else's to serve.
+    if (!stays) this.#views.clear();
+  }
+
+  async #mount(
+    request: Omit<ViewRequest, "directory" | "writable">,
+    options: MountViewOptions & {
+      readonly reference: string;
+      readonly manifest?: Digest;
+      readonly metaSource?: string;
+    },
+  ): Promise<MountRecord> {
+    const { id, signal } = options;
+    signal?.throwIfAborted();
+    const writable = options.writable === true;
+    const methods = await this.#methodsFor(options.method ?? "auto");
+    // One at a time until its name is taken.
+    const view = await this.#turn.run(async () => {
+      const directory = await this.#claim(id, options.directory);
+      const plan = planView({ ...request, directory, writable });
+      const mustReturnParts = writable && this.#options.rootless && process.geteuid?.() !== 0;
+      const before = topmostAt(await readMountTable(), directory)?.id ?? 0;
+      const { overlay } = plan;
+      const record: MountRecord = {
+        id,
+        directory,
+        reference: options.reference,
+        manifest: options.manifest,
+        layers: request.layers.map(({ digest }) => digest),
+        method: methods[0] ?? "tree",
+        writable,
+        layered: request.layered,
+        upper: overlay?.upper,
+        work: overlay?.work,
+        createdMs: this.#options.clock.wallMs(),
+        ...(mustReturnParts && overlay?.upper !== undefined && overlay.work !== undefined
+          ? { overlay: { lower: overlay.lower, upper: overlay.upper, work: overlay.work } }
+          : {}),
+      };
+      const state: MountState = {
+        phase: "making",
+        record,
+        plan,
+        method: methods[0] ?? "tree",
+        before,
+        files: [],
+      };
+      const made = new View(this.#context, { state, home: request.home });
+      this.#views.set(id, made);
+      return made;
+    });
+    try {
+      await view.make({ methods, metaSource: options.metaSource, signal });
+      return view.record;
+    } catch (error) {
+      this.#views.delete(id);
+      throw error;
+    }
+  }
+
+  async #methodsFor(wanted: ViewMethod | "auto"): Promise<readonly ViewMethod[]> {
+    if (wanted !== "auto") return [wanted];
+    const { methods, reasons } = await this.probe();
+    if (methods.length > 0) return methods;
+    throw new EsgzError(
+      "NOT_SUPPORTED",
+      `Cannot mount images on this machine: expected EROFS or FUSE, got neither (${reasons.join("; ")})`,
+    );
+  }
+
+  async #claim(id: string, wanted: string): Promise<string> {
+    const directory = await realDirectory(wanted);
+    const other = this.#views.get(id) ?? this.#find(directory);
+    if (other === undefined) return directory;
+    const { record } = other;
+    throw new EsgzError(
+      "ALREADY_EXISTS",
+      `Cannot mount "${id}" on "${directory}": expected neither in use, got mount "${record.id}" on "${record.directory}"`,
+    );
+  }
+
+  #find(idOrDirectory: string): View | undefined {
+    const plain = idOrDirectory.length > 1 ? idOrDirectory.replace(/\/+$/, "") : idOrDirectory;
+    return (
+      this.#views.get(idOrDirectory) ??
+      [...this.#views.values()].find(({ record }) => record.directory === plain)
+    );
+  }
+}
+
+async function realDirectory(wanted: string): Promise<string> {
+  try {
+    return await realpath(wanted);
+  } catch (cause) {
+    const text = `Cannot mount on "${wanted}": expected a directory, got ${messageOf(cause)}`;
+    throw new EsgzError("MOUNT_FAILED", text, { cause, details: { errno: "ENOENT" } });
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * The directory of a mount's own in a store: `S/mounts/<id>`.
+ *
+ * ```text
+ * meta       the EROFS image of a merged view, a second name of the one in the store
+ * lower/     where a merged tree is mounted below an overlay
+ * layers/N/  where a layer is mounted below an overlay
+ * empty/     a directory for overlays of one layer
+ * upper/     what was changed
+ * work/      the kernel's own
+ * ```
+ *
+ * @module
+ */
+import { copyFile, link, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
+import { EsgzError, systemCodeOf } from "../errors/index.ts";
+
+const NAME = /^[A-Za-z0-9][\w.-]{0,127}$/;
+
+/** The directory for a mount. @throws {EsgzError} `CONFIGURATION_INVALID` for an id that is no plain name. */
+export function homeOf(root: string, id: string): string {
+  if (NAME.test(id)) return join(root, "mounts", id);
+  const found = JSON.stringify(id);
+  throw new EsgzError(
+    "CONFIGURATION_INVALID",
+    `Cannot name mount: expected up to 128 letters, digits, "_", "." and "-", got ${found}`,
+  );
+}
+
+/** Gives a view's EROFS image a second name, so that it stays whatever else the store forgets. */
+export async function keepMeta(path: string, home: string): Promise<void> {
+  const own = join(home, "meta");
+  try {
+    await link(path, own);
+  } catch (error) {
+    const code = systemCodeOf(error) ?? "";
+    if (!["EXDEV", "EPERM", "EMLINK", "EOPNOTSUPP"].includes(code)) throw error;
+    await copyFile(path, own);
+  }
+}
+
+/** Takes away all mounts inside a home, at once, and then the directory with what was written there. */
+export async function removeHome(home: string): Promise<void> {
+  await unmountBelow(home, { lazy: true });
+  const left = await listMountsBelow(home);
+  // Deleting must not reach into a mount.
+  if (left.length > 0) {
+    const text = `Cannot remove "${home}": expected no mounts below it, got "${left[0]?.mountPoint}"`;
+    throw new EsgzError("MOUNT_FAILED", text, { details: { errno: "EBUSY" } });
+  }
+  await rm(home, { recursive: true, force: true });
+}
