@@ -12,6 +12,7 @@
  * GET    /v1/usage                         UsageSummary
  * POST   /v1/prune     PruneRequest        PruneSummary
  * POST   /v1/stop      {}                  {}   ends holder and server; mounts that are in use keep it from ending unless {force}
+ * POST   /v1/renew     {}                  {}   has another server take over; mounts stay
  * GET    /metrics                          Prometheus text
  * ```
  *
@@ -202,7 +203,8 @@ export interface DaemonInfo {
   readonly startedMs: number;
   readonly restarts: number;
   readonly view: {
-    readonly method: "erofs-file" | "erofs-loop" | "tree";
+    /** Absent where no way works. */
+    readonly method?: "erofs-file" | "erofs-loop" | "tree";
     readonly reasons: readonly string[];
     readonly passthrough: boolean;
   };

@@ -1,1 +1,11 @@
+export * from "./connect-daemon.ts";
 export * from "./control-protocol.ts";
+export * from "./daemon-client.ts";
+export * from "./daemon-files.ts";
+export { HOLDER_FLAGS, holderProgram } from "./holder-command.ts";
+export type { DaemonSettings } from "./holder-messages.ts";
+export { readConfig } from "./read-config.ts";
+export * from "./registry-access.ts";
+export { runDaemon } from "./run-daemon.ts";
+export type { HolderOptions } from "./run-holder.ts";
+export { startDaemon } from "./start-daemon.ts";

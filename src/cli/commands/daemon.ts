@@ -53,10 +53,10 @@ async function run(context: CommandContext, flags: Flags, store: string): Promis
   if (flags.stop === true) return await stop(context, store, flags.force === true);
   if (flags.force === true)
     throw new EsgzError("USAGE_INVALID", "Cannot use --force: expected --stop with it, got none");
-  const { runHolder } = await import("../../daemon/index.ts");
+  const { runDaemon } = await import("../../daemon/index.ts");
   // The daemon handles signals by itself.
   using _signals = context.environment.leaveSignals();
-  await runHolder({
+  await runDaemon({
     settings: {
       store,
       ...(flags.config === undefined ? {} : { configPath: resolve(flags.config) }),

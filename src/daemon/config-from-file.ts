@@ -1,0 +1,38 @@
+/**
+ * The defaults of a configuration.
+ *
+ * @module
+ */
+import type { ConfigFile, DaemonConfig } from "./daemon-config.ts";
+
+const IDLE_EXIT_MS = 60_000;
+const CHECKPOINT_MS = 15_000;
+const GRACE_MS = 5000;
+
+/** Fills in the defaults. */
+export function configFromFile(file: ConfigFile): DaemonConfig {
+  const { daemon = {}, fetch = {} } = file;
+  return {
+    store: file.store,
+    quotaBytes: file.quota,
+    jobs: file.jobs,
+    authfile: file.authfile,
+    logLevel: file.log?.level ?? "info",
+    idleExitMs: daemon.idle_exit ?? IDLE_EXIT_MS,
+    checkpointMs: daemon.checkpoint ?? CHECKPOINT_MS,
+    graceMs: daemon.grace ?? GRACE_MS,
+    fetch: {
+      connections: fetch.connections,
+      backgroundConnections: fetch.background_connections,
+      rangeSize: fetch.range,
+      bytesInFlight: fetch.memory,
+      readAheadMax: fetch.read_ahead,
+      demandDeadlineMs: fetch.deadline,
+    },
+    prefetch: fetch.prefetch ?? true,
+    background: fetch.background ?? true,
+    view: file.mounts?.view ?? "auto",
+    metricsListen: file.metrics?.listen,
+    registries: file.registries ?? {},
+  };
+}

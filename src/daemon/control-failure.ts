@@ -1,0 +1,38 @@
+/**
+ * Errors on their way to clients.
+ *
+ * @module
+ */
+import { type ErrorCode, isEsgzError, messageOf } from "../errors/index.ts";
+import type { ControlFailure } from "./control-protocol.ts";
+
+const NOT_FOUND: ReadonlySet<ErrorCode> = new Set([
+  "FILE_NOT_FOUND",
+  "IMAGE_NOT_FOUND",
+  "PLATFORM_NOT_FOUND",
+  "REGISTRY_NOT_FOUND",
+]);
+const BAD_REQUEST: ReadonlySet<ErrorCode> = new Set([
+  "CONFIGURATION_INVALID",
+  "DIGEST_INVALID",
+  "REFERENCE_INVALID",
+  "REQUEST_INVALID",
+  "USAGE_INVALID",
+]);
+const CONFLICT: ReadonlySet<ErrorCode> = new Set(["ALREADY_EXISTS", "PRECONDITION_FAILED"]);
+
+/** The HTTP status of a failure; clients look at its code. */
+export function httpStatusOf(code: ErrorCode): number {
+  if (NOT_FOUND.has(code)) return 404;
+  if (BAD_REQUEST.has(code)) return 400;
+  if (CONFLICT.has(code)) return 409;
+  return code === "NOT_SUPPORTED" ? 501 : 500;
+}
+
+/** Anything that was thrown, as data. */
+export function failureOf(error: unknown): ControlFailure {
+  if (isEsgzError(error)) return { code: error.code, message: error.message, details: error.details };
+  if (error instanceof DOMException && error.name === "AbortError")
+    return { code: "ABORTED", message: "Cannot finish: it was aborted" };
+  return { code: "INTERNAL", message: messageOf(error) };
+}

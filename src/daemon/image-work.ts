@@ -1,0 +1,220 @@
+/**
+ * What requests do with images: find them, prepare them, fill them.
+ *
+ * @module
+ */
+import { Semaphore, systemClock } from "../async/index.ts";
+import { type ErrorCode, EsgzError, isEsgzError } from "../errors/index.ts";
+import { type ImageName, openImageSource, parseImageName } from "../image/index.ts";
+import { openStoredImage, type PreparedImage, prepareImage } from "../lazyfs/index.ts";
+import { normalizePlatform, parsePlatform, type Platform } from "../oci/index.ts";
+import type { Layer } from "../store/index.ts";
+import type { ControlCall } from "./control-server.ts";
+import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
+import { PreparationProgress } from "./preparation-progress.ts";
+import { PROGRESS_MS, progressOfLayers } from "./fill-progress.ts";
+import type { Services } from "./services.ts";
+
+/** What a request works in. */
+export type Work = Pick<ControlCall, "emit" | "signal">;
+
+/** An image that is ready, and what that took. */
+export interface ReadyImage extends AsyncDisposable {
+  readonly image: PreparedImage;
+  readonly layers: readonly LayerSummary[];
+  readonly indexMs: number;
+}
+
+/** What is wrong with a registry that may be well later. */
+const UNREACHABLE: ReadonlySet<ErrorCode> = new Set([
+  "NETWORK_FAILED",
+  "REGISTRY_RATE_LIMITED",
+  "REGISTRY_UNAVAILABLE",
+  "TIMED_OUT",
+]);
+/** Any number of preparations, but none while the store is pruned. */
+const SHARES = 1024;
+
+/** Brings images into the store. */
+export class ImageWork {
+  readonly #services: Services;
+  readonly #gate = new Semaphore(SHARES);
+  #fills = 0;
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  /** Runs work while nothing is being prepared: half-made images are named by nothing. */
+  async alone<T>(work: () => Promise<T>, options: { readonly signal: AbortSignal }): Promise<T> {
+    return await this.#gate.run(work, { weight: SHARES, signal: options.signal });
+  }
+
+  /**
+   * Has the metadata of an image in the store: from its place, or from the store where that is what is asked for, or no
+   * registry answers.
+   *
+   * @throws {EsgzError} as `prepareImage()`
+   */
+  async prepare(request: ImageRequest, work: Work): Promise<ReadyImage> {
+    const beginMs = systemClock.nowMs();
+    const before = this.#services.clients.traffic.bytes;
+    const progress = new PreparationProgress(request.reference, { emit: work.emit, beginMs });
+    const image = await this.#gate.run(async () => await this.#open(request, { ...work, progress }), {
+      signal: work.signal,
+    });
+    const layers = image.layers.map((layer) => ({
+      digest: layer.descriptor.digest,
+      size: layer.descriptor.size,
+      lazy: layer.lazy,
+      present: layer.handle.layer.complete,
+      ...(layer.reason === undefined ? {} : { reason: layer.reason }),
+    }));
+    progress.sayResolved(image.manifest, layers.length);
+    for (const [index, layer] of layers.entries()) work.emit({ kind: "layer", index, layer });
+    const indexMs = systemClock.nowMs() - beginMs;
+    work.emit({ kind: "indexed", ms: indexMs, bytes: this.#services.clients.traffic.bytes - before });
+    return { image, layers, indexMs, [Symbol.asyncDispose]: async () => await image.close() };
+  }
+
+  /** Fills the store with an image. @throws {EsgzError} as `prepareImage()` and `LayerFetcher.fill()` */
+  async pull(request: PullRequest, work: Work): Promise<PullResult> {
+    const beginMs = systemClock.nowMs();
+    const before = this.#services.clients.traffic;
+    await using ready = await this.prepare(request, work);
+    const { image, layers, indexMs } = ready;
+    await using used = await this.#services.uses.use(layers.map(({ digest }) => digest));
+    const handles = image.layers.map(({ handle }) => handle.layer);
+    const filled = request.lazy === true ? undefined : await this.#fill(used.layers, work);
+    const after = this.#services.clients.traffic;
+    return {
+      name: image.name,
+      manifest: image.manifest,
+      layers: layers.map((layer, index) => ({ ...layer, present: handles[index]?.complete ?? false })),
+      fetchedBytes: after.bytes - before.bytes,
+      copiedBytes: filled?.copiedBytes ?? 0,
+      requests: after.requests - before.requests,
+      seconds: { index: indexMs / 1000, total: (systemClock.nowMs() - beginMs) / 1000 },
+    };
+  }
+
+  /** Fills layers while the link is idle. Never throws: what cannot be fetched now is fetched when it is read. */
+  async fillInBackground(layers: readonly Layer[], signal: AbortSignal): Promise<void> {
+    const missing = layers.filter(({ complete }) => !complete);
+    if (missing.length === 0) return;
+    const { fetcher, log } = this.#services;
+    try {
+      const report = await this.#counted(() => fetcher.fill(missing, { priority: "background", signal }));
+      log.info(report, "the rest of an image is here");
+    } catch (error) {
+      if (!signal.aborted) log.warn({ err: error }, "the background fill ended early");
+    }
+  }
+
+  async #open(
+    request: ImageRequest,
+    work: Work & { readonly progress: PreparationProgress },
+  ): Promise<PreparedImage> {
+    const { store } = this.#services;
+    const { signal, progress } = work;
+    const name = parseImageName(request.reference);
+    const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
+    const openStored = async (): Promise<PreparedImage | undefined> =>
+      await openStoredImage(store, request.reference, { platform, signal, onEvent: progress.onEvent });
+    const isPinned = name.kind === "registry" && name.reference.digest !== undefined;
+    const known = request.resolve === "missing" || isPinned ? await openStored() : undefined;
+    if (known !== undefined) return known;
+    try {
+      return await this.#prepareFrom(name, { ...work, request, platform });
+    } catch (error) {
+      if (!isEsgzError(error) || !UNREACHABLE.has(error.code)) throw error;
+      const stored = await openStored();
+      if (stored === undefined) throw error;
+      work.emit({ kind: "note", text: `${error.message}; this is the image that the store has` });
+      return stored;
+    }
+  }
+
+  async #prepareFrom(
+    name: ImageName,
+    {
+      request,
+      platform,
+      signal,
+      progress,
+    }: Work & {
+      readonly request: ImageRequest;
+      readonly platform: Platform;
+      readonly progress: PreparationProgress;
+    },
+  ): Promise<PreparedImage> {
+    const { store, clients, log } = this.#services;
+    const repository = name.kind === "registry" ? name.reference : undefined;
+    const access = repository === undefined ? {} : (request.registry ?? clients.accessOf(repository));
+    const registry = repository === undefined ? undefined : await clients.clientFor(access);
+    await using source = await openImageSource(name, { registry, signal });
+    const image = await prepareImage(source, {
+      store,
+      platform,
+      name: request.reference,
+      whole: "when-needed",
+      signal,
+      onEvent: (event) => {
+        if (event.kind === "layer-declined")
+          log.info({ ...event, image: request.reference }, "a layer is not lazy");
+        progress.onEvent(event);
+      },
+    });
+    if (repository !== undefined) clients.remember(repository, access);
+    return image;
+  }
+
+  async #fill(
+    layers: readonly Layer[],
+    { emit, signal }: Work,
+  ): Promise<{ readonly copiedBytes: number } | undefined> {
+    const missing = layers.filter(({ complete }) => !complete);
+    if (missing.length === 0) return undefined;
+    let saidMs = -Infinity;
+    const say = (): void => {
+      saidMs = systemClock.nowMs();
+      emit(progressOfLayers(layers));
+    };
+    say();
+    const onProgress = (): void => {
+      if (systemClock.nowMs() - saidMs >= PROGRESS_MS) say();
+    };
+    const report = await this.#counted(() =>
+      this.#services.fetcher.fill(missing, { priority: "pull", signal, onProgress }),
+    );
+    say();
+    return report;
+  }
+
+  /** The index of chunks to copy takes memory: it is dropped after the last fill. */
+  async #counted<T>(fill: () => Promise<T>): Promise<T> {
+    this.#fills += 1;
+    try {
+      return await fill();
+    } finally {
+      this.#fills -= 1;
+      if (this.#fills === 0) this.#services.store.dropChunkIndex();
+    }
+  }
+}
+
+/** Images are for Linux, wherever they are handled. */
+function hostPlatform(): Platform {
+  return normalizePlatform({ os: "linux", architecture: process.arch });
+}
+
+/** A name that only this machine understands must not be resolved against the daemon's own directory. */
+export function assertAbsolute(reference: string): void {
+  const name = parseImageName(reference);
+  const path = name.kind === "docker-archive" ? name.file : name.kind === "registry" ? "/" : name.directory;
+  if (path.startsWith("/")) return;
+  throw new EsgzError(
+    "REFERENCE_INVALID",
+    `Cannot open image "${reference}": expected an absolute path, got "${path}"`,
+  );
+}

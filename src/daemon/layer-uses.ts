@@ -1,0 +1,57 @@
+/**
+ * Layers that requests and mounts of this server use.
+ *
+ * @module
+ */
+import type { LayerFetcher } from "../lazyfs/index.ts";
+import type { Digest } from "../oci/index.ts";
+import type { Layer, LayerHandle, Store } from "../store/index.ts";
+
+/** Layers that stay open until they are given back. */
+export interface UsedLayers extends AsyncDisposable {
+  /** Those that the store has, in the order in which they were asked for. */
+  readonly layers: readonly Layer[];
+}
+
+/** Keeps layers open while somebody uses them; the last user ends what the fetcher does for a layer before it is closed. */
+export class LayerUses {
+  readonly #store: Store;
+  readonly #fetcher: LayerFetcher;
+  readonly #users = new Map<Digest, number>();
+
+  constructor(store: Store, fetcher: LayerFetcher) {
+    this.#store = store;
+    this.#fetcher = fetcher;
+  }
+
+  /** Opens layers. @throws {EsgzError} `STORE_INVALID` */
+  async use(digests: readonly Digest[]): Promise<UsedLayers> {
+    const handles: LayerHandle[] = [];
+    const close = async (): Promise<void> => {
+      await Promise.allSettled(handles.splice(0).map((handle) => this.#giveBack(handle)));
+    };
+    try {
+      for (const digest of new Set(digests)) {
+        const handle = await this.#store.openLayer(digest, { tocDigest: "any" });
+        if (handle === undefined) continue;
+        this.#users.set(digest, (this.#users.get(digest) ?? 0) + 1);
+        handles.push(handle);
+      }
+    } catch (error) {
+      await close();
+      throw error;
+    }
+    return { layers: handles.map(({ layer }) => layer), [Symbol.asyncDispose]: close };
+  }
+
+  async #giveBack(handle: LayerHandle): Promise<void> {
+    const { layer } = handle;
+    const others = (this.#users.get(layer.digest) ?? 1) - 1;
+    if (others > 0) this.#users.set(layer.digest, others);
+    else {
+      this.#users.delete(layer.digest);
+      await this.#fetcher.release(layer);
+    }
+    await handle.close();
+  }
+}

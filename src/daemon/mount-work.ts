@@ -1,0 +1,287 @@
+/**
+ * What requests do with mounts, and what mounts need while they stand: their owners are watched, their images filled.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { systemClock } from "../async/index.ts";
+import { EsgzError } from "../errors/index.ts";
+import type { MountRecord } from "../lazyfs/index.ts";
+import type { Layer } from "../store/index.ts";
+import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
+import { presentBytesOf } from "./fill-progress.ts";
+import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
+import { MountExtras, type MountExtra } from "./mount-extras.ts";
+import { isRunning, processOf } from "./process-identity.ts";
+import type { UsedLayers } from "./layer-uses.ts";
+import type { Services } from "./services.ts";
+
+/** Places of the store for mounts whose users name none. */
+const ROOTS = "roots";
+const OWNER_LOOK_MS = 1000;
+
+interface HeldMount {
+  readonly used: UsedLayers;
+  readonly ending: AbortController;
+}
+
+/** Makes, lists and ends mounts. */
+export class MountWork implements AsyncDisposable {
+  readonly #services: Services;
+  readonly #images: ImageWork;
+  readonly #extras: MountExtras;
+  readonly #ending = new AbortController();
+  /** What is held for each mount: its layers, and the fill that ends with it. */
+  readonly #held = new Map<string, HeldMount>();
+  readonly #background = new Set<Promise<void>>();
+  #looking: NodeJS.Timeout | undefined;
+
+  constructor(services: Services, images: ImageWork) {
+    this.#services = services;
+    this.#images = images;
+    this.#extras = new MountExtras(services.store);
+  }
+
+  /** Whether a mount stands that has to be served, or watched. */
+  get isNeeded(): boolean {
+    return this.#services.views
+      .mounts()
+      .some(({ id, method }) => method !== "local" || this.#extras.get(id).owner !== undefined);
+  }
+
+  /** Goes on with what the server before did for the mounts that stand. */
+  async resume(): Promise<void> {
+    const mounts = this.#services.views.mounts();
+    this.#extras.keepOnly(new Set(mounts.map(({ id }) => id)));
+    this.#watchOwners();
+    for (const mount of mounts) await this.#hold(mount);
+  }
+
+  /** Mounts an image. @throws {EsgzError} as `ImageWork.prepare()` and `LayerViews.mountImage()` */
+  async mount(request: MountRequest, work: Work): Promise<MountResult> {
+    const beginMs = systemClock.nowMs();
+    const extra = this.#extraOf(request);
+    await using ready = await this.#images.prepare(request, work);
+    const { image } = ready;
+    const id = randomBytes(8).toString("hex");
+    if (request.prefetch ?? this.#services.config.prefetch) this.#inBackground(this.#prefetch(ready));
+    const directory = request.directory ?? (await this.#makeRoot(id));
+    const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });
+    this.#extras.set(id, extra);
+    this.#watchOwners();
+    await this.#hold(record);
+    return {
+      id,
+      directory: record.directory,
+      name: image.name,
+      manifest: image.manifest,
+      method: record.method,
+      layers: ready.layers,
+      config: JSON.parse(new TextDecoder().decode(image.configBytes)) as unknown,
+      ...overlayOf(record),
+      seconds: (systemClock.nowMs() - beginMs) / 1000,
+    };
+  }
+
+  /** Ends a mount, by its id or directory. @throws {EsgzError} as `LayerViews.unmount()` */
+  async unmount(target: string, options: { readonly lazy: boolean }): Promise<void> {
+    const { views } = this.#services;
+    const mounts = views.mounts();
+    const record =
+      mounts.find(({ id }) => id === target) ?? mounts.findLast(({ directory }) => directory === target);
+    await views.unmount(record?.id ?? target, options);
+    if (record !== undefined) await this.#forget(record);
+  }
+
+  /** Ends the mounts that nobody uses, or with `force` all. Resolves with those that are left: they are in use. */
+  async unmountAll(options: { readonly force: boolean }): Promise<readonly MountRecord[]> {
+    const left: MountRecord[] = [];
+    for (const record of this.#services.views.mounts().toReversed()) {
+      try {
+        await this.unmount(record.id, { lazy: options.force });
+      } catch (error) {
+        this.#services.log.warn(
+          { id: record.id, directory: record.directory, err: error },
+          "a mount is in use",
+        );
+        left.push(record);
+      }
+    }
+    return left;
+  }
+
+  /** All mounts, with what is going on in them. */
+  async list(): Promise<readonly MountStatus[]> {
+    return await Promise.all(this.#services.views.mounts().map((record) => this.#statusOf(record)));
+  }
+
+  /** Ends what goes on in the background. Mounts stay. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#looking);
+    this.#ending.abort();
+    await Promise.allSettled(this.#background);
+  }
+
+  #extraOf({ ownerPid, background }: MountRequest): MountExtra {
+    const owner = ownerPid === undefined ? undefined : processOf(ownerPid);
+    if (ownerPid !== undefined && owner === undefined) {
+      throw new EsgzError(
+        "REQUEST_INVALID",
+        `Cannot mount for process ${ownerPid}: expected it to run, got none`,
+      );
+    }
+    return {
+      background: background ?? this.#services.config.background,
+      ...(owner === undefined ? {} : { owner }),
+    };
+  }
+
+  async #mountAt(
+    directory: string,
+    options: {
+      readonly id: string;
+      readonly request: MountRequest;
+      readonly ready: ReadyImage;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<MountRecord> {
+    const { id, request, ready, signal } = options;
+    const { views, config } = this.#services;
+    try {
+      return await views.mountImage(ready.image, {
+        directory,
+        id,
+        writable: request.writable,
+        layered: request.layered,
+        method: request.view ?? config.view,
+        signal,
+      });
+    } catch (error) {
+      if (request.directory === undefined) await removeEmpty(directory);
+      throw error;
+    }
+  }
+
+  async #makeRoot(id: string): Promise<string> {
+    const roots = join(this.#services.start.settings.store, ROOTS);
+    await mkdir(roots, { recursive: true, mode: 0o711 });
+    const directory = join(roots, id);
+    await mkdir(directory);
+    return directory;
+  }
+
+  /** What the image says is read first, at once; the layers stay open meanwhile. */
+  async #prefetch({ image }: ReadyImage): Promise<void> {
+    const { uses, fetcher, log } = this.#services;
+    const { signal } = this.#ending;
+    const lazy = image.layers.filter((layer) => layer.lazy && !layer.handle.layer.complete);
+    await using used = await uses.use(lazy.map(({ descriptor }) => descriptor.digest));
+    const outcomes = await Promise.allSettled(
+      used.layers.map(async (layer) => {
+        const report = await fetcher.prefetch(layer, { signal });
+        if (report.bytes > 0) log.debug({ layer: layer.digest, ...report }, "prefetched");
+      }),
+    );
+    for (const outcome of outcomes) {
+      if (outcome.status === "rejected" && !signal.aborted)
+        log.warn({ err: outcome.reason as unknown }, "cannot prefetch");
+    }
+  }
+
+  /** Keeps the layers of a mount open until it ends, and fills them if that is wanted. */
+  async #hold({ id, layers }: MountRecord): Promise<void> {
+    const used = await this.#services.uses.use(layers);
+    const ending = new AbortController();
+    this.#held.set(id, { used, ending });
+    if (!this.#extras.get(id).background) return;
+    const signal = AbortSignal.any([ending.signal, this.#ending.signal]);
+    this.#inBackground(this.#images.fillInBackground(used.layers, signal));
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const settled = work.catch((error: unknown) =>
+      this.#services.log.warn({ err: error }, "work in the background failed"),
+    );
+    this.#background.add(settled);
+    void settled.finally(() => this.#background.delete(settled));
+  }
+
+  /** Looks after owners only while there are some. */
+  #watchOwners(): void {
+    if (this.#looking !== undefined || !this.#extras.hasOwners) return;
+    this.#looking = setInterval(() => this.#inBackground(this.#dropOrphans()), OWNER_LOOK_MS);
+    this.#looking.unref();
+  }
+
+  async #dropOrphans(): Promise<void> {
+    for (const record of this.#services.views.mounts()) {
+      const { owner } = this.#extras.get(record.id);
+      if (owner === undefined || isRunning(owner)) continue;
+      this.#services.log.info({ id: record.id, owner: owner.pid }, "the owner of a mount has ended");
+      await this.unmount(record.id, { lazy: true });
+    }
+    if (this.#extras.hasOwners) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+  }
+
+  async #forget({ id, directory }: MountRecord): Promise<void> {
+    const held = this.#held.get(id);
+    this.#held.delete(id);
+    held?.ending.abort();
+    await held?.used[Symbol.asyncDispose]();
+    this.#extras.remove(id);
+    const roots = join(this.#services.start.settings.store, ROOTS, "/");
+    if (directory.startsWith(roots)) await removeEmpty(directory);
+  }
+
+  async #statusOf(record: MountRecord): Promise<MountStatus> {
+    const { views, fetcher } = this.#services;
+    const used = this.#held.get(record.id)?.used.layers ?? [];
+    const statistics = await views.statistics(record.id);
+    const layers = used.map(layerStatus);
+    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+    const { id, directory, reference, method, writable, createdMs } = record;
+    return {
+      id,
+      directory,
+      name: reference,
+      method,
+      writable,
+      createdMs,
+      totalBytes: sum(layers.map(({ size }) => size)),
+      presentBytes: sum(layers.map(({ presentBytes }) => presentBytes)),
+      fetchedBytes: sum(used.map(({ digest }) => fetcher.layerStatistics(digest).fetchedBytes)),
+      reads: statistics?.reads ?? 0,
+      hits: statistics?.hits ?? 0,
+      waiting: (statistics?.waiting ?? []).map(({ path, sinceMs, layer }) => ({
+        path: path ?? layer,
+        forMs: sinceMs,
+      })),
+      layers,
+    };
+  }
+}
+
+function layerStatus(layer: Layer): MountStatus["layers"][number] {
+  return {
+    digest: layer.digest,
+    size: layer.source.blobSize,
+    lazy: layer.source.tocDigest !== undefined,
+    present: layer.complete,
+    presentBytes: presentBytesOf(layer),
+  };
+}
+
+function overlayOf({ overlay }: MountRecord): Pick<MountResult, "overlay"> {
+  if (overlay === undefined) return {};
+  const { lower, upper, work } = overlay;
+  return { overlay: { lower: lower.join(":"), upper, work } };
+}
+
+/** A directory of the store's own, if nothing has come into it. */
+async function removeEmpty(directory: string): Promise<void> {
+  await rmdir(directory).catch(() => undefined);
+}

@@ -1,0 +1,138 @@
+/**
+ * How registries are reached: what a command was told, what is configured, Docker's and Podman's files, certificate
+ * directories, proxies. For the command line and the daemon alike.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { EsgzError } from "../errors/index.ts";
+import type {
+  CredentialProvider,
+  DockerCredentialsOptions,
+  HostConfig,
+  MirrorConfig,
+  RegistryClient,
+  RegistryClientOptions,
+} from "../registry/index.ts";
+import { certificateDirectory, certificatesIn } from "./certificate-files.ts";
+import type { RegistryAccess } from "./control-protocol.ts";
+import type { EndpointSettings, RegistrySettings } from "./daemon-config.ts";
+
+/** What the process around gives. */
+export interface RegistryEnvironment {
+  readonly home: string;
+  readonly variables: Readonly<Record<string, string | undefined>>;
+}
+
+/** What a client may be told beside the access. */
+export interface RegistryAccessOptions extends Pick<RegistryClientOptions, "onRequest" | "connections"> {
+  /** In place of those in files. */
+  readonly credentials?: CredentialProvider | undefined;
+  /** Registries as a configuration file describes them; what the access says wins. */
+  readonly configured?: Readonly<Record<string, RegistrySettings>> | undefined;
+}
+
+/**
+ * A client that reaches registries as the user has set them up.
+ *
+ * @throws {EsgzError} `CONFIGURATION_INVALID` for a credentials file that is not there, `USAGE_INVALID` for a mirror that is none.
+ */
+export async function openRegistryClient(
+  environment: RegistryEnvironment,
+  access: RegistryAccess,
+  options: RegistryAccessOptions = {},
+): Promise<RegistryClient> {
+  const { configured, credentials, ...rest } = options;
+  // A login brings its credentials and may begin the file.
+  if (credentials === undefined) assertAuthfile(access.authfile);
+  const registry = await import("../registry/index.ts");
+  const mirrors = parseMirrors(access.mirror ?? []);
+  return new registry.RegistryClient({
+    ...rest,
+    credentials:
+      credentials ?? registry.createDockerCredentials(credentialLocations(environment, access.authfile)),
+    hosts: (name) => hostConfig(name, { access, configured: configured?.[name], mirrors: mirrors.get(name) }),
+    proxy: proxySettings(environment.variables),
+  });
+}
+
+/**
+ * Checks that the file that a user names is there: a mistyped name would else mean to go without credentials.
+ *
+ * @throws {EsgzError} `CONFIGURATION_INVALID`
+ */
+export function assertAuthfile(path: string | undefined): void {
+  if (path === undefined || existsSync(path)) return;
+  const message = `Cannot use --authfile "${path}": expected a file with credentials (esgz login makes one), got none`;
+  throw new EsgzError("CONFIGURATION_INVALID", message);
+}
+
+/** Where credentials are looked for. */
+export function credentialLocations(
+  environment: RegistryEnvironment,
+  authfile: string | undefined,
+): DockerCredentialsOptions {
+  const { home, variables: env } = environment;
+  return { home, env, configPath: authfile };
+}
+
+interface HostSettings {
+  readonly access: RegistryAccess;
+  readonly configured: RegistrySettings | undefined;
+  readonly mirrors: readonly MirrorConfig[] | undefined;
+}
+
+function hostConfig(name: string, { access, configured = {}, mirrors }: HostSettings): HostConfig {
+  const { url, mirrors: configuredMirrors, ...endpoint } = configured;
+  const directory = access.certDir ?? configured.cert_dir ?? certificateDirectory(name);
+  return {
+    ...endpointConfig({ ...endpoint, ...(directory === undefined ? {} : { cert_dir: directory }) }),
+    ...(url === undefined ? {} : { url }),
+    ...(access.plainHttp?.includes(name) === true ? { plainHttp: true } : {}),
+    ...(access.tlsVerify === false ? { skipVerify: true } : {}),
+    ...mirrorsOf(mirrors ?? configuredMirrors?.map(mirrorConfig)),
+  };
+}
+
+function mirrorsOf(mirrors: readonly MirrorConfig[] | undefined): Pick<HostConfig, "mirrors"> {
+  return mirrors === undefined ? {} : { mirrors };
+}
+
+function mirrorConfig(settings: EndpointSettings & { readonly url: string }): MirrorConfig {
+  return { ...endpointConfig(settings), url: settings.url };
+}
+
+function endpointConfig(settings: EndpointSettings): Omit<HostConfig, "mirrors" | "url"> {
+  const { plain_http, tls_verify, cert_dir, ca_file, client_cert, client_key } = settings;
+  return {
+    ...certificatesIn(cert_dir),
+    ...(ca_file === undefined ? {} : { caFile: ca_file }),
+    ...(client_cert === undefined ? {} : { certFile: client_cert }),
+    ...(client_key === undefined ? {} : { keyFile: client_key }),
+    ...(plain_http === undefined ? {} : { plainHttp: plain_http }),
+    ...(tls_verify === false ? { skipVerify: true } : {}),
+  };
+}
+
+function parseMirrors(texts: readonly string[]): Map<string, MirrorConfig[]> {
+  const mirrors = new Map<string, MirrorConfig[]>();
+  for (const text of texts) {
+    const equals = text.indexOf("=");
+    if (equals <= 0) throw new EsgzError("USAGE_INVALID", `Cannot use mirror "${text}": expected HOST=URL`);
+    const host = text.slice(0, equals);
+    mirrors.set(host, [...(mirrors.get(host) ?? []), { url: text.slice(equals + 1) }]);
+  }
+  return mirrors;
+}
+
+function proxySettings(
+  variables: RegistryEnvironment["variables"],
+): NonNullable<RegistryClientOptions["proxy"]> {
+  const first = (...names: string[]): string | undefined =>
+    names.map((name) => variables[name]).find((value) => value !== undefined && value !== "");
+  return {
+    httpProxy: first("http_proxy", "HTTP_PROXY"),
+    httpsProxy: first("https_proxy", "HTTPS_PROXY"),
+    noProxy: first("no_proxy", "NO_PROXY"),
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * Runs a server as this process: all that the daemon does but keep descriptors.
+ *
+ * @module
+ */
+import { ControlServer } from "./control-server.ts";
+import { controlRoutes, metricsRoute } from "./control-routes.ts";
+import type { DaemonConfig } from "./daemon-config.ts";
+import { type HolderChannel, type ServerEnd } from "./holder-channel.ts";
+import type { ServerStart } from "./holder-messages.ts";
+import { IdleWatch } from "./idle-watch.ts";
+import { ImageWork } from "./image-work.ts";
+import { MountWork } from "./mount-work.ts";
+import { loadServerConfig, readSettings } from "./server-config.ts";
+import { createServerLog, type ServerLog } from "./server-log.ts";
+import { openServices, serverEnds, type Services } from "./services.ts";
+import { StoreWork } from "./store-work.ts";
+import { startSuccessor } from "./successor.ts";
+import { Upkeep } from "./upkeep.ts";
+
+/**
+ * Serves until the holder says otherwise, or is gone.
+ *
+ * @throws {EsgzError} if it cannot begin: `CONFIGURATION_INVALID`, `STORE_INVALID`, `IO_FAILED`, ...
+ */
+export async function runServer(channel: HolderChannel): Promise<void> {
+  const start = await channel.start;
+  const { config, warnings, problem } = await loadServerConfig(start);
+  const log = createServerLog(config.logLevel);
+  for (const warning of warnings) log.warn(warning);
+  if (problem !== undefined)
+    log.error({ err: problem }, "cannot use the configuration: going on with the last one");
+  const services = await openServices({ start, config, log, channel });
+  try {
+    await serve(services);
+  } catch (error) {
+    await services[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function serve(services: Services): Promise<void> {
+  const { start, config, log, channel } = services;
+  const restored = await services.views.restore();
+  logRestored(restored, log);
+  const work = createWork(services);
+  const { control, mounts, upkeep } = work;
+  for (const { name, fd } of start.listening) if (name === "control") await control.listen({ fd });
+  const metrics = await listenForMetrics(services, work);
+  await mounts.resume();
+  using idle = watchIdleness(services, work);
+  control.onActivity = () => idle?.touch();
+  holdRetirement(services);
+  channel.send({ kind: "ready", config: JSON.stringify(config) });
+  log.info({ store: start.settings.store, restarts: start.restarts }, "serving");
+  upkeep.beginReverifying();
+  const end = await channel.ended;
+  log.info({ end }, "ending");
+  if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });
+  const closing = { graceMs: end === "stop" ? 0 : config.graceMs, reason: serverEnds() };
+  await Promise.all([control.close(closing), metrics?.close(closing)]);
+  await finish(services, work, end);
+}
+
+interface ServerWork {
+  readonly control: ControlServer;
+  readonly images: ImageWork;
+  readonly mounts: MountWork;
+  readonly upkeep: Upkeep;
+}
+
+function createWork(services: Services): ServerWork {
+  const images = new ImageWork(services);
+  const mounts = new MountWork(services, images);
+  const stored = new StoreWork(services, images);
+  const onFailure = failureLog(services.log);
+  const control: ControlServer = new ControlServer({
+    routes: controlRoutes({ services, images, mounts, stored, served: () => control.served }),
+    onFailure,
+  });
+  return { control, images, mounts, upkeep: new Upkeep(services, () => control.served) };
+}
+
+/** Metrics on an address of their own, as Prometheus wants them. */
+async function listenForMetrics(
+  services: Services,
+  { control }: ServerWork,
+): Promise<ControlServer | undefined> {
+  const { metricsListen } = services.config;
+  if (metricsListen === undefined) return undefined;
+  const server = new ControlServer({
+    routes: [metricsRoute({ services, served: () => control.served })],
+    onFailure: failureLog(services.log),
+  });
+  await server.listen(addressIn(metricsListen));
+  return server;
+}
+
+function addressIn(text: string): { readonly host: string; readonly port: number } {
+  const colon = text.lastIndexOf(":");
+  const host = text.slice(0, colon).replace(/^\[|\]$/g, "");
+  return { host: host === "" ? "0.0.0.0" : host, port: Number(text.slice(colon + 1)) };
+}
+
+function failureLog(log: ServerLog): (error: unknown, request: string) => void {
+  return (error, request) => log.warn({ err: error, request }, "a request failed");
+}
+
+function watchIdleness(services: Services, { control, mounts }: ServerWork): IdleWatch | undefined {
+  const idleMs = idleMsOf(services.start, services.config);
+  if (idleMs === undefined) return undefined;
+  return new IdleWatch({
+    idleMs,
+    isBusy: () => control.active > 0 || mounts.isNeeded,
+    onIdle: () => {
+      services.log.info({ idleMs }, "nothing to do");
+      services.channel.send({ kind: "stop", why: "idle" });
+    },
+  });
+}
+
+function idleMsOf({ settings }: ServerStart, config: DaemonConfig): number | undefined {
+  const idleMs = settings.idleExitMs ?? config.idleExitMs;
+  return settings.autoStarted === true && idleMs > 0 ? idleMs : undefined;
+}
+
+/** Another server could not begin with a configuration that cannot be used: this one stays then. */
+function holdRetirement({ channel, start, log }: Services): void {
+  channel.holdRetirement = async () => {
+    try {
+      await readSettings(start.settings);
+      return false;
+    } catch (error) {
+      log.error({ err: error }, "no other server is started: the configuration cannot be used");
+      return true;
+    }
+  };
+}
+
+/** Mounts that this server leaves stay, with readers that wait; unless all is to end. */
+async function finish(services: Services, { mounts, upkeep }: ServerWork, end: ServerEnd): Promise<void> {
+  await mounts[Symbol.asyncDispose]();
+  await upkeep[Symbol.asyncDispose]();
+  if (end === "stop") {
+    // Those that are in use go on to work as long as they need nobody, and fail where they would wait.
+    const left = await mounts.unmountAll({ force: false });
+    for (const { id, method } of left) {
+      if (method !== "local") await services.views.unmount(id, { lazy: true });
+    }
+  }
+  await services[Symbol.asyncDispose]();
+  services.log.info("ended");
+}
+
+function logRestored(report: Awaited<ReturnType<Services["views"]["restore"]>>, log: ServerLog): void {
+  const { kept, remade, dropped, failed } = report;
+  if (kept.length + remade.length + dropped.length > 0) log.info({ kept, remade, dropped }, "found mounts");
+  for (const { id, message } of failed) log.error({ id, message }, "cannot go on with a mount");
+}

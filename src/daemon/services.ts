@@ -1,0 +1,183 @@
+/**
+ * The parts that a server is made of.
+ *
+ * @module
+ */
+import { availableParallelism } from "node:os";
+import { systemClock } from "../async/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { type FetchEvent, LayerFetcher, LayerViews, type ViewEvent } from "../lazyfs/index.ts";
+import { openStore, type Store, type StoreEvent, type StoreOptions } from "../store/index.ts";
+import type { DaemonConfig } from "./daemon-config.ts";
+import { EventCounts } from "./event-counts.ts";
+import type { HolderChannel } from "./holder-channel.ts";
+import type { ServerStart } from "./holder-messages.ts";
+import { LayerUses } from "./layer-uses.ts";
+import { RegistryClients } from "./registry-clients.ts";
+import { processEnvironment } from "./server-config.ts";
+import type { ServerLog } from "./server-log.ts";
+
+/** What services are made from. */
+export interface ServicesOptions {
+  readonly start: ServerStart;
+  readonly config: DaemonConfig;
+  readonly log: ServerLog;
+  readonly channel: HolderChannel;
+}
+
+/** Store, fetcher, views and registries of one server; closing ends the session of the store. Mounts stay. */
+export interface Services extends ServicesOptions, AsyncDisposable {
+  readonly store: Store;
+  readonly clients: RegistryClients;
+  readonly fetcher: LayerFetcher;
+  readonly uses: LayerUses;
+  readonly views: LayerViews;
+  readonly counts: EventCounts;
+}
+
+/** A server that was killed, or ends, may have the store for so long; then somebody else has it. */
+const LOCK_WAIT_MS = 20_000;
+const LOCK_PAUSE_MS = 10;
+
+/**
+ * Opens the store and goes on with the mounts of the server before.
+ *
+ * @throws {EsgzError} `STORE_INVALID`, `IO_FAILED`, `NO_SPACE`, ...
+ */
+export async function openServices(options: ServicesOptions): Promise<Services> {
+  const { start, config, log, channel } = options;
+  await using parts = new AsyncDisposableStack();
+  const counts = new EventCounts();
+  const store = parts.use(await openStoreInTurn(options, (event) => noteStoreEvent(event, { log, counts })));
+  const clients = parts.use(new RegistryClients({ store, config, environment: processEnvironment() }));
+  const fetcher = parts.use(
+    new LayerFetcher({
+      store,
+      clock: systemClock,
+      random: Math.random,
+      jobs: config.jobs ?? availableParallelism(),
+      openBlob: async (layer) => await clients.openBlob(layer),
+      tuning: definedOnly(config.fetch),
+      onEvent: (event) => noteFetchEvent(event, { log, counts }),
+    }),
+  );
+  const views = parts.use(
+    await LayerViews.open({
+      store,
+      fetcher,
+      directory: start.settings.store,
+      clock: systemClock,
+      adopted: start.adopted,
+      keeper: { adopt: (fuse) => channel.adopt(fuse), disown: (id) => channel.disown(id) },
+      rootless: process.geteuid?.() !== 0,
+      onEvent: (event) => noteViewEvent(event, { log, counts, channel }),
+    }),
+  );
+  const owned = parts.move();
+  return {
+    ...options,
+    store,
+    clients,
+    fetcher,
+    uses: new LayerUses(store, fetcher),
+    views,
+    counts,
+    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+  };
+}
+
+/** Opens the store, when the server before has closed it. */
+async function openStoreInTurn(
+  { start, config }: ServicesOptions,
+  onEvent: (event: StoreEvent) => void,
+): Promise<Store> {
+  const { store: root } = start.settings;
+  const options: StoreOptions = {
+    clock: systemClock,
+    pid: process.pid,
+    quotaBytes: config.quotaBytes,
+    onEvent,
+  };
+  const waitMs = start.restarts === 0 ? 0 : LOCK_WAIT_MS;
+  const endMs = systemClock.nowMs() + waitMs;
+  for (;;) {
+    try {
+      return await openStore(root, options);
+    } catch (error) {
+      const isLocked = isEsgzError(error, "STORE_INVALID") && "pid" in error.details;
+      if (!isLocked || systemClock.nowMs() > endMs) throw error;
+      await systemClock.sleep(LOCK_PAUSE_MS);
+    }
+  }
+}
+
+interface Notes {
+  readonly log: ServerLog;
+  readonly counts: EventCounts;
+}
+
+function noteStoreEvent(event: StoreEvent, { log, counts }: Notes): void {
+  counts.note(`store:${event.kind}`);
+  switch (event.kind) {
+    case "layer-evicted":
+      counts.add("evictedBytes", event.bytes);
+      log.info(event, "gave up a layer for room");
+      break;
+    case "chunk-rejected":
+    case "content-rejected":
+      log.error(event, "what lies on the disk does not match its digest");
+      break;
+    case "layer-untrusted":
+      log.warn(event, "a layer is verified anew before it is used");
+      break;
+    case "chunk-copied":
+      break;
+  }
+}
+
+function noteFetchEvent(event: FetchEvent, { log, counts }: Notes): void {
+  counts.note(`fetch:${event.kind}`);
+  switch (event.kind) {
+    case "verification-failed":
+      log.error(event, "bytes do not match their digest");
+      break;
+    case "fetch-failed":
+      log.warn(event, "a fetch failed");
+      break;
+    case "disk-full":
+      log.warn(event, "no room: serving from memory");
+      break;
+    case "fetched":
+      counts.add(`bytes:${event.priority}`, event.bytes);
+      break;
+    case "hedged":
+      log.debug(event, "a slow connection got a second one beside it");
+      break;
+  }
+}
+
+function noteViewEvent(event: ViewEvent, notes: Notes & { readonly channel: HolderChannel }): void {
+  const { log, counts, channel } = notes;
+  counts.note(`view:${event.kind}`);
+  if (event.kind === "server-failed") {
+    log.fatal(event, "a thread that serves mounts failed: another server takes over");
+    channel.end("retire");
+  } else
+    log.warn(event, event.kind === "read-failed" ? "a reader got an error" : "cannot clean up after a mount");
+}
+
+type Defined<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> };
+
+function definedOnly<T extends object>(settings: T): Defined<T> {
+  return Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== undefined),
+  ) as Defined<T>;
+}
+
+/** The failure of a request to a server that ends. */
+export function serverEnds(): EsgzError {
+  return new EsgzError(
+    "DAEMON_UNAVAILABLE",
+    "Cannot finish: expected the daemon to go on, got its end; the same command may work now",
+  );
+}

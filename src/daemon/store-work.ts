@@ -1,0 +1,155 @@
+/**
+ * What requests do with the store: look, forget, tidy up.
+ *
+ * @module
+ */
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { EsgzError } from "../errors/index.ts";
+import { parseImageName } from "../image/index.ts";
+import { recordedName } from "../lazyfs/index.ts";
+import { formatPlatform, type ImageReference, parsePlatform } from "../oci/index.ts";
+import type { StoredImage } from "../store/index.ts";
+import type { ImageSummary, PruneRequest, PruneSummary, UsageSummary } from "./control-protocol.ts";
+import type { ImageWork } from "./image-work.ts";
+import type { Services } from "./services.ts";
+
+const DISK_SECTOR = 512;
+
+/** Images and room of a store. */
+export class StoreWork {
+  readonly #services: Services;
+  readonly #images: ImageWork;
+
+  constructor(services: Services, images: ImageWork) {
+    this.#services = services;
+    this.#images = images;
+  }
+
+  /** All images, by name. */
+  async images(): Promise<readonly ImageSummary[]> {
+    const { store } = this.#services;
+    const sizes = new Map((await store.usage()).layers.map((layer) => [layer.digest, layer]));
+    const mounted = this.#mountedManifests();
+    return store.images().map((image) => {
+      const layers = [...new Set(image.layers)].map((digest) => sizes.get(digest));
+      return {
+        name: image.name,
+        platform: image.platform,
+        manifest: image.manifest,
+        layers: image.layers.length,
+        presentBytes: layers.reduce(
+          (sum, layer) => sum + Math.min(layer?.dataBytes ?? 0, layer?.totalBytes ?? 0),
+          0,
+        ),
+        totalBytes: layers.reduce((sum, layer) => sum + (layer?.totalBytes ?? 0), 0),
+        updatedMs: image.updatedMs,
+        mounted: mounted.has(image.manifest),
+      };
+    });
+  }
+
+  /** Forgets an image. @throws {EsgzError} `IMAGE_NOT_FOUND` */
+  remove(name: string, options: { readonly platform: string | undefined }): void {
+    const platform =
+      options.platform === undefined ? undefined : formatPlatform(parsePlatform(options.platform));
+    const { store, log } = this.#services;
+    if (!store.remove(recordedName(name), { platform })) throw unknownImage(name, options.platform);
+    log.info({ name, platform }, "forgot an image");
+    this.#forgetRegistries();
+  }
+
+  /** What the store takes. */
+  async usage(): Promise<UsageSummary> {
+    const { store, config } = this.#services;
+    const { layers, contentBytes } = await store.usage();
+    const names = namesByLayer(store.images());
+    return {
+      root: store.root,
+      ...(config.quotaBytes === undefined ? {} : { quotaBytes: config.quotaBytes }),
+      layers: layers.map(({ digest, dataBytes, recordBytes, totalBytes, usedMs, pinned }) => ({
+        digest,
+        diskBytes: dataBytes + recordBytes,
+        totalBytes: totalBytes + recordBytes,
+        usedMs,
+        pinned,
+        images: names.get(digest) ?? [],
+      })),
+      contentBytes,
+      writableBytes: await this.#writableBytes(),
+    };
+  }
+
+  /** Takes away what nothing needs; with `all` also the images that nothing mounts. */
+  async prune({ all }: PruneRequest, options: { readonly signal: AbortSignal }): Promise<PruneSummary> {
+    return await this.#images.alone(async () => {
+      const { store, log } = this.#services;
+      const images = all === true ? this.#forgetUnmounted() : [];
+      const { layers, bytes } = await store.prune();
+      this.#forgetRegistries();
+      log.info({ images: images.length, layers: layers.length, bytes }, "pruned");
+      return { images, layers, bytes };
+    }, options);
+  }
+
+  #forgetUnmounted(): readonly string[] {
+    const { store } = this.#services;
+    const mounted = this.#mountedManifests();
+    const unused = store.images().filter(({ manifest }) => !mounted.has(manifest));
+    for (const { name, platform } of unused) store.remove(name, { platform });
+    return [...new Set(unused.map(({ name }) => name))];
+  }
+
+  #mountedManifests(): ReadonlySet<string | undefined> {
+    return new Set(this.#services.views.mounts().map(({ manifest }) => manifest));
+  }
+
+  #forgetRegistries(): void {
+    const { clients, store } = this.#services;
+    clients.forgetUnused(store.images().flatMap(({ name }) => referenceIn(name)));
+  }
+
+  async #writableBytes(): Promise<number> {
+    const uppers = this.#services.views.mounts().flatMap(({ upper }) => (upper === undefined ? [] : [upper]));
+    const sizes = await Promise.all(uppers.map(diskBytesBelow));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+}
+
+function namesByLayer(images: readonly StoredImage[]): ReadonlyMap<string, readonly string[]> {
+  const names = new Map<string, string[]>();
+  for (const { name, layers } of images) {
+    for (const digest of new Set(layers)) {
+      const known = names.get(digest);
+      if (known === undefined) names.set(digest, [name]);
+      else if (!known.includes(name)) known.push(name);
+    }
+  }
+  return names;
+}
+
+function referenceIn(name: string): readonly ImageReference[] {
+  try {
+    const parsed = parseImageName(name);
+    return parsed.kind === "registry" ? [parsed.reference] : [];
+  } catch {
+    return [];
+  }
+}
+
+/** What lies below a directory takes; what vanishes meanwhile takes nothing. */
+async function diskBytesBelow(directory: string): Promise<number> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
+  let sum = 0;
+  for (const entry of entries) {
+    const path = join(directory, entry.name);
+    sum += ((await lstat(path).catch(() => undefined))?.blocks ?? 0) * DISK_SECTOR;
+    if (entry.isDirectory()) sum += await diskBytesBelow(path);
+  }
+  return sum;
+}
+
+function unknownImage(name: string, platform: string | undefined): EsgzError {
+  const what = platform === undefined ? `"${name}"` : `"${name}" for ${platform}`;
+  return new EsgzError("IMAGE_NOT_FOUND", `Cannot remove image ${what}: expected one of the store, got none`);
+}
