@@ -43,17 +43,25 @@ export interface LayerEntry extends Omit<TarMetadata, "name" | "type"> {
 
 /** A layer's entries in the order of its tar. */
 export interface LayerTree {
-  readonly entries: readonly LayerEntry[];
+  /** Made as they are iterated, where there is no need to have them all. */
+  readonly entries: Iterable<LayerEntry>;
 }
 
 /** The entries of a verified archive. */
 export function layerTreeFromArchive(archive: Archive): LayerTree {
-  return { entries: archive.entries.map(layerEntryFromToc) };
+  return { entries: { [Symbol.iterator]: () => mapEntries(archive.entries, layerEntryFromToc) } };
 }
 
 /** The entries of a decoded tar. */
 export function layerTreeFromTar(entries: Iterable<TarEntry>): LayerTree {
   return { entries: Array.from(entries, layerEntryFromTar) };
+}
+
+function* mapEntries<T>(
+  entries: Iterable<T>,
+  toEntry: (entry: T) => LayerEntry,
+): Generator<LayerEntry, void, undefined> {
+  for (const entry of entries) yield toEntry(entry);
 }
 
 /** A TOC's entry as an entry of a layer. */

@@ -64,7 +64,7 @@ class LayerMerge {
     this.#layer = layer;
   }
 
-  apply(entries: readonly LayerEntry[]): void {
+  apply(entries: Iterable<LayerEntry>): void {
     for (const entry of entries) this.#applyEntry(entry);
     for (const { node, parent } of this.#links) {
       if (parent.children?.get(node.name) === node) this.#resolveLink(node);

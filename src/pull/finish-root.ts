@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { mapConcurrent } from "../async/index.ts";
 import { finishDirectories } from "./finish-nodes.ts";
 import type { MergedRoot } from "./merged-root.ts";
 import { type Omission, OmissionList } from "./omissions.ts";
@@ -15,6 +16,8 @@ import type { WorkerPool } from "./worker-pool.ts";
 
 /** Nodes that a worker makes in one go. */
 const NODES_PER_JOB = 1024;
+/** Enough for every worker to have one and to find one, of any number of them. */
+const SLICES_AT_ONCE = 16;
 
 /** What finishing works with. */
 export interface FinishOptions {
@@ -30,12 +33,14 @@ export async function finishRoot(nodes: MergedRoot, options: FinishOptions): Pro
   await runInSlices(filesToFinish(nodes.table, whole), async (slice) => {
     await pool.run({ kind: "finish-shared", files: slice });
   });
-  const moves = nodes.staged.map(({ path, size, layer, tarOffset }) => ({
-    from: join(state.stagePath(layer), stagedName(tarOffset)),
-    to: path,
-    size,
-  }));
-  await inSlices(moves, async (slice) => await pool.run({ kind: "place", moves: slice }));
+  await inSlices(nodes.staged, async (slice) => {
+    const moves = slice.map(({ path, size, layer, tarOffset }) => ({
+      from: join(state.stagePath(layer), stagedName(tarOffset)),
+      to: path,
+      size,
+    }));
+    return await pool.run({ kind: "place", moves });
+  });
   const results = await inSlices(
     nodes.specials,
     async (slice) => await pool.run({ kind: "specials", nodes: slice }),
@@ -67,8 +72,11 @@ function finishTop(
   finishDirectories({ paths: new RootPaths(state.directory), metadata }, [node]);
 }
 
+/** Runs a job over slices of a list, few at once: what is made for a slice is there only while it is in work. */
 async function inSlices<T, R>(items: readonly T[], run: (slice: T[]) => Promise<R>): Promise<R[]> {
-  const slices: T[][] = [];
-  for (let at = 0; at < items.length; at += NODES_PER_JOB) slices.push(items.slice(at, at + NODES_PER_JOB));
-  return await Promise.all(slices.map(run));
+  return await mapConcurrent(slicesOf(items), run, { concurrency: SLICES_AT_ONCE });
+}
+
+function* slicesOf<T>(items: readonly T[]): Generator<T[], void, undefined> {
+  for (let at = 0; at < items.length; at += NODES_PER_JOB) yield items.slice(at, at + NODES_PER_JOB);
 }

@@ -6,7 +6,6 @@
 import { EsgzError } from "../errors/index.ts";
 import {
   layerTreeFromArchive,
-  layerTreeFromTar,
   mergeLayers,
   type RootInode,
   type RootTree,
@@ -36,7 +35,7 @@ export function mergeRootNodes(
 ): RootNodes {
   const trees = indexes.map(({ layer, archive }) =>
     archive === undefined
-      ? layerTreeFromTar(staged.get(layer.index)?.entries ?? [])
+      ? (staged.get(layer.index)?.tree ?? { entries: [] })
       : layerTreeFromArchive(archive),
   );
   return nodesOf(mergeLayers(trees));

@@ -20,10 +20,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
-import { deserialize, serialize } from "node:v8";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import type { LayerTree } from "../image/index.ts";
 import type { Digest } from "../oci/index.ts";
-import type { TarEntry } from "../tar/index.ts";
+import type { StagePlace } from "./stage-layer.ts";
+import { isStageRecord, readStageRecord } from "./stage-record.ts";
 
 /** The name of the state directory, at the top of the root. */
 export const STATE_NAME = ".esgz-pull";
@@ -91,12 +92,13 @@ export class PullState {
     return new PullState(directory, { resumed: false, sameBoot: true });
   }
 
-  /** An empty directory to stage a layer in. */
-  openStage(layer: number): string {
-    const stage = this.stagePath(layer);
-    rmSync(stage, { recursive: true, force: true });
-    mkdirSync(stage, 0o700);
-    return stage;
+  /** A place to stage a layer in: what an earlier pull left there is gone. */
+  openStage(layer: number): StagePlace {
+    const directory = this.stagePath(layer);
+    const record = `${this.#recordPath(layer)}.tmp`;
+    for (const path of [directory, record]) rmSync(path, { recursive: true, force: true });
+    mkdirSync(directory, 0o700);
+    return { directory, record };
   }
 
   /** Where a layer is staged. */
@@ -105,28 +107,30 @@ export class PullState {
   }
 
   /** Remembers that a layer is staged completely and verified. */
-  commitStage(layer: number, entries: readonly TarEntry[]): void {
-    const path = `${this.stagePath(layer)}.entries`;
-    rmSync(`${path}.tmp`, { force: true });
-    writeFileSync(`${path}.tmp`, serialize(entries), { flag: "wx" });
-    renameSync(`${path}.tmp`, path);
+  commitStage(layer: number): void {
+    renameSync(`${this.#recordPath(layer)}.tmp`, this.#recordPath(layer));
   }
 
   /**
-   * The entries of a layer that an earlier pull staged completely; undefined if there is none to rely on. After a
-   * restart of the machine there is none: what was not flushed may be missing.
+   * Whether an earlier pull staged a layer completely, and it can be relied on. After a restart of the machine it cannot:
+   * what was not flushed may be missing.
    */
-  readStage(layer: number): readonly TarEntry[] | undefined {
-    if (!this.resumed || !this.#sameBoot) return undefined;
-    const path = this.stagePath(layer);
-    const isOurs = isDirectory(path) && lstatSync(`${path}.entries`, { throwIfNoEntry: false })?.isFile();
-    if (isOurs !== true) return undefined;
-    try {
-      const entries: unknown = deserialize(readFileSync(`${path}.entries`));
-      return Array.isArray(entries) ? (entries as TarEntry[]) : undefined;
-    } catch {
-      return undefined;
-    }
+  isStaged(layer: number): boolean {
+    if (!this.resumed || !this.#sameBoot) return false;
+    const record = this.#recordPath(layer);
+    const isOurs =
+      isDirectory(this.stagePath(layer)) && lstatSync(record, { throwIfNoEntry: false })?.isFile();
+    return isOurs === true && isStageRecord(record);
+  }
+
+  /** The entries of a layer that is staged, read as they are iterated. */
+  stagedTree(layer: number): LayerTree {
+    const record = this.#recordPath(layer);
+    return { entries: { [Symbol.iterator]: () => readStageRecord(record) } };
+  }
+
+  #recordPath(layer: number): string {
+    return `${this.stagePath(layer)}.entries`;
   }
 
   /** Removes the state: the pull is done. The marker goes last, so that an interrupted removal can be repeated. */

@@ -64,7 +64,7 @@ class PullWorker {
 
   #runStage(job: Extract<WorkerJob, { stage: number }>): JobResult {
     if (job.kind === "stage-open") {
-      this.#stages.set(job.stage, new LayerStager(job.directory, this.#metadata));
+      this.#stages.set(job.stage, new LayerStager(job.place, this.#metadata));
       return {};
     }
     const stage = this.#stages.get(job.stage);
@@ -74,7 +74,8 @@ class PullWorker {
       return {};
     }
     this.#stages.delete(job.stage);
-    return { entries: stage.finish() };
+    stage.finish();
+    return {};
   }
 
   #runFinish(

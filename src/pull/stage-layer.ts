@@ -6,9 +6,9 @@
  */
 import { closeSync, constants, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { NO_BYTES } from "../bytes/index.ts";
 import { TarDecoder, type TarEntry } from "../tar/index.ts";
 import { applyToFile, creationMode, type MetadataContext } from "./node-metadata.ts";
+import { StageRecordWriter } from "./stage-record.ts";
 
 const CREATE: number = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -20,17 +20,26 @@ export function stagedName(tarOffset: number): string {
   return join(String(Math.floor(tarOffset / SUBDIRECTORY_SPAN)), String(tarOffset));
 }
 
-/** Writes one layer's tar into a directory of its own, which must be empty. */
+/** Where a layer is staged. */
+export interface StagePlace {
+  /** For its files: a directory that is empty. */
+  readonly directory: string;
+  /** For its entries: a file that is not there. */
+  readonly record: string;
+}
+
+/** Writes one layer's tar into a directory of its own, and its entries beside. */
 export class LayerStager {
   readonly #directory: string;
   readonly #context: MetadataContext;
   readonly #decoder = new TarDecoder();
-  readonly #entries: TarEntry[] = [];
+  readonly #record: StageRecordWriter;
   #subdirectory = "";
   #current: { readonly fd: number; readonly entry: TarEntry } | undefined;
 
-  constructor(directory: string, context: MetadataContext) {
+  constructor({ directory, record }: StagePlace, context: MetadataContext) {
     this.#directory = directory;
+    this.#record = new StageRecordWriter(record);
     this.#context = context;
   }
 
@@ -46,14 +55,14 @@ export class LayerStager {
     }
   }
 
-  /** Ends the tar; returns all entries. */
-  finish(): TarEntry[] {
+  /** Ends the tar and the record of its entries. */
+  finish(): void {
     for (const event of this.#decoder.finish()) {
       if (event.kind === "entry") this.#begin(event.entry);
       else if (event.kind === "data") this.#write(event.bytes);
     }
     this.#endFile();
-    return this.#entries;
+    this.#record.finish();
   }
 
   /** Closes the file that is open, if any. */
@@ -64,7 +73,7 @@ export class LayerStager {
 
   #begin(entry: TarEntry): void {
     this.#endFile();
-    this.#entries.push(detached(entry));
+    this.#record.add(entry);
     if (entry.type !== "reg" || entry.size === 0) return;
     const path = join(this.#directory, stagedName(entry.dataOffset));
     if (dirname(path) !== this.#subdirectory) {
@@ -94,10 +103,4 @@ export class LayerStager {
       this.close();
     }
   }
-}
-
-/** An entry that keeps none of the tar's memory: a message would take whole buffers along. */
-function detached(entry: TarEntry): TarEntry {
-  const xattrs = new Map(Array.from(entry.xattrs, ([name, value]) => [name, new Uint8Array(value)]));
-  return { ...entry, xattrs, rawHeader: NO_BYTES };
 }

@@ -5,16 +5,15 @@
  * @module
  */
 import type { BlobSource, ByteRange, ReadOptions } from "../blob/index.ts";
-import { type Layer, streamLayerTar } from "../image/index.ts";
-import type { TarEntry } from "../tar/index.ts";
+import { type Layer, type LayerTree, streamLayerTar } from "../image/index.ts";
 import type { PullProgress } from "./pull-progress.ts";
 import type { PullState } from "./pull-state.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
 /** A layer that is staged. */
 export interface StagedLayer {
-  /** In the order of the tar. */
-  readonly entries: readonly TarEntry[];
+  /** Reads its entries from the disk, each time it is iterated. */
+  readonly tree: LayerTree;
   /** Whether an earlier pull did it. */
   readonly reused: boolean;
 }
@@ -37,10 +36,9 @@ const PUSHES_IN_FLIGHT = 4;
  */
 export async function stageLayer(layer: Layer, options: StageOptions): Promise<StagedLayer> {
   const { state, pool, progress, signal } = options;
-  const known = state.readStage(layer.index);
-  if (known !== undefined) return { entries: known, reused: true };
   const stage = layer.index;
-  await pool.runOn(stage, { kind: "stage-open", stage, directory: state.openStage(stage) });
+  if (state.isStaged(stage)) return { tree: state.stagedTree(stage), reused: true };
+  await pool.runOn(stage, { kind: "stage-open", stage, place: state.openStage(stage) });
   progress.expect(layer.index, layer.descriptor.size);
   const blob = new CountedBlob(layer.blob, (size) => progress.received(layer.index, size));
   const pushes: Promise<unknown>[] = [];
@@ -53,9 +51,9 @@ export async function stageLayer(layer: Layer, options: StageOptions): Promise<S
     if (pushes.length >= PUSHES_IN_FLIGHT) await pushes.shift();
   }
   await Promise.all(pushes);
-  const { entries = [] } = await pool.runOn(stage, { kind: "stage-finish", stage });
-  state.commitStage(layer.index, entries);
-  return { entries, reused: false };
+  await pool.runOn(stage, { kind: "stage-finish", stage });
+  state.commitStage(stage);
+  return { tree: state.stagedTree(stage), reused: false };
 }
 
 /** Tells how much of a blob has been streamed. */

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { TarEntry } from "../tar/index.ts";
 import type { FetchTable } from "./fetch-table.ts";
 import type { FileTable } from "./file-table.ts";
 import type { Omission } from "./omissions.ts";
 import type { DirectoryNode, HardLinkNode, SpecialNode, SymlinkNode } from "./root-nodes.ts";
 import type { StagedMove } from "./place-staged.ts";
+import type { StagePlace } from "./stage-layer.ts";
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -37,7 +37,7 @@ export type WorkerJob =
   | { readonly kind: "specials"; readonly nodes: readonly SpecialNode[] }
   | { readonly kind: "links"; readonly nodes: readonly HardLinkNode[] }
   | { readonly kind: "directories"; readonly nodes: readonly DirectoryNode[] }
-  | { readonly kind: "stage-open"; readonly stage: number; readonly directory: string }
+  | { readonly kind: "stage-open"; readonly stage: number; readonly place: StagePlace }
   | { readonly kind: "stage-push"; readonly stage: number; readonly bytes: Uint8Array }
   | { readonly kind: "stage-finish"; readonly stage: number }
   | { readonly kind: "place"; readonly moves: readonly StagedMove[] }
@@ -47,8 +47,6 @@ export type WorkerJob =
 export interface JobResult {
   /** Of `specials`: the paths that could not be made. */
   readonly missing?: readonly string[];
-  /** Of `stage-finish`. */
-  readonly entries?: readonly TarEntry[];
   /** Of `omissions`: what the worker counted so far. */
   readonly omissions?: readonly Omission[];
 }
