@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
 
 /** The imports inside one row that the architecture allows. */
 const WITHIN: Readonly<Record<string, readonly string[]>> = {
+  cli: ["daemon"],
   image: ["registry"],
   estargz: ["tar"],
   oci: ["errors", "bytes"],
