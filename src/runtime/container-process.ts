@@ -55,8 +55,8 @@ export interface ContainerProcessOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Whether descriptor 3 is a channel to this process. */
   readonly channel: boolean;
-  /** Whether the terminal's signals reach it, beside those that are passed on. */
-  readonly sharesTerminal: boolean;
+  /** Whether the container has a terminal. */
+  readonly tty: boolean;
   /** Whether signals go to the container's first process, since the command does not pass them on. */
   readonly signalsContainer: boolean;
 }
@@ -69,13 +69,13 @@ export class ContainerProcess {
   readonly ended: Promise<ContainerExit>;
   readonly #child: ChildProcess;
   readonly #directory: ContainerDirectory;
-  readonly #signalsContainer: boolean;
+  readonly #options: ContainerProcessOptions;
 
   private constructor(child: ChildProcess, pid: number, options: ContainerProcessOptions) {
     this.#child = child;
     this.pid = pid;
     this.#directory = options.directory;
-    this.#signalsContainer = options.signalsContainer;
+    this.#options = options;
     const channel = child.stdio[3];
     this.channel = channel instanceof Duplex ? channel : undefined;
     // The process may end without reading.
@@ -97,7 +97,7 @@ export class ContainerProcess {
     try {
       const child = spawn(program, parameters, {
         // A session of its own: a key on the terminal is a signal for this process, which passes it on once.
-        detached: !options.sharesTerminal,
+        detached: !sharesTerminal(options),
         cwd: "/",
         env: options.env,
         stdio: [...options.stdio, ...(options.channel ? (["pipe"] as const) : [])],
@@ -112,25 +112,32 @@ export class ContainerProcess {
   /** Passes on what comes from a source until it is disposed. */
   forward(source: SignalSource | undefined): Disposable {
     const listener = (signal: ForwardedSignal): void => {
-      void this.send(signal);
+      // It may have ended meanwhile.
+      this.send(signal).catch(() => undefined);
     };
-    for (const signal of FORWARDED_SIGNALS) source?.on(signal, listener);
+    // What keys on a shared terminal mean, the container is told by the terminal.
+    const told = sharesTerminal(this.#options) ? ["SIGINT", "SIGQUIT", "SIGWINCH"] : [];
+    const ignored = (): void => undefined;
+    const listenerOf = (signal: string): typeof listener => (told.includes(signal) ? ignored : listener);
+    for (const signal of FORWARDED_SIGNALS) source?.on(signal, listenerOf(signal));
     return {
       [Symbol.dispose]: () => {
-        for (const signal of FORWARDED_SIGNALS) source?.off(signal, listener);
+        for (const signal of FORWARDED_SIGNALS) source?.off(signal, listenerOf(signal));
       },
     };
   }
 
   /** Sends a signal to the container; to the command, before there is one. */
   async send(signal: NodeJS.Signals): Promise<void> {
-    if (!this.#signalsContainer) {
+    // A runtime takes a change of the window for its own, even if the container has none.
+    const direct = this.#options.signalsContainer || (signal === "SIGWINCH" && !this.#options.tty);
+    if (!direct) {
       this.#child.kill(signal);
       return;
     }
     const pid = await this.#directory.containerPid();
     if (pid !== undefined) killIfThere(pid, signal);
-    else if (signal !== "SIGWINCH") this.#child.kill("SIGKILL");
+    else if (this.#options.signalsContainer && signal !== "SIGWINCH") this.#child.kill("SIGKILL");
   }
 
   /** Stops the container: asks first, and kills it when the time is over. */
@@ -169,6 +176,11 @@ export function parseStopSignal(text: string | null | undefined): NodeJS.Signals
 
 function isSignal(name: string | undefined): name is NodeJS.Signals {
   return name !== undefined && Object.hasOwn(constants.signals, name);
+}
+
+/** Whether the container's process is of this process's terminal session: nobody gives it a terminal of its own. */
+function sharesTerminal({ tty, signalsContainer }: ContainerProcessOptions): boolean {
+  return tty && signalsContainer;
 }
 
 function exitOf(code: unknown, signal: unknown): ContainerExit {

@@ -38,6 +38,8 @@ export interface ContainerOptions {
   readonly network: "host" | "none";
   /** The container gets a terminal of its own, which is shown in that of the caller. */
   readonly tty: boolean;
+  /** The size of the caller's terminal, in characters; not every runtime looks at it by itself. */
+  readonly terminalSize?: { readonly columns: number; readonly rows: number } | undefined;
   /** Whether the root cannot be written. */
   readonly readonly: boolean;
   /** Default: the id. */
@@ -79,6 +81,7 @@ export function createRuntimeSpec(options: RuntimeSpecOptions): OciSpec {
     ociVersion: "1.0.2",
     process: {
       terminal: options.tty,
+      ...consoleSize(options),
       user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
       args: containerCommand(inside, options),
       env: containerEnvironment({
@@ -112,6 +115,11 @@ export function createRuntimeSpec(options: RuntimeSpecOptions): OciSpec {
       readonlyPaths: READONLY_PATHS,
     },
   };
+}
+
+function consoleSize({ tty, terminalSize }: RuntimeSpecOptions): Pick<OciSpec["process"], "consoleSize"> {
+  if (!tty || terminalSize === undefined) return {};
+  return { consoleSize: { height: terminalSize.rows, width: terminalSize.columns } };
 }
 
 /**

@@ -34,6 +34,8 @@ export interface OciCapabilities {
 /** What runs in a container. */
 export interface OciProcess {
   readonly terminal: boolean;
+  /** In characters. */
+  readonly consoleSize?: { readonly height: number; readonly width: number };
   readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids?: readonly number[] };
   readonly args: readonly string[];
   /** `NAME=value` */

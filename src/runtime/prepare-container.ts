@@ -160,8 +160,7 @@ async function specOf(
     files,
     rlimits: await readRlimits(),
   });
-  if (ids?.kind !== "single") return spec;
-  // Groups cannot be set in such a namespace.
+  if (ids?.setgroups !== false) return spec;
   const { uid, gid } = spec.process.user;
   return { ...spec, process: { ...spec.process, user: { uid, gid } } };
 }

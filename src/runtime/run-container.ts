@@ -68,7 +68,7 @@ async function runPrepared(
     stdio: options.stdio ?? INHERITED,
     env: { PATH: options.host.path },
     channel: plan.userNamespace,
-    sharesTerminal: runtime === undefined && options.tty,
+    tty: options.tty,
     signalsContainer: runtime === undefined,
   });
   watchdog.watch(child.pid);

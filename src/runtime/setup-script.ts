@@ -78,7 +78,7 @@ export function isolationScript(
     ...(plan.readonly ? ["seal ."] : []),
     ...hostLines(plan),
     // What the root is mounted over cannot be reached from inside: there is no way out of it but this mount.
-    "mount --move . /",
+    "mount -n --move . /",
     "ulimit -Sn 1024 || :",
     `echo "$pid" > ${quoteWord(`${directory}/pid.new`)}`,
     `mv ${quoteCommand([`${directory}/pid.new`, `${directory}/pid`])}`,

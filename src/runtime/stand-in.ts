@@ -31,6 +31,13 @@ export interface StandInOptions {
 }
 
 /**
+ * What the first process of the new pid namespace is started by: a shell, since `unshare --fork` of util-linux 2.38 ends with 1
+ * when its child is killed. Signals are for the container, not for it, and it
+ * says nothing when the container is killed.
+ */
+const FIRST_PROCESS = 'trap : INT QUIT TERM HUP; exec 3>&2 2> /dev/null; "$@" 2>&3 3>&-; exit $?';
+
+/**
  * Writes the script of a container and says how it is started.
  *
  * @throws {EsgzError} `NOT_SUPPORTED` if the programs for it are missing; `RUNTIME_FAILED` for paths that cannot be mounted on.
@@ -51,9 +58,11 @@ export async function prepareStandIn(options: StandInOptions): Promise<LaunchPla
     command,
   });
   await options.directory.write("start.sh", script);
-  const namespaces = [...OWN_MOUNTS, "--pid", "--fork", "--kill-child", "--uts", "--ipc"];
+  // Until the container is told by its number, it dies with the shell before it.
+  const dying = found.setpriv === undefined ? [] : [found.setpriv, "--pdeathsig=KILL", "--"];
+  const namespaces = [...OWN_MOUNTS, "--pid", "--uts", "--ipc"];
   return {
-    command: [sh, options.directory.script],
+    command: [sh, "-c", FIRST_PROCESS, "sh", ...dying, sh, options.directory.script],
     namespaces: options.network === "none" ? [...namespaces, "--net"] : namespaces,
     userNamespace: options.ids !== undefined && options.ids.kind !== "current",
   };
@@ -68,7 +77,7 @@ function enterWords({ found, spec, ids, onNote }: StandInOptions, unshare: strin
   }
   const numbers = { ...user, additionalGids: user.additionalGids ?? [] };
   return [
-    ...privilegeWords(found.setpriv, numbers, { setgroups: ids?.kind !== "single" }),
+    ...privilegeWords(found.setpriv, numbers, { setgroups: ids?.setgroups !== false }),
     "--",
     ...enter,
     "--",

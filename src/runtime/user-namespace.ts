@@ -28,6 +28,8 @@ export interface NamespaceIds {
    * `/etc/subuid` lends. `single`: a new one where only root exists.
    */
   readonly kind: "current" | "lent" | "single";
+  /** Whether processes there may choose their groups. */
+  readonly setgroups: boolean;
 }
 
 const ALL_IDS = 0xffff_ffff;
@@ -40,7 +42,9 @@ export async function findNamespaceIds(
 ): Promise<NamespaceIds | undefined> {
   if (uid === 0) {
     const mapping = { uids: await readIdMap("uid_map"), gids: await readIdMap("gid_map") };
-    return hasAllIds(mapping) ? undefined : { mapping, kind: "current" };
+    if (hasAllIds(mapping)) return undefined;
+    const said = await readFile("/proc/self/setgroups", "utf8").catch(() => "");
+    return { mapping, kind: "current", setgroups: said.trim() !== "deny" };
   }
   if (programs.newuidmap !== undefined && programs.newgidmap !== undefined) {
     const [subuid, subgid, passwd] = await Promise.all(
@@ -48,9 +52,9 @@ export async function findNamespaceIds(
     );
     const name = loginName(passwd ?? "", uid);
     const mapping = createIdMapping({ uid, gid, name, subuid: subuid ?? "", subgid: subgid ?? "" });
-    if (mapping !== undefined) return { mapping, kind: "lent" };
+    if (mapping !== undefined) return { mapping, kind: "lent", setgroups: true };
   }
-  return { mapping: createSingleIdMapping({ uid, gid }), kind: "single" };
+  return { mapping: createSingleIdMapping({ uid, gid }), kind: "single", setgroups: false };
 }
 
 /**
