@@ -192,17 +192,8 @@ class LayersFill {
 
   /** Waits for what others bring, too. */
   async #untilSettled(layers: readonly FetchedLayer[]): Promise<void> {
-    for (const { flights } of layers) {
-      for (const { settled } of [...flights.values()]) {
-        await untilAborted(
-          settled.then(
-            () => undefined,
-            () => undefined,
-          ),
-          this.#options.signal,
-        );
-      }
-    }
+    const settled = layers.flatMap(({ flights }) => [...flights.values()].map((flight) => flight.settled));
+    await untilAborted(Promise.allSettled(settled), this.#options.signal);
   }
 
   #tell(last: boolean): void {
