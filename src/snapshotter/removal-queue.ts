@@ -37,12 +37,11 @@ export class RemovalQueue {
 
   #start(): void {
     if (this.#pending.size === 0) return;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
+    await Promise.resolve();
     for (const id of this.#pending) {
       this.#pending.delete(id);
       try {
@@ -52,5 +51,7 @@ export class RemovalQueue {
         this.#options.onFailure(id, error);
       }
     }
+    // In the turn of the last look: what is added later starts anew.
+    this.#running = undefined;
   }
 }

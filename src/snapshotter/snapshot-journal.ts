@@ -127,15 +127,11 @@ export class SnapshotJournal implements AsyncDisposable {
   }
 
   #startWriting(): void {
-    this.#writing ??= this.#writeAll().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#writing ??= this.#writeAll();
   }
 
   #startSyncing(): void {
-    this.#syncing ??= this.#syncAll().finally(() => {
-      this.#syncing = undefined;
-    });
+    this.#syncing ??= this.#syncAll();
   }
 
   async #writeAll(): Promise<void> {
@@ -153,9 +149,11 @@ export class SnapshotJournal implements AsyncDisposable {
         for (const id of dirty) this.#dirty.add(id);
         for (const { reject } of waiters) reject(error);
         // Without anybody waiting, the next change tries again.
-        if (this.#waiters.length === 0) return;
+        if (this.#waiters.length === 0) break;
       }
     }
+    // In the turn of the last look: what is noted later starts anew.
+    this.#writing = undefined;
   }
 
   /** Writes go on meanwhile: a disk that takes its time to be sure does not slow down those who need not be. */
@@ -170,6 +168,7 @@ export class SnapshotJournal implements AsyncDisposable {
         for (const { reject } of waiters) reject(error);
       }
     }
+    this.#syncing = undefined;
   }
 
   async #write(dirty: ReadonlySet<number>): Promise<void> {

@@ -26,5 +26,6 @@ describeSnapshotter("esgz", async (t) => {
     await snapshotter.close();
     await rm(folder, { recursive: true });
   });
-  return { client: createClient(Snapshots, unix.transport), snapshotter: "stargz" };
+  const client = createClient(Snapshots, unix.transport);
+  return { client, snapshotter: "stargz", cleanup: () => client.cleanup({}) };
 });

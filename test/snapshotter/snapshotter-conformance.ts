@@ -42,6 +42,8 @@ export interface SnapshotterUnderTest {
   readonly client: Client<typeof Snapshots>;
   /** Its name, which containerd's own service wants with each call. */
   readonly snapshotter: string;
+  /** Takes away what removed snapshots left. */
+  readonly cleanup: () => Promise<unknown>;
 }
 
 /** Opens a snapshotter without snapshots, for one test; or says why this machine cannot. */
@@ -51,11 +53,13 @@ export type OpenSnapshotter = (t: TestContext) => Promise<SnapshotterUnderTest |
 class Subject {
   readonly #client: Client<typeof Snapshots>;
   readonly #snapshotter: string;
+  readonly #cleanup: () => Promise<unknown>;
   readonly #folder: string;
   #mounted = 0;
 
-  constructor({ client, snapshotter }: SnapshotterUnderTest, folder: string) {
+  constructor({ cleanup, client, snapshotter }: SnapshotterUnderTest, folder: string) {
     this.#client = client;
+    this.#cleanup = cleanup;
     this.#snapshotter = snapshotter;
     this.#folder = folder;
   }
@@ -110,7 +114,7 @@ class Subject {
   }
 
   async cleanup(): Promise<void> {
-    await this.#client.cleanup({ snapshotter: this.#snapshotter });
+    await this.#cleanup();
   }
 
   /** Mounts for real, as a container's root would be, while `work` runs. */
@@ -315,16 +319,16 @@ const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
 
   "what is not there is not found": async (subject) => {
     for (const call of [
-      subject.stat("absent"),
-      subject.mounts("absent"),
-      subject.commit("name", "absent"),
-      subject.remove("absent"),
-      subject.usage("absent"),
-      subject.update("absent", {}),
-      subject.prepare("key", "absent"),
-      subject.view("key", "absent"),
+      () => subject.stat("absent"),
+      () => subject.mounts("absent"),
+      () => subject.commit("name", "absent"),
+      () => subject.remove("absent"),
+      () => subject.usage("absent"),
+      () => subject.update("absent", {}),
+      () => subject.prepare("key", "absent"),
+      () => subject.view("key", "absent"),
     ]) {
-      await assert.rejects(call, fails(Code.NotFound));
+      await assert.rejects(call(), fails(Code.NotFound));
     }
     // Nothing was left behind by the calls that failed.
     assert.deepEqual(await subject.list(), []);
@@ -446,9 +450,7 @@ const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
     for (const [filters, names] of FILTERS) {
       assert.deepEqual(await subject.list(...filters), names, filters.join(" OR "));
     }
-    for (const filter of BAD_FILTERS) {
-      await assert.rejects(subject.list(filter), fails(Code.InvalidArgument), filter);
-    }
+    for (const filter of BAD_FILTERS) await assert.rejects(subject.list(filter), isRefusedFilter, filter);
   },
 
   "a list of many comes whole": async (subject) => {
@@ -498,18 +500,16 @@ const BEHAVIOURS: Readonly<Record<string, Behaviour>> = {
       await writeFile(join(root, "deep", "below", "file"), "");
     });
     await subject.remove("active");
-    await cleanUp(subject);
+    await subject.cleanup();
     await assert.rejects(lstat(mount.source), { code: "ENOENT" });
   },
 };
 
-/** A service in front of a snapshotter may clean up by itself, and know no such call. */
-async function cleanUp(subject: Subject): Promise<void> {
-  try {
-    await subject.cleanup();
-  } catch (error) {
-    fails(Code.Unimplemented)(error);
-  }
+/** containerd 1.6 gives errors of streams no status of their own. */
+function isRefusedFilter(error: unknown): boolean {
+  assert.ok(error instanceof ConnectError, String(error));
+  assert.ok([Code.InvalidArgument, Code.Unknown].includes(error.code), error.message);
+  return /filter/.test(error.message);
 }
 
 /** Filters, and what they find among a2 (red, on base), a3, base (blue, committed) and v1 (on base). */
