@@ -218,7 +218,7 @@ function ensureAccessList(recipe: HelloRecipe, workshop: Workshop): string {
     mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" "$4"
     mount --bind /dev "$4/dev"; mount -t proc proc "$4/proc"; ip link set lo up 2>/dev/null || true
     log="$5"; root="$4"; shift 5
-    exec timeout 30 strace -f -qq -e trace=execve,open,openat -o "$log" chroot "$root" "$@"`;
+    exec timeout -s KILL 30 strace -f -qq -e trace=execve,open,openat -o "$log" chroot "$root" "$@"`;
   const relative = lower.toReversed().map((path) => path.slice(join(workshop.cache, "layers/").length));
   const argv = [
     "-m",
