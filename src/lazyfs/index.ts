@@ -28,6 +28,7 @@ export {
   type ViewEvent,
 } from "./layer-views.ts";
 export type { MountRecord, ViewMethod } from "./mount-record.ts";
+export type { IdRange, OwnerMap } from "./owner-map.ts";
 export { probeViews, type ViewSupport } from "./probe-views.ts";
 export type { RangeFetcher, WaitingRange } from "./range-fetcher.ts";
 export type { ReadCounts } from "./read-counters.ts";

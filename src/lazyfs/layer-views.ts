@@ -15,6 +15,7 @@ import { HeldLayers } from "./held-layers.ts";
 import { LayerFiles } from "./layer-files.ts";
 import type { MountRecord, MountState, ViewMethod } from "./mount-record.ts";
 import { isInUserNamespace, probeViews, type ViewSupport } from "./probe-views.ts";
+import { readOwnerMap, type OwnerMap } from "./owner-map.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { restoreViews, type RestoreReport } from "./restore-views.ts";
 import { topmostAt } from "./standing-mounts.ts";
@@ -37,6 +38,8 @@ export interface LayerViewsOptions {
   readonly keeper?: FuseKeeper | undefined;
   /** This process may not mount overlays at places that others see: their parts are returned instead. */
   readonly rootless: boolean;
+  /** Whom files of tree views belong to; default: what this process's ids allow. */
+  readonly owners?: OwnerMap | undefined;
   readonly onEvent?: ((event: ViewEvent) => void) | undefined;
 }
 
@@ -117,7 +120,9 @@ export class LayerViews implements AsyncDisposable {
       onServerFailed: (error) => onEvent({ kind: "server-failed", message: messageOf(error) }),
     });
     const inUserNamespace = await isInUserNamespace();
-    const mounter = new ViewMounter({ held, fetcher, files, keeper, inUserNamespace, onReadFailed });
+    const ids = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+    const owners = options.owners ?? (await readOwnerMap(ids));
+    const mounter = new ViewMounter({ held, fetcher, files, keeper, inUserNamespace, owners, onReadFailed });
     const context = { store, fetcher, held, files, mounter, keeper, clock, onEvent, directory };
     return new LayerViews(options, { context, files });
   }

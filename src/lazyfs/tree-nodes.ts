@@ -14,6 +14,7 @@ import {
   type DirectoryEntryPlus,
   type Entry,
 } from "../fuse/index.ts";
+import { mapId, type OwnerMap } from "./owner-map.ts";
 
 /** A part of a file: zeros, bytes of the image itself, or bytes of a data device. Offsets count from where the read begins. */
 export type FilePart = ErofsRun & { readonly at: number };
@@ -27,7 +28,9 @@ const USER = "user.overlay.";
 /** How a tree is shown. */
 export interface TreeNodesOptions {
   /** Marks of overlayfs are shown as `user.overlay.*`, as user namespaces need them. Default false. */
-  readonly userOverlay?: boolean;
+  readonly userOverlay?: boolean | undefined;
+  /** Whom files belong to; as the image says if absent. */
+  readonly owners?: OwnerMap | undefined;
 }
 
 /** Keeps nothing but the superblock. Throws `EROFS_INVALID` for images that are damaged. */
@@ -35,11 +38,13 @@ export class TreeNodes {
   readonly #reader: ErofsReader;
   readonly #source: ErofsSource;
   readonly #userOverlay: boolean;
+  readonly #owners: OwnerMap | undefined;
 
   constructor(source: ErofsSource, options: TreeNodesOptions = {}) {
     this.#source = source;
     this.#reader = new ErofsReader(source);
     this.#userOverlay = options.userOverlay === true;
+    this.#owners = options.owners;
   }
 
   /** The number of inodes. */
@@ -142,8 +147,8 @@ export class TreeNodes {
       ctime: time,
       mode: MODE_TYPES[inode.type] | inode.mode,
       nlink: inode.nlink,
-      uid: inode.uid,
-      gid: inode.gid,
+      uid: this.#owners === undefined ? inode.uid : mapId(inode.uid, this.#owners.uids),
+      gid: this.#owners === undefined ? inode.gid : mapId(inode.gid, this.#owners.gids),
       rdev: isDevice ? encodeDevice(inode.major, inode.minor) : 0,
       blockSize: 4096,
     };

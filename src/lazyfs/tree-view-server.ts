@@ -10,6 +10,7 @@ import { ErrnoError, serveFuse, type Filesystem, type FuseServer, type Negotiate
 import type { Digest } from "../oci/index.ts";
 import type { HeldLayer, HeldLayers } from "./held-layers.ts";
 import { MetaFile } from "./meta-file.ts";
+import type { OwnerMap } from "./owner-map.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import type { MarkMessage } from "./served-layer.ts";
 import { TreeNodes } from "./tree-nodes.ts";
@@ -26,6 +27,7 @@ export interface TreeViewOptions {
   readonly layers: readonly Digest[];
   /** Marks of overlayfs are shown as those of user namespaces. */
   readonly userOverlay: boolean;
+  readonly owners: OwnerMap | undefined;
   /** Told of reads that failed, and the reason. */
   readonly onReadFailed: (error: unknown) => void;
 }
@@ -70,6 +72,7 @@ export class TreeViewServer {
         metaPath: options.metaPath,
         layers: holding.map(({ start }) => start),
         userOverlay: options.userOverlay,
+        owners: options.owners,
         port: port2,
       };
       const server = await serveFuse(fd, {

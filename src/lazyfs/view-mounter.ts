@@ -19,6 +19,7 @@ import type { TreePlan, ViewMethod, ViewPlan } from "./mount-record.ts";
 import { findMountUsers } from "./mount-users.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { TreeViewServer } from "./tree-view-server.ts";
+import type { OwnerMap } from "./owner-map.ts";
 import { INSTALL_HINT } from "./probe-views.ts";
 
 /** What mounting works with. */
@@ -29,6 +30,8 @@ export interface ViewMounterOptions {
   readonly keeper: FuseKeeper | undefined;
   /** This process's root is not the machine's: overlays note things as users may. */
   readonly inUserNamespace: boolean;
+  /** Whom the files of a tree view belong to, where not all ids can be used. */
+  readonly owners: OwnerMap | undefined;
   readonly onReadFailed: (error: unknown) => void;
 }
 
@@ -165,7 +168,7 @@ export class ViewMounter {
   }
 
   async #serve(tree: TreePlan, fuse: KeptFuse): Promise<TreeViewServer> {
-    const { held, fetcher, inUserNamespace, onReadFailed } = this.#options;
+    const { held, fetcher, inUserNamespace, owners, onReadFailed } = this.#options;
     return await TreeViewServer.start(fuse.fd, {
       held,
       fetcher,
@@ -173,6 +176,7 @@ export class ViewMounter {
       metaPath: tree.meta,
       layers: tree.layers,
       userOverlay: inUserNamespace,
+      owners,
       onReadFailed,
     });
   }

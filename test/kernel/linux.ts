@@ -108,3 +108,25 @@ function check(result: unknown, call: string): number {
   if (typeof result === "number" && result >= 0) return result;
   throw Object.assign(new Error(`${call} failed with errno ${koffi.errno()}`), { errno: koffi.errno() });
 }
+
+const SYS_PIDFD_OPEN = 434;
+const SYS_PIDFD_GETFD = 438;
+const POSIX_FADV_DONTNEED = 4;
+const pidfdOpen = libc.func("syscall", "long", ["long", "int", "uint"]);
+const pidfdGetfd = libc.func("syscall", "long", ["long", "int", "int", "uint"]);
+const fadvise = libc.func("int posix_fadvise(int, int64_t, int64_t, int)");
+
+/** A copy of a descriptor of another process, closed in children unless handed on (Linux 5.6). */
+export function copyDescriptor(pid: number, fd: number): number {
+  const process = check(pidfdOpen(SYS_PIDFD_OPEN, pid, 0), "pidfd_open");
+  try {
+    return check(pidfdGetfd(SYS_PIDFD_GETFD, process, fd, 0), "pidfd_getfd");
+  } finally {
+    close(process);
+  }
+}
+
+/** Has the kernel forget what it has cached of a file. */
+export function dropCached(fd: number): void {
+  fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}

@@ -10,15 +10,15 @@ import type { Layer } from "../../src/store/index.ts";
 /** Counts what it brought; can be told to hold reads, or to bring wrong bytes. */
 export class MemoryFetcher implements RangeFetcher {
   /** How many chunks were brought. */
-  brought = 0;
+  brought: number = 0;
   /** Milliseconds that each read takes. */
-  delayMs = 0;
+  delayMs: number = 0;
   /** Offsets that were noticed. */
   readonly noticed: number[] = [];
   /** Chunks of a layer whose first byte is wrong on the way. */
-  readonly wrongChunks = new Set<number>();
+  readonly wrongChunks: Set<number> = new Set();
   /** While set, reads wait for it or for their signal. */
-  held: Promise<void> | undefined;
+  held: Promise<void> | undefined = undefined;
   readonly #devices: ReadonlyMap<Digest, Uint8Array>;
   readonly #marks = new Map<Digest, Int32Array>();
   readonly #waiting = new Map<Digest, Set<WaitingRange>>();
