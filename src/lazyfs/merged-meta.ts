@@ -3,11 +3,9 @@
  *
  * @module
  */
-import { createHash, hash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { digestMismatch, type Digest } from "../oci/index.ts";
+import { createHash } from "node:crypto";
 import type { Layer, MergedMeta, Store } from "../store/index.ts";
-import { mergeLayerMetas } from "./merge-layer-metas.ts";
+import type { MetaMerger } from "./meta-merger.ts";
 
 /** To be counted up when the same layers are merged to another image than before. */
 const MERGE_VERSION = 1;
@@ -17,29 +15,29 @@ export interface EnsuredMeta extends MergedMeta {
   readonly made: boolean;
 }
 
+/** What is known before. */
+export interface EnsureMergedMetaOptions {
+  /** The lowest first. */
+  readonly layers: readonly Layer[];
+  /** What the store has noted. */
+  readonly known: MergedMeta | undefined;
+  readonly merger: MetaMerger;
+}
+
 /**
  * Finds the merged metadata of layers, or makes it. One that is damaged, or of other metadata images than the layers have
  * now, is none.
  *
- * @param layers the lowest first
- * @param known what the store has noted
  * @throws {EsgzError} `EROFS_INVALID`, `LIMIT_EXCEEDED`; `DIGEST_MISMATCH` for a layer's metadata that was changed while
  * it was open; `NO_SPACE`, `IO_FAILED`
  */
-export async function ensureMergedMeta(
-  store: Store,
-  { layers, known }: { readonly layers: readonly Layer[]; readonly known: MergedMeta | undefined },
-): Promise<EnsuredMeta> {
+export async function ensureMergedMeta(store: Store, options: EnsureMergedMetaOptions): Promise<EnsuredMeta> {
+  const { layers, known, merger } = options;
   const madeFrom = keyOf(layers);
   if (known?.madeFrom === madeFrom && (await store.content.read(known.digest)) !== undefined) {
     return { ...known, made: false };
   }
-  const metas = await Promise.all(layers.map(readMeta));
-  const bytes = mergeLayerMetas(
-    metas,
-    layers.map(({ dataSize }) => dataSize),
-  );
-  const digest: Digest = `sha256:${hash("sha256", bytes)}`;
+  const { bytes, digest } = await merger.merge(layers);
   // It can be made again at any time, so nobody needs to wait for the disk.
   await store.content.write(digest, bytes, { durable: false });
   return { digest, madeFrom, made: true };
@@ -50,11 +48,4 @@ function keyOf(layers: readonly Layer[]): string {
   const key = createHash("sha256").update(`merge ${MERGE_VERSION}\n`);
   for (const { metaDigest, dataSize } of layers) key.update(`${metaDigest} ${dataSize}\n`);
   return key.digest("hex");
-}
-
-async function readMeta({ metaPath, metaDigest }: Layer): Promise<Uint8Array> {
-  const bytes = await readFile(metaPath);
-  const found = `sha256:${hash("sha256", bytes)}`;
-  if (found !== metaDigest) throw digestMismatch("metadata of a layer", metaDigest, found);
-  return bytes;
 }

@@ -20,6 +20,7 @@ import {
 import type { ImageRecord, Store, StoredImage } from "../store/index.ts";
 import type { ImageObserver } from "./image-event.ts";
 import { ensureMergedMeta } from "./merged-meta.ts";
+import { MetaMerger } from "./meta-merger.ts";
 import { openSoundLayer } from "./open-lazy-layer.ts";
 import {
   closeLayers,
@@ -99,7 +100,9 @@ async function openRecord(
   if (layers === undefined) return undefined;
   try {
     const { name, root, manifest } = record;
+    await using merger = new MetaMerger();
     const merged = await ensureMergedMeta(store, {
+      merger,
       layers: layers.map(({ handle }) => handle.layer),
       known: record.merged,
     });

@@ -27,6 +27,7 @@ import { type Digest, digestMismatch, formatPlatform, type Platform } from "../o
 import type { ImageRecord, Store } from "../store/index.ts";
 import type { ImageObserver } from "./image-event.ts";
 import { ensureMergedMeta } from "./merged-meta.ts";
+import { MetaMerger } from "./meta-merger.ts";
 import { type DeclinedLayer, locationOf, openLazyLayer } from "./open-lazy-layer.ts";
 import { openStoredImage, openStoredLayer } from "./open-stored-image.ts";
 import {
@@ -152,6 +153,8 @@ class Preparation {
     const stop = new AbortController();
     const { signal } = this.#options;
     const both = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+    await using merger = new MetaMerger();
+    merger.foresee(this.#opened.manifest.layers.reduce((sum, { size }) => sum + size, 0));
     const image = openImageConfig(this.#opened, { signal: both });
     // Whoever needs it waits for it later, and learns then that it failed.
     image.catch(() => undefined);
@@ -159,7 +162,7 @@ class Preparation {
     const layers = this.#openLayers(image, both);
     try {
       await Promise.all([documents, layers]);
-      return await this.#finish(await image, await layers);
+      return await this.#finish(await image, { layers: await layers, merger });
     } catch (error) {
       stop.abort(error);
       await Promise.allSettled([image, documents, layers]);
@@ -237,13 +240,17 @@ class Preparation {
     return { handle, descriptor, lazy: false, reason };
   }
 
-  async #finish(image: Image, layers: readonly PreparedLayer[]): Promise<PreparedImage> {
+  async #finish(
+    image: Image,
+    { layers, merger }: { readonly layers: readonly PreparedLayer[]; readonly merger: MetaMerger },
+  ): Promise<PreparedImage> {
     const { store, platform: wanted } = this.#options;
     const { config, configBytes, platform = wanted } = image;
     const name = recordedName(this.#options.name);
     const [root, manifest] = [rootOf(this.#opened), this.#opened.descriptor.digest];
     const known = store.images().find((record) => record.manifest === manifest)?.merged;
     const { digest, madeFrom } = await ensureMergedMeta(store, {
+      merger,
       layers: layers.map(({ handle }) => handle.layer),
       known,
     });
