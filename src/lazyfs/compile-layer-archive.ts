@@ -10,6 +10,7 @@ import { algorithmOf, type Digest, hexOf } from "../oci/index.ts";
 import type { ChunkRow } from "../store/index.ts";
 import { compileLayer, type CompileLayerOptions, type LayerMeta } from "./compile-layer.ts";
 import { LayerTree } from "./layer-tree.ts";
+import { placeFile, type StoredRun } from "./place-file.ts";
 
 /** A layer, compiled. */
 export interface CompiledLayer extends LayerMeta {
@@ -22,8 +23,8 @@ export interface CompiledLayer extends LayerMeta {
 const MAX_MEMBER_SIZE = 0xffff_ffff;
 
 /**
- * Compiles a verified archive. Files are placed in the order of the blob, each as one run at a multiple of 4096 bytes;
- * holes take room on the device and none on the disk.
+ * Compiles a verified archive. Files are placed in the order of the blob, each at a multiple of 4096 bytes; holes take
+ * no room on the disk.
  *
  * @throws {EsgzError} `NOT_SUPPORTED` for chunks that a table cannot hold; `PATH_INVALID`, `TAR_INVALID`, `EROFS_INVALID`,
  * `LIMIT_EXCEEDED` for a tree that cannot be an image.
@@ -33,9 +34,10 @@ export function compileLayerArchive(archive: Archive, options: CompileLayerOptio
   const extents = new Map<TocEntry, readonly ErofsExtent[]>();
   const rows: ChunkRow[] = [];
   for (const { entry } of filesInBlobOrder(archive)) {
-    const place = plan.place(entry.size);
-    extents.set(entry, [{ fileOffset: 0, size: entry.size, device: 0, deviceOffset: place }]);
-    for (const chunk of entry.chunks) if (chunk.kind === "data") rows.push(rowFrom(chunk, { place, entry }));
+    const chunks = entry.chunks.filter(({ kind }) => kind === "data");
+    const file = placeFile(plan, { size: entry.size, stored: storedRuns(chunks) });
+    extents.set(entry, file.extents);
+    for (const chunk of chunks) rows.push(rowFrom(chunk, { place: file.placeOf(chunk.fileOffset), entry }));
   }
   const tree = new LayerTree();
   for (const entry of archive.entries) tree.add(entry, extents.get(entry));
@@ -59,17 +61,28 @@ function filesInBlobOrder(archive: Archive): readonly PlacedFile[] {
   );
 }
 
+/** The runs of a file's bytes, chunks that follow each other joined. */
+function storedRuns(chunks: readonly Chunk[]): readonly StoredRun[] {
+  const runs: StoredRun[] = [];
+  for (const { fileOffset, size } of chunks) {
+    const last = runs.at(-1);
+    if (last === undefined || last.offset + last.size < fileOffset) runs.push({ offset: fileOffset, size });
+    else runs[runs.length - 1] = { offset: last.offset, size: last.size + size };
+  }
+  return runs;
+}
+
 function rowFrom(
   chunk: Chunk,
   { place, entry }: { readonly place: number; readonly entry: TocEntry },
 ): ChunkRow {
-  const { size, blobOffset, blobEnd, innerOffset, fileOffset, digest } = chunk;
+  const { size, blobOffset, blobEnd, innerOffset, digest } = chunk;
   const memberSize = blobEnd - blobOffset;
   if (memberSize > MAX_MEMBER_SIZE) {
     throw unsupported(entry, `compressed members of at most ${MAX_MEMBER_SIZE} bytes`, String(memberSize));
   }
   return {
-    place: place + fileOffset,
+    place,
     size,
     blobOffset,
     memberSize,

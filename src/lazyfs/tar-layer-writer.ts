@@ -10,6 +10,7 @@ import { compileLayer, type CompileLayerOptions, type LayerMeta } from "./compil
 import { DataWriter } from "./data-writer.ts";
 import { LayerTree } from "./layer-tree.ts";
 import type { LayerTreeEntry } from "./layer-tree-nodes.ts";
+import { placeFile, type PlacedFile } from "./place-file.ts";
 
 /** A layer whose bytes lie in the file. */
 export interface WrittenLayer extends LayerMeta {
@@ -85,9 +86,10 @@ export class TarLayerWriter {
 
   #place({ type, size, sparse }: TarEntry): readonly ErofsExtent[] {
     if (type !== "reg" || size === 0) return [];
-    const place = this.#plan.place(size);
-    this.#content = new FileContent(this.#data, { place, segments: sparse ?? [{ offset: 0, size }] });
-    return [{ fileOffset: 0, size, device: 0, deviceOffset: place }];
+    const stored = sparse ?? [{ offset: 0, size }];
+    const places = placeFile(this.#plan, { size, stored });
+    this.#content = new FileContent(this.#data, { places, segments: stored });
+    return places.extents;
   }
 
   /** What looked like a table of contents is a file like others if something follows it. */
@@ -101,17 +103,17 @@ export class TarLayerWriter {
 /** The stored bytes of one file. */
 class FileContent {
   readonly #data: DataWriter;
-  readonly #place: number;
+  readonly #places: PlacedFile;
   readonly #segments: readonly SparseSegment[];
   #segment = 0;
   #done = 0;
 
   constructor(
     data: DataWriter,
-    options: { readonly place: number; readonly segments: readonly SparseSegment[] },
+    options: { readonly places: PlacedFile; readonly segments: readonly SparseSegment[] },
   ) {
     this.#data = data;
-    this.#place = options.place;
+    this.#places = options.places;
     this.#segments = options.segments;
   }
 
@@ -120,7 +122,8 @@ class FileContent {
       const segment = this.#segments[this.#segment];
       if (segment === undefined) return;
       const size = Math.min(bytes.length - taken, segment.size - this.#done);
-      this.#data.write(this.#place + segment.offset + this.#done, bytes.subarray(taken, taken + size));
+      const place = this.#places.placeOf(segment.offset + this.#done);
+      this.#data.write(place, bytes.subarray(taken, taken + size));
       taken += size;
       this.#done += size;
       if (this.#done < segment.size) continue;
