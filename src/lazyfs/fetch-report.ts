@@ -62,6 +62,8 @@ export interface FetchStatistics {
   readonly prefetchedBytes: number;
   /** ... and those of them that were read later, as far as this is seen. */
   readonly prefetchUsedBytes: number;
+  /** Worker threads that live now. */
+  readonly workers: number;
   readonly queueLengths: {
     /** Requests under way. */
     readonly transfers: number;

@@ -214,6 +214,27 @@ describe("LayerFetcher.read()", () => {
     assert.equal(registry.asked.length, 1);
   });
 
+  test("asks a second time beside a connection that stands still", async (t) => {
+    const registry = await serveFaulty(t, [SAMPLE]);
+    await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning: { stallMs: 100 } });
+    const never = new Promise(() => undefined);
+    registry.faultOf = (_, number) =>
+      number === 1 ? { kind: "hold", after: 5000, until: never } : undefined;
+    await assertReads(bench, SAMPLE, { offset: 4096, size: 200_000 });
+    const [first, second] = registry.asked;
+    assert.equal(second?.offset, (first?.offset ?? 0) + 5000);
+    assert.ok(bench.events.some(({ kind }) => kind === "hedged"));
+    assert.equal(bench.fetcher.statistics().hedged, 1);
+  });
+
+  test("leaves no threads behind when nothing is asked for", async (t) => {
+    const registry = await serveFaulty(t, [SAMPLE]);
+    await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning: { workerIdleMs: 20 } });
+    await assertReads(bench, SAMPLE, { offset: 0, size: 10 });
+    await settle(() => bench.fetcher.statistics().workers === 0);
+    await assertReads(bench, SAMPLE, { offset: 2 * MIB, size: 10 });
+  });
+
   test("rejects what waits when the layer is released", async (t) => {
     const registry = await serveFaulty(t, [SAMPLE]);
     await using bench = await openFetchBench(t, [SAMPLE], { registry });

@@ -175,7 +175,7 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
   statistics(): FetchStatistics {
     const { counters, board, pool, gate } = this.#context;
     const queueLengths = { transfers: board.size, jobs: pool.queueLength, reads: gate.waiting };
-    return { ...counters, queueLengths };
+    return { ...counters, workers: pool.liveThreads, queueLengths };
   }
 
   /** What is known of one layer; zeros for one that was not used. */

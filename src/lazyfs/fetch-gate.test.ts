@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Clock } from "../async/index.ts";
+import { FetchGate } from "./fetch-gate.ts";
+
+/** A clock whose sleeps end when the test says so, and that knows which were given up. */
+class HeldClock implements Clock {
+  readonly wakes: (() => void)[] = [];
+  abandoned = 0;
+  nowMs(): number {
+    return 0;
+  }
+  wallMs(): number {
+    return 0;
+  }
+  async sleep(_ms: number, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const slept = Promise.withResolvers<void>();
+    this.wakes.push(slept.resolve);
+    signal?.addEventListener("abort", () => {
+      this.abandoned += 1;
+      slept.reject(signal.reason);
+    });
+    await slept.promise;
+  }
+}
+
+describe("FetchGate", () => {
+  const { signal } = new AbortController();
+
+  test("does not hold anybody up while no read waits", async () => {
+    const clock = new HeldClock();
+    await new FetchGate({ clock, yieldMs: 100 }).pause({ signal });
+    assert.equal(clock.wakes.length, 0);
+  });
+
+  test("holds the background up until the last read has what it wants, and leaves no timer", async () => {
+    const clock = new HeldClock();
+    const gate = new FetchGate({ clock, yieldMs: 100 });
+    gate.enter();
+    gate.enter();
+    let passed = false;
+    const pausing = gate.pause({ signal }).then(() => (passed = true));
+    gate.leave();
+    await Promise.resolve();
+    assert.equal(passed, false);
+    gate.leave();
+    await pausing;
+    assert.equal(clock.abandoned, 1);
+  });
+
+  test("lets the background take its share while reads wait all the time", async () => {
+    const clock = new HeldClock();
+    const gate = new FetchGate({ clock, yieldMs: 100 });
+    gate.enter();
+    const pausing = gate.pause({ signal });
+    clock.wakes[0]?.();
+    await pausing;
+    assert.equal(gate.waiting, 1);
+  });
+
+  test("lets through what became urgent, and what is cancelled", async () => {
+    const clock = new HeldClock();
+    const gate = new FetchGate({ clock, yieldMs: 100 });
+    gate.enter();
+    await gate.pause({ signal, raised: Promise.resolve() });
+    const controller = new AbortController();
+    const pausing = gate.pause({ signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await assert.rejects(pausing, { message: "enough" });
+  });
+});
