@@ -73,10 +73,12 @@ export class ProgressBoard {
     this.#draw(false);
   }
 
-  /** Removes what is drawn in place; plain lines stay. */
+  /** Removes what is drawn in place; plain lines stay. What is set after that is counted anew. */
   finish(): void {
     this.#erase();
     this.#rows.clear();
+    this.#samples = [];
+    this.#saidTenths = 0;
   }
 
   #draw(now: boolean): void {

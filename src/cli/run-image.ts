@@ -125,6 +125,7 @@ async function mountRoot(
       writable: flags.readOnly !== true,
       prefetch: flags.prefetch,
       ...(flags.background === undefined ? {} : { background: flags.background }),
+      discard: flags.rm === true,
       ownerPid: process.pid,
     };
     return await daemon.mount(mount, { onEvent: createEventView(board), signal });
@@ -143,7 +144,6 @@ async function runMounted(
 ): Promise<void> {
   const { environment } = context;
   const { mount, daemon, flags, container } = run;
-  const discard = flags.rm === true || flags.readOnly === true;
   let ended: { readonly exitStatus: number; readonly signal?: string } | undefined;
   try {
     const { runContainer } = await import("../runtime/index.ts");
@@ -152,8 +152,7 @@ async function runMounted(
     using _signals = environment.leaveSignals();
     ended = await runContainer({ ...container, config, rootfs: rootOf(mount), signal: environment.signal });
   } finally {
-    // What never ran has changed nothing worth keeping.
-    await unmountRoot(daemon, mount, { discard: discard || ended === undefined });
+    await unmountRoot(daemon, mount);
   }
   environment.setExitStatus(ended.exitStatus);
   const kept = join(await storeOf(environment, run.command), "kept", mount.id);
@@ -173,16 +172,12 @@ function rootOf({ directory, overlay }: MountResult): RunContainerOptions["rootf
 }
 
 /** What still uses the mount, such as a process that left the container, must not keep the name of it. */
-async function unmountRoot(
-  daemon: DaemonClient,
-  { id }: MountResult,
-  { discard }: { readonly discard: boolean },
-): Promise<void> {
+async function unmountRoot(daemon: DaemonClient, { id }: MountResult): Promise<void> {
   try {
-    await daemon.unmount(id, { discard });
+    await daemon.unmount(id);
   } catch (error) {
     if (!isEsgzError(error, "MOUNT_FAILED")) throw error;
-    await daemon.unmount(id, { discard, lazy: true });
+    await daemon.unmount(id, { lazy: true });
   }
 }
 

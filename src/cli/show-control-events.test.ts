@@ -39,8 +39,8 @@ test("createEventView() tells of the index, of layers that travel whole, and of 
     nowMs += 500;
   }
   assert.deepEqual(text.split("\n"), [
-    "index loaded in 0.31s (2 layers, 1 lazy, 3.00 MB)",
     "layer 1 travels whole: it is\\nordinary",
+    "index loaded in 0.31s (2 layers, 1 lazy, 3.00 MB)",
     "be\\u{7}ware",
     "50%  1.50 MB of 3.00 MB, 1.50 MB/s, 1.00s left (2.50s elapsed)",
     "",

@@ -16,9 +16,13 @@ export function createEventView(board: ProgressBoard): (event: ControlEvent) => 
       case "resolved":
         return;
       case "layer":
+        if (event.layer.reason !== undefined && layers[event.index] === undefined)
+          board.say(`layer ${event.index} travels whole: ${printable(event.layer.reason)}`);
         layers[event.index] = event.layer;
         return;
       case "indexed":
+        // Progress until here was of layers that travel whole, from here it is of all.
+        board.finish();
         return sayIndex(board, event.ms, layers);
       case "progress":
         return board.setAll(
@@ -36,10 +40,6 @@ function sayIndex(board: ProgressBoard, ms: number, layers: readonly LayerSummar
   const size = known.reduce((sum, layer) => sum + layer.size, 0);
   const summary = `${formatCount(known.length, "layer")}, ${lazy} lazy, ${formatBytes(size)}`;
   board.say(`index loaded in ${(ms / 1000).toFixed(2)}s (${summary})`);
-  layers.forEach(({ lazy: isLazy, present, reason }, index) => {
-    if (!isLazy && present !== true && reason !== undefined)
-      board.say(`layer ${index} travels whole: ${printable(reason)}`);
-  });
 }
 
 function rowOf(

@@ -63,6 +63,8 @@ export interface MountRequest extends ImageRequest {
   readonly prefetch?: boolean;
   /** Fetch the rest while the link is idle; default from the configuration. */
   readonly background?: boolean;
+  /** What was written to it goes with it. Default: it is kept in `kept/<id>` of the store until it is pruned. */
+  readonly discard?: boolean;
   /** Goes away by itself when this process ends. */
   readonly ownerPid?: number;
 }
@@ -86,6 +88,7 @@ export type ControlEvent =
       readonly layers: number;
       readonly ms: number;
     }
+  /** Told again when more is known of the layer; of one that travels whole, the first time without its size. */
   | { readonly kind: "layer"; readonly index: number; readonly layer: LayerSummary }
   | { readonly kind: "indexed"; readonly ms: number; readonly bytes: number }
   | {
@@ -181,7 +184,7 @@ export interface UsageSummary {
   readonly writableBytes: number;
 }
 
-/** What to take away. */
+/** What to take away, beside layers that no image has and what was changed in mounts that are gone. */
 export interface PruneRequest {
   /** Also images that nothing mounts. */
   readonly all?: boolean;

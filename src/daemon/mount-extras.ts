@@ -10,6 +10,8 @@ import type { ProcessIdentity } from "./process-identity.ts";
 export interface MountExtra {
   /** Whether its image is filled while the link is idle. */
   readonly background: boolean;
+  /** What was written to it goes with it. */
+  readonly discard?: boolean;
   /** It ends with this process. */
   readonly owner?: ProcessIdentity;
 }

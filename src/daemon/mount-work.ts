@@ -13,6 +13,7 @@ import type { Layer } from "../store/index.ts";
 import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { presentBytesOf } from "./fill-progress.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
+import { placeForChanges } from "./kept-changes.ts";
 import { MountExtras, type MountExtra } from "./mount-extras.ts";
 import { isRunning, processOf } from "./process-identity.ts";
 import type { UsedLayers } from "./layer-uses.ts";
@@ -91,7 +92,7 @@ export class MountWork implements AsyncDisposable {
     const mounts = views.mounts();
     const record =
       mounts.find(({ id }) => id === target) ?? mounts.findLast(({ directory }) => directory === target);
-    await views.unmount(record?.id ?? target, options);
+    await views.unmount(record?.id ?? target, { ...options, ...(await this.#keepingOf(record)) });
     if (record !== undefined) await this.#forget(record);
   }
 
@@ -124,7 +125,12 @@ export class MountWork implements AsyncDisposable {
     await Promise.allSettled(this.#background);
   }
 
-  #extraOf({ ownerPid, background }: MountRequest): MountExtra {
+  async #keepingOf(record: MountRecord | undefined): Promise<{ readonly keep?: string }> {
+    if (record?.writable !== true || this.#extras.get(record.id).discard === true) return {};
+    return { keep: await placeForChanges(this.#services.store.root, record.id) };
+  }
+
+  #extraOf({ ownerPid, background, discard }: MountRequest): MountExtra {
     const owner = ownerPid === undefined ? undefined : processOf(ownerPid);
     if (ownerPid !== undefined && owner === undefined) {
       throw new EsgzError(
@@ -134,6 +140,7 @@ export class MountWork implements AsyncDisposable {
     }
     return {
       background: background ?? this.#services.config.background,
+      ...(discard === true ? { discard } : {}),
       ...(owner === undefined ? {} : { owner }),
     };
   }

@@ -6,7 +6,7 @@
 import { systemClock } from "../async/index.ts";
 import type { ImageObserver } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
-import type { ControlEvent } from "./control-protocol.ts";
+import type { ControlEvent, LayerSummary } from "./control-protocol.ts";
 import { PROGRESS_MS, sumOf } from "./fill-progress.ts";
 
 /** Tells a client about one preparation. */
@@ -37,6 +37,8 @@ export class PreparationProgress {
         break;
       case "layer-declined":
         this.#whole.set(event.layer, { index: event.index, doneBytes: 0, totalBytes: 0 });
+        // Before it is read, which may take long; all of it is said once the index is there.
+        this.#emit({ kind: "layer", index: event.index, layer: declined(event) });
         break;
       case "layer-progress":
         this.#noteProgress(event);
@@ -69,4 +71,8 @@ export class PreparationProgress {
       layers[index] = { doneBytes, totalBytes };
     this.#emit(sumOf(layers));
   }
+}
+
+function declined({ layer, reason }: { readonly layer: Digest; readonly reason: string }): LayerSummary {
+  return { digest: layer, size: 0, lazy: false, reason };
 }

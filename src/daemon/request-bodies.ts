@@ -31,6 +31,7 @@ const Mount = v.object({
   view: v.optional(v.picklist(["auto", "erofs-file", "erofs-loop", "tree"])),
   prefetch: v.optional(v.boolean()),
   background: v.optional(v.boolean()),
+  discard: v.optional(v.boolean()),
   ownerPid: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
 });
 const Prune = v.optional(v.object({ all: v.optional(v.boolean()) }), {});

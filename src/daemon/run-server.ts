@@ -145,7 +145,7 @@ async function finish(services: Services, { mounts, upkeep }: ServerWork, end: S
     // Those that are in use go on to work as long as they need nobody, and fail where they would wait.
     const left = await mounts.unmountAll({ force: false });
     for (const { id, method } of left) {
-      if (method !== "local") await services.views.unmount(id, { lazy: true });
+      if (method !== "local") await mounts.unmount(id, { lazy: true });
     }
   }
   await services[Symbol.asyncDispose]();

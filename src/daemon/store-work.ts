@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { lstat, readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { EsgzError } from "../errors/index.ts";
 import { parseImageName } from "../image/index.ts";
 import { recordedName } from "../lazyfs/index.ts";
@@ -12,9 +10,8 @@ import { formatPlatform, type ImageReference, parsePlatform } from "../oci/index
 import type { StoredImage } from "../store/index.ts";
 import type { ImageSummary, PruneRequest, PruneSummary, UsageSummary } from "./control-protocol.ts";
 import type { ImageWork } from "./image-work.ts";
+import { diskBytesBelow, keptBytes, removeKept } from "./kept-changes.ts";
 import type { Services } from "./services.ts";
-
-const DISK_SECTOR = 512;
 
 /** Images and room of a store. */
 export class StoreWork {
@@ -80,12 +77,14 @@ export class StoreWork {
     };
   }
 
-  /** Takes away what nothing needs; with `all` also the images that nothing mounts. */
+  /** Takes away what nothing needs, and what was changed in mounts that are gone; with `all` also the images that nothing mounts. */
   async prune({ all }: PruneRequest, options: { readonly signal: AbortSignal }): Promise<PruneSummary> {
     return await this.#images.alone(async () => {
       const { store, log } = this.#services;
       const images = all === true ? this.#forgetUnmounted() : [];
-      const { layers, bytes } = await store.prune();
+      const pruned = await store.prune();
+      const { layers } = pruned;
+      const bytes = pruned.bytes + (await removeKept(store.root));
       this.#forgetRegistries();
       log.info({ images: images.length, layers: layers.length, bytes }, "pruned");
       return { images, layers, bytes };
@@ -112,7 +111,7 @@ export class StoreWork {
   async #writableBytes(): Promise<number> {
     const uppers = this.#services.views.mounts().flatMap(({ upper }) => (upper === undefined ? [] : [upper]));
     const sizes = await Promise.all(uppers.map(diskBytesBelow));
-    return sizes.reduce((sum, size) => sum + size, 0);
+    return sizes.reduce((sum, size) => sum + size, await keptBytes(this.#services.store.root));
   }
 }
 
@@ -135,18 +134,6 @@ function referenceIn(name: string): readonly ImageReference[] {
   } catch {
     return [];
   }
-}
-
-/** What lies below a directory takes; what vanishes meanwhile takes nothing. */
-async function diskBytesBelow(directory: string): Promise<number> {
-  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
-  let sum = 0;
-  for (const entry of entries) {
-    const path = join(directory, entry.name);
-    sum += ((await lstat(path).catch(() => undefined))?.blocks ?? 0) * DISK_SECTOR;
-    if (entry.isDirectory()) sum += await diskBytesBelow(path);
-  }
-  return sum;
 }
 
 function unknownImage(name: string, platform: string | undefined): EsgzError {

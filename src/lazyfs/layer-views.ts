@@ -134,6 +134,12 @@ export class LayerViews implements AsyncDisposable {
     return await this.#support;
   }
 
+  /** Does what the first mount needs and no image: to be called while the image is still being asked for. */
+  async warm(): Promise<void> {
+    const { method } = await this.probe();
+    if (method === "erofs-file" || method === "erofs-loop") await this.#files.warm();
+  }
+
   /**
    * Mounts an image: one merged tree, or an overlay of one tree per layer (`layered`).
    *
@@ -175,9 +181,14 @@ export class LayerViews implements AsyncDisposable {
    * Takes a mount away, with what was written to it.
    *
    * @param options.lazy takes the name away even while somebody uses it; what they have open goes on to work.
+   * @param options.keep where to move what was written to it, if anything was: a place on the store's filesystem that does
+   * not exist, in a directory that does.
    * @throws {EsgzError} `MOUNT_FAILED` with errno EBUSY and who uses it; `FILE_NOT_FOUND` if there is no such mount.
    */
-  async unmount(idOrDirectory: string, options: { readonly lazy?: boolean } = {}): Promise<void> {
+  async unmount(
+    idOrDirectory: string,
+    options: { readonly lazy?: boolean; readonly keep?: string | undefined } = {},
+  ): Promise<void> {
     const view = this.#find(idOrDirectory);
     if (view === undefined) {
       const text = `Cannot unmount "${idOrDirectory}": expected a mount of this store, got none`;
@@ -185,7 +196,7 @@ export class LayerViews implements AsyncDisposable {
     }
     const { id } = view.record;
     await this.#unmounts.run(id, async () => {
-      await view.unmount({ lazy: options.lazy === true });
+      await view.unmount({ lazy: options.lazy === true, keep: options.keep });
       this.#views.delete(id);
     });
   }

@@ -12,10 +12,10 @@
  *
  * @module
  */
-import { copyFile, link, rm } from "node:fs/promises";
+import { copyFile, link, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
-import { EsgzError, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 
 const NAME = /^[A-Za-z0-9][\w.-]{0,127}$/;
 
@@ -38,6 +38,24 @@ export async function keepMeta(path: string, home: string): Promise<void> {
     const code = systemCodeOf(error) ?? "";
     if (!["EXDEV", "EPERM", "EMLINK", "EOPNOTSUPP"].includes(code)) throw error;
     await copyFile(path, own);
+  }
+}
+
+/**
+ * Moves what was changed out of a home, to a place on the same filesystem that does not exist yet. If nothing was
+ * changed, nothing is moved.
+ *
+ * @throws {EsgzError} `IO_FAILED`
+ */
+export async function keepChanges(home: string, place: string): Promise<void> {
+  const upper = join(home, "upper");
+  try {
+    if ((await readdir(upper)).length === 0) return;
+    await rename(upper, place);
+  } catch (cause) {
+    if (systemCodeOf(cause) === "ENOENT") return;
+    const message = `Cannot keep changes in "${place}": expected to move them there, got ${messageOf(cause)}`;
+    throw new EsgzError("IO_FAILED", message, { cause });
   }
 }
 

@@ -16,7 +16,7 @@ import type { ViewEvent } from "./layer-views.ts";
 import { encodeMountState, type MountRecord, type MountState, type ViewMethod } from "./mount-record.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { ownMountsAt, topmostAt } from "./standing-mounts.ts";
-import { keepMeta, removeHome } from "./view-home.ts";
+import { keepChanges, keepMeta, removeHome } from "./view-home.ts";
 import { makeDirectories, treeFuseId, type ServedTree, type ViewMounter } from "./view-mounter.ts";
 import { directoriesOf, placesOf } from "./view-plan.ts";
 
@@ -87,11 +87,19 @@ export class View {
   /**
    * Takes it away and forgets it.
    *
+   * @param options.keep where to move what was written to it.
    * @throws {EsgzError} `MOUNT_FAILED` with errno EBUSY if it is in use; it stays then.
    */
-  async unmount({ lazy }: { readonly lazy: boolean }): Promise<void> {
+  async unmount({
+    lazy,
+    keep,
+  }: {
+    readonly lazy: boolean;
+    readonly keep?: string | undefined;
+  }): Promise<void> {
     await this.#takeAway({ lazy });
     await this.#release({ waitMs: lazy ? 0 : RELEASE_MS });
+    if (keep !== undefined) await keepChanges(this.home, keep);
     await this.#forget();
   }
 

@@ -40,8 +40,11 @@ export class CommandLine implements AsyncDisposable {
   }
 
   /** Starts `esgz ARGS` and resolves with its first line of output; it is ended with the command line. */
-  async start(args: readonly string[]): Promise<{ readonly line: string; readonly child: ChildProcess }> {
-    const child = this.begin(args);
+  async start(
+    args: readonly string[],
+    options: Pick<RunOptions, "environment"> = {},
+  ): Promise<{ readonly line: string; readonly child: ChildProcess }> {
+    const child = this.begin(args, options);
     let text = "";
     for await (const chunk of child.stdout ?? []) {
       text += String(chunk);
@@ -51,8 +54,8 @@ export class CommandLine implements AsyncDisposable {
   }
 
   /** Starts `esgz ARGS` and reads nothing of it; it is ended with the command line. */
-  begin(args: readonly string[]): ChildProcess {
-    const child = this.#spawn(args);
+  begin(args: readonly string[], { environment }: Pick<RunOptions, "environment"> = {}): ChildProcess {
+    const child = this.#spawn(args, environment);
     this.#children.push(child);
     return child;
   }

@@ -4,8 +4,10 @@
  * @module
  */
 import { resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { EsgzError, isEsgzError } from "../../errors/index.ts";
+import type { DaemonInfo } from "../../daemon/index.ts";
+import { EsgzError, isEsgzError, systemCodeOf } from "../../errors/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
 import type { Environment } from "../environment.ts";
 import { addStoreFlag, storeOf } from "../store-location.ts";
@@ -21,6 +23,9 @@ interface Flags extends SharedFlags {
 type LogLevel = (typeof LOG_LEVELS)[number];
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
+
+const STOP_WAIT_MS = 30_000;
+const STOP_LOOK_MS = 20;
 
 const EXAMPLES = `
 Commands that need a daemon start one, which ends when it is idle. Mounts stay when its server is killed or upgraded
@@ -53,36 +58,81 @@ async function run(context: CommandContext, flags: Flags, store: string): Promis
   if (flags.stop === true) return await stop(context, store, flags.force === true);
   if (flags.force === true)
     throw new EsgzError("USAGE_INVALID", "Cannot use --force: expected --stop with it, got none");
-  const { runDaemon } = await import("../../daemon/index.ts");
+  const { readConfig, runDaemon } = await import("../../daemon/index.ts");
+  const configPath = flags.config === undefined ? undefined : resolve(flags.config);
+  // What can be said before this process becomes another one is said here.
+  if (configPath !== undefined && (await readConfig(configPath)) === undefined)
+    throw new EsgzError(
+      "CONFIGURATION_INVALID",
+      `Cannot read configuration "${configPath}": it is not there`,
+    );
+  await assertNoDaemon(context, store);
   // The daemon handles signals by itself.
   using _signals = context.environment.leaveSignals();
-  await runDaemon({
-    settings: {
-      store,
-      ...(flags.config === undefined ? {} : { configPath: resolve(flags.config) }),
-      ...(flags.logLevel === undefined ? {} : { logLevel: flags.logLevel }),
-      ...(flags.idleTimeout === undefined
-        ? {}
-        : { autoStarted: flags.idleTimeout > 0, idleExitMs: flags.idleTimeout * 1000 }),
-    },
-  });
+  await runDaemon({ settings: { store, configPath, logLevel: flags.logLevel, ...idleSettings(flags) } });
+}
+
+/** A daemon that a user starts stays, unless a time is named. */
+function idleSettings({ idleTimeout = 0 }: Flags): { autoStarted: boolean; idleExitMs?: number } {
+  return idleTimeout === 0 ? { autoStarted: false } : { autoStarted: true, idleExitMs: idleTimeout * 1000 };
+}
+
+async function assertNoDaemon({ environment }: CommandContext, store: string): Promise<void> {
+  const running = await infoOf(environment, store);
+  if (running === undefined) return;
+  throw new EsgzError(
+    "ALREADY_EXISTS",
+    `Cannot start daemon of store "${store}": expected none to run, got one with pid ${running.holderPid} (esgz daemon --stop)`,
+  );
+}
+
+/** What serves a store; undefined if nothing does. */
+async function infoOf({ signal }: Environment, store: string): Promise<DaemonInfo | undefined> {
+  const { connectDaemon } = await import("../../daemon/index.ts");
+  try {
+    await using daemon = await connectDaemon({ store, signal });
+    return await daemon.info({ signal });
+  } catch (error) {
+    if (isEsgzError(error, "DAEMON_UNAVAILABLE")) return undefined;
+    throw error;
+  }
 }
 
 async function stop(context: CommandContext, store: string, force: boolean): Promise<void> {
+  const { environment } = context;
+  const info = await infoOf(environment, store);
+  if (info !== undefined) await stopRunning(environment, { info, store, force });
+  const text = info === undefined ? `no daemon serves ${store}\n` : `stopped the daemon of ${store}\n`;
+  await context.print({ store, stopped: info !== undefined }, text);
+}
+
+/** Resolves when its processes and mounts are gone. */
+async function stopRunning(
+  { signal }: Environment,
+  { info, store, force }: { readonly info: DaemonInfo; readonly store: string; readonly force: boolean },
+): Promise<void> {
   const { connectDaemon } = await import("../../daemon/index.ts");
-  const { signal } = context.environment;
-  const result = { store, stopped: true };
-  try {
+  {
     await using daemon = await connectDaemon({ store, signal });
     await daemon.stop({ force }, { signal });
-  } catch (error) {
-    if (!isEsgzError(error, "DAEMON_UNAVAILABLE")) throw error;
-    result.stopped = false;
   }
-  await context.print(
-    result,
-    result.stopped ? `stopped the daemon of ${store}\n` : `no daemon serves ${store}\n`,
-  );
+  const endMs = performance.now() + STOP_WAIT_MS;
+  while (isRunning(info.holderPid)) {
+    if (performance.now() > endMs)
+      throw new EsgzError(
+        "TIMED_OUT",
+        `Cannot stop daemon: expected process ${info.holderPid} to end, got none`,
+      );
+    await sleep(STOP_LOOK_MS, undefined, { signal });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return systemCodeOf(error) === "EPERM";
+  }
 }
 
 function parseSeconds(text: string): number {
