@@ -9,7 +9,7 @@ import type { TestContext } from "node:test";
 import { systemClock } from "../async/index.ts";
 import { MemoryBlob } from "../blob/index.ts";
 import { concatBytes } from "../bytes/index.ts";
-import { openArchive } from "../estargz/index.ts";
+import { createCompressor, openArchive, writeArchive } from "../estargz/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { RegistryClient } from "../registry/index.ts";
 import { startRegistryServer } from "../registry-server/index.ts";
@@ -17,7 +17,8 @@ import type { Layer, LayerHandle, LayerSource, Store, StoreOptions } from "../st
 import { compileLayerArchive } from "./compile-layer-archive.ts";
 import type { FetchEvent } from "./fetch-report.ts";
 import type { FetchTuning } from "./fetch-tuning.ts";
-import { estargzOf, type FileSpec, sha256, tarOf, temporaryStore } from "./image.fixture.ts";
+import { TarDecoder, type TarEvent } from "../tar/index.ts";
+import { type FileSpec, sha256, tarOf, temporaryStore } from "./image.fixture.ts";
 import { LayerFetcher, type LayerFetcherOptions } from "./layer-fetcher.ts";
 
 /** A blob with what its data device must hold. */
@@ -67,6 +68,8 @@ export async function fetchSample(
     readonly chunkSize?: number;
     readonly prefetchSize?: number;
     readonly format?: "estargz" | "zstd:chunked";
+    /** Files up to this size share members. */
+    readonly minChunkSize?: number;
   } = {},
 ): Promise<FetchSample> {
   const { chunkSize = 64 << 10, prefetchSize = 0, format = "estargz" } = options;
@@ -74,7 +77,8 @@ export async function fetchSample(
     name: `f${String(at).padStart(4, "0")}`,
     content,
   }));
-  const { blob, mediaType } = await estargzOf(tarOf(files), { chunkSize, format });
+  const blob = await archiveOf(tarOf(files), { chunkSize, format, minChunkSize: options.minChunkSize });
+  const mediaType = `application/vnd.oci.image.layer.v1.tar+${format === "estargz" ? "gzip" : "zstd"}`;
   const found = await openArchive(new MemoryBlob(blob));
   const compiled = compileLayerArchive(found.verify(found.tocDigest));
   const chunks = new Map<string, Uint8Array>();
@@ -98,6 +102,26 @@ export async function fetchSample(
     blobVerified: false,
   };
   return { digest: sha256(blob), blob, compiled, source, device };
+}
+
+async function archiveOf(
+  tar: Uint8Array,
+  options: {
+    readonly chunkSize: number;
+    readonly format: "estargz" | "zstd:chunked";
+    readonly minChunkSize: number | undefined;
+  },
+): Promise<Uint8Array> {
+  const compressor = createCompressor(options.format === "estargz" ? "zlib" : "zstd");
+  const common = { compressor, level: 1, landmark: "no-prefetch", jobs: 1 } as const;
+  return concatBytes(await Array.fromAsync(writeArchive(eventsOf(tar), { ...common, ...options })));
+}
+
+// oxlint-disable-next-line require-await -- the writer takes an asynchronous stream
+async function* eventsOf(tar: Uint8Array): AsyncGenerator<TarEvent[]> {
+  const decoder = new TarDecoder();
+  yield [...decoder.push(tar)];
+  yield [...decoder.finish()];
 }
 
 /** Puts a sample into a store. */
