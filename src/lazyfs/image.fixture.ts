@@ -95,6 +95,7 @@ export function plainOf(tar: Uint8Array): LayerBlob {
 /** A registry with one image. */
 export interface ServedImage {
   readonly server: RegistryServer;
+  readonly client: RegistryClient;
   readonly source: ImageSource;
   /** `127.0.0.1:PORT/test/image:latest` */
   readonly name: string;
@@ -135,7 +136,7 @@ export async function serveImage(t: TestContext, layers: readonly LayerBlob[]): 
   const name = `${registry}/test/image:latest`;
   const source = await openImageSource(name, { registry: client });
   requests.length = 0;
-  return { server, source, name, manifest: sha256(manifest), requests };
+  return { server, client, source, name, manifest: sha256(manifest), requests };
 }
 
 /** An empty store that is closed and removed when the test ends. */
