@@ -4,6 +4,7 @@
  * @module
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { Server as NetServer } from "node:net";
 import { decodeUtf8 } from "../bytes/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
 import type { ControlEvent } from "./control-protocol.ts";
@@ -36,6 +37,8 @@ export interface ControlServerOptions {
   readonly onFailure: (error: unknown, request: string) => void;
 }
 
+/** What aborted work may take to end. */
+const ABORT_MS = 10_000;
 const MAX_BODY_BYTES = 1 << 20;
 const TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -46,7 +49,6 @@ export class ControlServer {
   readonly #ending = new AbortController();
   #active = 0;
   #served = 0;
-  #idle: PromiseWithResolvers<void> | undefined;
   #onActivity: () => void = () => undefined;
 
   constructor(options: ControlServerOptions) {
@@ -92,17 +94,22 @@ export class ControlServer {
     });
   }
 
-  /** Accepts no more, waits for what is under way at most `graceMs`, then aborts it. Idempotent. */
+  /**
+   * Accepts no more, answers what was accepted, aborts what takes longer than `graceMs`. A client keeps no connection for
+   * another request, so all end by themselves.
+   */
   async close(options: { readonly graceMs: number; readonly reason: EsgzError }): Promise<void> {
-    this.#server.close();
-    this.#server.closeIdleConnections();
-    if (this.#active > 0) {
-      this.#idle ??= Promise.withResolvers();
-      const timer = setTimeout(() => this.#ending.abort(options.reason), options.graceMs);
-      await this.#idle.promise;
-      clearTimeout(timer);
-    }
-    this.#server.closeAllConnections();
+    const closed = Promise.withResolvers<void>();
+    // Not that of HTTP, which breaks connections whose request has not arrived yet.
+    NetServer.prototype.close.call(this.#server, () => closed.resolve());
+    const grace = setTimeout(() => {
+      this.#ending.abort(options.reason);
+      this.#server.closeIdleConnections();
+    }, options.graceMs);
+    const last = setTimeout(() => this.#server.closeAllConnections(), options.graceMs + ABORT_MS);
+    await closed.promise;
+    clearTimeout(grace);
+    clearTimeout(last);
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -118,7 +125,6 @@ export class ControlServer {
     } finally {
       this.#active -= 1;
       this.#served += 1;
-      if (this.#active === 0) this.#idle?.resolve();
       this.#onActivity();
     }
   }

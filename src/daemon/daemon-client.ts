@@ -217,7 +217,7 @@ export class DaemonClient implements AsyncDisposable {
         const isLost = code !== undefined && BROKEN.has(code) && call.method === "GET";
         if (attempt > 0 || !(isDead || isLost)) throw connectionLost(messageOf(error), error);
         if (isDead && this.#revive === undefined) throw connectionLost(messageOf(error), error);
-        await this.#revive?.({ signal: call.signal });
+        if (isDead) await this.#revive?.({ signal: call.signal });
       }
     }
   }

@@ -109,7 +109,9 @@ export class RegistryClients implements AsyncDisposable {
     const clients = await Promise.allSettled(this.#clients.values());
     this.#clients.clear();
     await Promise.all(
-      clients.map((client) => (client.status === "fulfilled" ? client.value.close() : undefined)),
+      clients.map(async (client) => {
+        if (client.status === "fulfilled") await client.value.close();
+      }),
     );
   }
 

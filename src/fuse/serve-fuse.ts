@@ -183,7 +183,8 @@ function listen(
   const { options } = context;
   const ready = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<"ended" | "stopped">();
-  const handler = deferredHandler(context);
+  let isServing = true;
+  const handler = deferredHandler({ ...context, isServing: () => isServing });
   worker.on("message", (message: WorkerMessage) => {
     if (message.kind === "ready") ready.resolve();
     else if (message.kind === "deferred") handler?.handle(message.message);
@@ -196,6 +197,7 @@ function listen(
   };
   worker.on("error", fail);
   worker.on("exit", () => {
+    isServing = false;
     context.wake.close();
     fail(new EsgzError("INTERNAL", "Cannot serve FUSE: expected the thread to run, got its end"));
   });
@@ -219,12 +221,14 @@ function deferredHandler(context: {
   readonly fd: number;
   readonly options: ServeFuseOptions;
   readonly negotiated: Negotiated;
+  readonly isServing: () => boolean;
 }): RequestHandler | undefined {
   const { deferred, onError } = context.options;
   if (deferred === undefined) return undefined;
   return new RequestHandler(deferred, {
     negotiated: context.negotiated,
-    send: (parts) => void writeMessage(context.fd, parts),
+    // What is not answered by the end is the next server's; and the descriptor may be another file's by then.
+    send: (parts) => void (context.isServing() && writeMessage(context.fd, parts)),
     onError,
   });
 }

@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
-import { beginSession, type FuseMount, type Negotiated } from "../../src/fuse/index.ts";
-import { hasKernel, missingFuse, mountForTest } from "./fuse-mounts.ts";
+import { beginSession, type FuseMount, type Negotiated, serveFuse } from "../../src/fuse/index.ts";
+import { hasKernel, missingFuse, mountForTest, SAMPLE } from "./fuse-mounts.ts";
 import { bigContent, type SampleOptions } from "./sample-filesystem.ts";
 
 const LIMIT = { timeout: 60_000 };
@@ -45,6 +45,32 @@ test("a read that a killed server had taken is answered by the next one", LIMIT,
   for (const [index, content] of contents.entries()) {
     assert.ok(content.equals(bigContent(OFFSETS[index] ?? 0, SIZE)));
   }
+});
+
+test("a read that fails after its server has stopped is left to the next one", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const { mount, negotiated } = await hold(t);
+  const asked = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<Uint8Array>();
+  const read = (): Promise<Uint8Array> => {
+    asked.resolve();
+    return gate.promise;
+  };
+  const deferred = { getattr: () => assert.fail("only reads are deferred"), read };
+  const first = await serveFuse(mount.fd, { filesystem: SAMPLE, negotiated, deferred });
+  const content = promisify(execFile)("head", ["-c", "4096", join(mount.target, "waiting")]);
+  await asked.promise;
+  await first.close();
+  gate.reject(new Error("nobody brings it any more"));
+  await gate.promise.catch(() => undefined);
+  const answer = (): Uint8Array => new Uint8Array(4096).fill(0x78);
+  await using _second = await serveFuse(mount.fd, {
+    filesystem: SAMPLE,
+    negotiated,
+    deferred: { ...deferred, read: answer },
+  });
+  assert.ok((await content).stdout === "x".repeat(4096));
 });
 
 for (const directIo of [true, false]) {

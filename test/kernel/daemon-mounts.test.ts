@@ -1,0 +1,255 @@
+/**
+ * Mounts of a daemon whose processes are killed, through the kernel.
+ */
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { hash } from "node:crypto";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
+import { formatPlatform } from "../../src/oci/index.ts";
+import { isRunning, mountsBelow, serveSampleFiles, temporaryDaemonStore, until } from "./daemon-setup.ts";
+import { hasKernel, missingFuse } from "./fuse-mounts.ts";
+
+const LIMIT = { timeout: 120_000 };
+const platform = formatPlatform(PLATFORM);
+const run = promisify(execFile);
+
+/** Reads a file by another process: one that waits for its own mount could not be ended. */
+async function readByCommand(path: string): Promise<Buffer> {
+  const { stdout } = await run("cat", [path], { encoding: "buffer", maxBuffer: 64 << 20 });
+  return stdout;
+}
+
+test("an image is mounted before it is there, and its files are right", LIMIT, async (t) => {
+  const reason = missingFuse();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image, contents } = await serveSampleFiles(t);
+  const client = await store.connect();
+  const directory = store.directory("mnt");
+  const events: string[] = [];
+  const mount = await client.mount(
+    { reference: image.name, platform, directory, background: false },
+    { onEvent: ({ kind }) => events.push(kind) },
+  );
+  assert.equal(mount.directory, directory);
+  assert.equal(mount.layers.length, 2);
+  assert.deepEqual(events, ["resolved", "layer", "layer", "indexed"]);
+  const [before] = await client.mounts();
+  assert.equal(before?.presentBytes, 0);
+  for (const [name, content] of contents)
+    assert.ok(content.equals(await readByCommand(join(directory, name))));
+  const [status] = await client.mounts();
+  assert.ok(status !== undefined && status.presentBytes === status.totalBytes);
+  assert.match(await client.metrics(), /^esgz_mounts\{method="(erofs-file|erofs-loop|tree)"\} 1$/m);
+  await client.unmount(directory);
+  assert.deepEqual(mountsBelow(directory), []);
+  assert.deepEqual(await client.mounts(), []);
+});
+
+test(
+  "the server is killed again and again while files are read, and no reader sees an error",
+  LIMIT,
+  async (t) => {
+    const reason = missingKernel();
+    if (reason !== undefined) return t.skip(reason);
+    const store = await temporaryDaemonStore(t);
+    const { image, contents } = await serveSampleFiles(t, { files: 40, size: 150_000 });
+    const client = await store.connect();
+    const directory = store.directory("mnt");
+    await client.mount({ reference: image.name, platform, directory, background: false });
+    const load = startReading(directory, contents);
+    let { pid, holderPid } = await client.info();
+    for (let kill = 0; kill < 6; kill += 1) {
+      process.kill(pid, "SIGKILL");
+      const killed = pid;
+      // The call waits in the socket, which the holder keeps, until the next server answers.
+      const info = await client.info();
+      assert.notEqual(info.pid, killed);
+      assert.equal(info.holderPid, holderPid);
+      assert.equal(info.mounts, 1);
+      ({ pid, holderPid } = info);
+    }
+    assert.deepEqual(await load.end(), { status: 0, wrong: [] });
+    assert.equal((await client.info()).restarts, 6);
+  },
+);
+
+test("another server takes over on SIGHUP, and on request", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image, contents } = await serveSampleFiles(t, { files: 20 });
+  const client = await store.connect();
+  const directory = store.directory("mnt");
+  await client.mount({ reference: image.name, platform, directory, background: false });
+  const load = startReading(directory, contents);
+  const first = await client.info();
+  process.kill(first.holderPid, "SIGHUP");
+  await until(async () => (await client.info()).pid !== first.pid, "another server");
+  const second = await client.info();
+  await client.renew();
+  await until(async () => (await client.info()).pid !== second.pid, "a third server");
+  assert.equal((await client.info()).holderPid, first.holderPid);
+  assert.deepEqual(await load.end(), { status: 0, wrong: [] });
+  assert.doesNotMatch(store.log(), /"level":50/);
+});
+
+test("a holder that is killed gets a successor, and mounts stay", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image, contents } = await serveSampleFiles(t, { files: 20 });
+  const client = await store.connect();
+  const directory = store.directory("mnt");
+  await client.mount({ reference: image.name, platform, directory, background: false });
+  const load = startReading(directory, contents);
+  const first = await client.info();
+  process.kill(first.holderPid, "SIGKILL");
+  await until(() => !isRunning(first.pid), "the end of the server that was left");
+  const second = await client.info();
+  assert.notEqual(second.holderPid, first.holderPid);
+  assert.equal(second.mounts, 1);
+  assert.deepEqual(await load.end(), { status: 0, wrong: [] });
+  process.kill(second.pid, "SIGKILL");
+  assert.equal((await client.info()).mounts, 1);
+});
+
+test("when holder and server are killed, the next daemon makes the mounts again", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image, contents } = await serveSampleFiles(t);
+  const client = await store.connect();
+  const directory = store.directory("mnt");
+  await client.mount({ reference: image.name, platform, directory, background: false });
+  const { pid, holderPid } = await client.info();
+  process.kill(holderPid, "SIGSTOP");
+  process.kill(pid, "SIGKILL");
+  process.kill(holderPid, "SIGKILL");
+  await until(() => !isRunning(pid) && !isRunning(holderPid));
+  const next = await store.connect();
+  assert.deepEqual(
+    (await next.mounts()).map((mount) => mount.directory),
+    [directory],
+  );
+  for (const [name, content] of contents)
+    assert.ok(content.equals(await readByCommand(join(directory, name))));
+});
+
+test(
+  "a daemon that starts with its registry down serves what it has, and heals when it is back",
+  LIMIT,
+  async (t) => {
+    const reason = missingKernel();
+    if (reason !== undefined) return t.skip(reason);
+    const store = await temporaryDaemonStore(t);
+    const { image, contents, name, line } = await serveSampleFiles(t);
+    const config = join(store.directory("etc"), "config.toml");
+    await writeFile(config, '[fetch]\ndeadline = "4s"\nbackground = false\n');
+    const client = await store.connect({ configPath: config });
+    const directory = store.directory("mnt");
+    await client.mount({ reference: name, platform, directory });
+    const [first, second] = [...contents];
+    assert.ok(first !== undefined && second !== undefined);
+    await readByCommand(join(directory, first[0]));
+    await line.cut();
+    const { pid } = await client.info();
+    process.kill(pid, "SIGKILL");
+    await new Promise((r) => setTimeout(r, 1500));
+    assert.ok(first[1].equals(await readByCommand(join(directory, first[0]))));
+    const last = [...contents].at(-1);
+    assert.ok(last !== undefined);
+    await assert.rejects(readByCommand(join(directory, last[0])), /Input\/output error/);
+    assert.match(await client.metrics(), /^esgz_read_errors_total [1-9]/m);
+    const pulled = await client.pull({ reference: name, platform, lazy: true });
+    assert.equal(pulled.manifest, image.manifest);
+    await line.mend();
+    assert.ok(last[1].equals(await readByCommand(join(directory, last[0]))));
+  },
+);
+
+test("SIGTERM ends the daemon with its mounts, those in use included", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image } = await serveSampleFiles(t);
+  const client = await store.connect();
+  const [unused, used] = [store.directory("unused"), store.directory("used")];
+  await client.mount({ reference: image.name, platform, directory: unused, background: false });
+  await client.mount({ reference: image.name, platform, directory: used, background: false });
+  const user = spawn("sleep", ["1000"], { cwd: used, stdio: "ignore" });
+  t.after(() => user.kill("SIGKILL"));
+  await once(user, "spawn");
+  const { pid, holderPid } = await client.info();
+  await assert.rejects(client.stop(), { code: "PRECONDITION_FAILED", message: /nobody uses its mounts/ });
+  assert.deepEqual(
+    (await client.mounts()).map(({ directory }) => directory),
+    [used],
+  );
+  process.kill(holderPid, "SIGTERM");
+  await until(() => !isRunning(pid) && !isRunning(holderPid));
+  assert.deepEqual([...mountsBelow(used), ...mountsBelow(unused), ...mountsBelow(store.root)], []);
+});
+
+test("a mount goes with the process that owns it, whatever server looks after it then", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image } = await serveSampleFiles(t);
+  const client = await store.connect();
+  const owner = spawn("sleep", ["1000"], { stdio: "ignore" });
+  t.after(() => owner.kill("SIGKILL"));
+  await once(owner, "spawn");
+  const { directory } = await client.mount({
+    reference: image.name,
+    platform,
+    ownerPid: owner.pid ?? 0,
+    writable: true,
+  });
+  await writeFile(join(directory, "new"), "text");
+  process.kill((await client.info()).pid, "SIGKILL");
+  assert.equal((await client.mounts()).length, 1);
+  owner.kill("SIGKILL");
+  await until(async () => (await client.mounts()).length === 0, "the end of the mount");
+  assert.deepEqual(
+    mountsBelow(store.root).filter((target) => target !== join(store.root, "fuse")),
+    [],
+  );
+});
+
+function missingKernel(): string | undefined {
+  return missingFuse() ?? (hasKernel(6, 9) ? undefined : "needs Linux 6.9");
+}
+
+/** Reads all files again and again, past the page cache, by a process that says the digests. */
+function startReading(
+  directory: string,
+  contents: ReadonlyMap<string, Buffer>,
+): { readonly end: () => Promise<{ readonly status: unknown; readonly wrong: readonly string[] }> } {
+  const program = `
+    while ! read -t 0.01 stop; do
+      for file in *; do
+        dd if=$file iflag=nocache count=0 status=none || exit 1
+        sha256sum $file || exit 1
+      done
+    done`;
+  const child = spawn("bash", ["-c", program], { cwd: directory, stdio: ["pipe", "pipe", "inherit"] });
+  const output = child.stdout.toArray();
+  const sums = new Set([...contents].map(([name, content]) => `${hash("sha256", content)}  ${name}`));
+  return {
+    end: async () => {
+      child.stdin.write("stop\n");
+      const [[status], chunks] = await Promise.all([once(child, "exit"), output]);
+      const lines = Buffer.concat(chunks as Buffer[])
+        .toString()
+        .trim()
+        .split("\n");
+      return { status: status as unknown, wrong: lines.filter((line) => !sums.has(line)) };
+    },
+  };
+}
