@@ -42,6 +42,8 @@ export class LayerFilesServer {
   readonly #server: FuseServer;
   readonly #port: MessagePort;
   readonly #files = new Map<number, ServedFile>();
+  readonly #ended: Promise<void>;
+  #isOver = false;
 
   private constructor(
     options: LayerFilesOptions,
@@ -52,6 +54,9 @@ export class LayerFilesServer {
     this.#port = parts.port;
     this.#port.on("message", (notice: LayerFilesNotice) => this.#take(notice));
     this.#port.unref();
+    const end = (): Promise<void> => this.#end();
+    this.#ended = this.#server.closed.then(end, end);
+    this.#ended.catch(() => undefined);
   }
 
   /**
@@ -83,6 +88,16 @@ export class LayerFilesServer {
     return this.#server.closed;
   }
 
+  /** Whether a view, or the kernel, has one of the files. */
+  get isUsed(): boolean {
+    return this.#files.size > 0;
+  }
+
+  /** Whether it ended: nothing can be acquired any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** The path of a layer's file. */
   pathOf(digest: Digest): string {
     return join(this.#options.directory, layerFileName(digest));
@@ -91,8 +106,12 @@ export class LayerFilesServer {
   /** Has a file for a layer; to be released as often. @throws {EsgzError} as `HeldLayers.hold()` */
   async acquire(digest: Digest): Promise<void> {
     const held = await this.#options.held.hold(digest);
+    if (this.#isOver) {
+      await this.#options.held.release(digest);
+      throw notServed(this.#options.directory);
+    }
     const known = this.#files.get(held.node);
-    const file = known ?? { held, users: 0, added: Promise.withResolvers<void>(), removing: undefined };
+    const file = known ?? { held, users: 0, added: settling(), removing: undefined };
     file.users += 1;
     this.#files.set(held.node, file);
     if (known === undefined) this.#tell({ kind: "add", layer: held.start });
@@ -118,11 +137,18 @@ export class LayerFilesServer {
   /** Stops serving and lets go of all layers. The mount stays. Idempotent. */
   async close(): Promise<void> {
     await this.#server.close();
+    await this.#ended;
+  }
+
+  /** Nobody answers any more: there is nothing left to wait for. */
+  async #end(): Promise<void> {
+    this.#isOver = true;
     this.#port.close();
-    for (const file of this.#files.values()) {
-      file.removing?.resolve();
-      for (let left = Math.max(1, file.users); left > 0; left -= 1) {
-        await this.#options.held.release(file.held.layer.digest);
+    for (const { held, users, added, removing } of this.#files.values()) {
+      added.reject(notServed(this.#options.directory));
+      removing?.resolve();
+      for (let left = Math.max(1, users); left > 0; left -= 1) {
+        await this.#options.held.release(held.layer.digest);
       }
     }
     this.#files.clear();
@@ -142,7 +168,7 @@ export class LayerFilesServer {
   #wantAgain(file: ServedFile): void {
     file.removing?.resolve();
     file.removing = undefined;
-    file.added = Promise.withResolvers<void>();
+    file.added = settling();
     this.#tell({ kind: "add", layer: file.held.start });
     void this.#options.held.release(file.held.layer.digest);
   }
@@ -165,6 +191,18 @@ export class LayerFilesServer {
     this.#port.postMessage(request);
     this.#server.wake();
   }
+}
+
+/** A promise whose failure need not be looked at. */
+function settling(): PromiseWithResolvers<void> {
+  const settle = Promise.withResolvers<void>();
+  settle.promise.catch(() => undefined);
+  return settle;
+}
+
+function notServed(directory: string): EsgzError {
+  const text = `Cannot show layers in "${directory}": expected somebody to serve it, got an end`;
+  return new EsgzError("MOUNT_FAILED", text, { details: { errno: "ENOTCONN" } });
 }
 
 function deferredReads({ held, fetcher }: LayerFilesOptions): Filesystem {

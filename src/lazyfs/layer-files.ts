@@ -5,6 +5,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { readMountTable, unmount } from "../erofs-mount/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
 import type { HeldLayers } from "./held-layers.ts";
@@ -44,10 +45,14 @@ export class LayerFiles {
 
   /** Has a virtual file for a layer, to be released as often, and gives its path. @throws {EsgzError} `MOUNT_FAILED`, `NOT_SUPPORTED` */
   async acquire(digest: Digest): Promise<string> {
-    this.#serving ??= this.#forgetFailure(this.#make());
-    const { server } = await this.#serving;
+    const { server } = await this.#ensure();
     await server.acquire(digest);
     return server.pathOf(digest);
+  }
+
+  /** Makes the connection if there is none yet: the first view needs not wait for it then. @throws {EsgzError} as `acquire()` */
+  async warm(): Promise<void> {
+    await this.#ensure();
   }
 
   /** Lets go of a file once; settles when the kernel has closed it, if nobody else has it. */
@@ -80,6 +85,30 @@ export class LayerFiles {
     for (const { mountPoint } of await readMountTable()) {
       if (mountPoint === directory) await unmount(directory, { lazy: true });
     }
+  }
+
+  async #ensure(): Promise<Serving> {
+    const serving = await this.#serving;
+    if (serving !== undefined && (serving.server.isOver || !(await this.#isMounted())))
+      await this.#dropUnmounted(serving);
+    this.#serving ??= this.#forgetFailure(this.#make());
+    return await this.#serving;
+  }
+
+  async #isMounted(): Promise<boolean> {
+    return (await readMountTable()).some(({ mountPoint }) => mountPoint === this.#context.directory);
+  }
+
+  /** Somebody else took the mount away. What is open of it goes on to work, so it cannot be replaced while it is used. */
+  async #dropUnmounted({ server, fuse }: Serving): Promise<void> {
+    const { directory } = this.#context;
+    if (server.isUsed && !server.isOver) {
+      const text = `Cannot show layers in "${directory}": expected its mount, got none while others still use it: unmount those first`;
+      throw new EsgzError("MOUNT_FAILED", text, { details: { errno: "ENOTCONN" } });
+    }
+    this.#serving = undefined;
+    await server.close();
+    await fuse.close({ forgotten: true });
   }
 
   async #make(): Promise<Serving> {

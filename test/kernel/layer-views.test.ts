@@ -2,10 +2,10 @@
  * Every way to show images and layers, through the running kernel. Readers are processes of their own.
  */
 import assert from "node:assert/strict";
-import { readdir, stat } from "node:fs/promises";
+import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { readMountTable } from "../../src/erofs-mount/index.ts";
+import { readMountTable, unmount } from "../../src/erofs-mount/index.ts";
 import type { ViewMethod } from "../../src/lazyfs/index.ts";
 import { deviceContent, describeTree, type Descriptions } from "./erofs-trees.ts";
 import { missingFuse } from "./fuse-mounts.ts";
@@ -19,11 +19,15 @@ const MERGED = describeTree(twoLayersMerged(), [deviceContent(0), deviceContent(
 /** Sets up views where a method works; undefined after saying why not. */
 async function setUp(t: TestContext, method: ViewMethod): Promise<ViewSetup | undefined> {
   const missing = missingFuse();
-  if (missing !== undefined) return void t.skip(missing);
+  if (missing !== undefined) {
+    t.skip(missing);
+    return undefined;
+  }
   const setup = await setUpViews(t);
   const { methods, reasons } = await setup.views.probe();
   if (methods.includes(method)) return setup;
-  return void t.skip(reasons.join("; "));
+  t.skip(reasons.join("; "));
+  return undefined;
 }
 
 for (const method of METHODS) {
@@ -216,6 +220,26 @@ for (const method of METHODS) {
     },
   );
 }
+
+test("layer files that somebody else took away come again when nobody has them", LIMIT, async (t) => {
+  const setup = await setUp(t, "erofs-file");
+  if (setup === undefined) return;
+  const { views, image, target, store, root } = setup;
+  const place = join(store.root, "fuse");
+  await views.warm();
+  await unmount(place, { lazy: true });
+  await views.mountImage(image, { directory: target, id: "first" });
+  await unmount(place, { lazy: true });
+  const other = join(root, "other");
+  await mkdir(other);
+  await assert.rejects(views.mountImage(image, { directory: other, id: "second", method: "erofs-file" }), {
+    code: "MOUNT_FAILED",
+  });
+  assert.equal((await run("cat", join(target, "kept"))).stdout.length, 5000);
+  await views.unmount("first");
+  await views.mountImage(image, { directory: other, id: "second", method: "erofs-file" });
+  assert.equal((await run("cat", join(other, "linked"))).stdout.length, 3 * 4096);
+});
 
 test(
   "ids that are no names, directories in use and methods that do not exist are refused",

@@ -39,9 +39,9 @@ const views = await LayerViews.open({
   rootless: false,
   adopted: options.adopted,
   keeper: {
-    async adopt({ pid: _, ...fuse }) {
+    async adopt({ id, fd, negotiated, target }) {
       const answered = once(process, "message");
-      tell({ kind: "adopt", fuse });
+      tell({ kind: "adopt", fuse: { id, fd, negotiated, target } });
       await answered;
     },
     disown: (id) => Promise.resolve(tell({ kind: "disown", id })),

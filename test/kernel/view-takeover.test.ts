@@ -111,7 +111,10 @@ for (const { method, writable } of [
 
 async function setUp(t: TestContext, method: ViewMethod): Promise<string | undefined> {
   const missing = missingFuse() ?? (hasKernel(6, 9) ? undefined : "needs Linux 6.9");
-  if (missing !== undefined) return void t.skip(missing);
+  if (missing !== undefined) {
+    t.skip(missing);
+    return undefined;
+  }
   const root = await mkdtemp(join(tmpdir(), "esgz-takeover-"));
   const { methods, reasons } = await probeViews(root);
   if (methods.includes(method)) {
@@ -119,7 +122,8 @@ async function setUp(t: TestContext, method: ViewMethod): Promise<string | undef
     return root;
   }
   await rm(root, { recursive: true });
-  return void t.skip(reasons.join("; "));
+  t.skip(reasons.join("; "));
+  return undefined;
 }
 
 function startReader(
