@@ -53,12 +53,10 @@ test("openStoredImage() needs no registry", async (t) => {
 });
 
 /** A store, and what `prepareImage()` needs to use it under a name. */
-async function openPlace(
-  t: TestContext,
-): Promise<{
+async function openPlace(t: TestContext): Promise<{
   readonly store: Store;
   readonly events: ImageEvent[];
-  optionsFor(name: string): PrepareImageOptions;
+  readonly optionsFor: (name: string) => PrepareImageOptions;
 }> {
   const store = await temporaryStore(t);
   const events: ImageEvent[] = [];

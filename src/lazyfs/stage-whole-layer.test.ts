@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { MemoryBlob } from "../blob/index.ts";
@@ -53,3 +54,44 @@ for (const [name, blob, compression] of [
     assert.equal((await layer.scrub()).dropped, 0);
   });
 }
+
+const PLAIN = gzipSync(TAR, { level: 1 });
+const DAMAGED = PLAIN.map((byte, at) => (at === PLAIN.length >> 1 ? byte ^ 1 : byte));
+
+for (const [name, layer, codes] of [
+  [
+    "whose bytes are damaged",
+    { ...layerOf(PLAIN, "gzip"), blob: new MemoryBlob(DAMAGED) },
+    /COMPRESSION|DIGEST|TAR/,
+  ],
+  ["whose digest is another", { ...layerOf(PLAIN, "gzip"), diffId: sha256(PLAIN) }, /^DIGEST_MISMATCH$/],
+  [
+    "that ends early",
+    { ...layerOf(PLAIN, "gzip"), blob: new MemoryBlob(PLAIN.subarray(0, 99)) },
+    /COMPRESSION|SIZE/,
+  ],
+  ["that is no tar", layerOf(new Uint8Array(2048).fill(65), "uncompressed"), /^TAR_INVALID$/],
+] as const) {
+  test(`stageWholeLayer() leaves nothing of a layer ${name}`, async (t) => {
+    const store = await temporaryStore(t);
+    await assert.rejects(stageWholeLayer(layer, { store }), { code: codes });
+    assert.deepEqual(await store.layers(), []);
+    assert.deepEqual(await readdir(join(store.root, "temp")), []);
+  });
+}
+
+test("stageWholeLayer() leaves nothing when it is aborted", async (t) => {
+  const store = await temporaryStore(t);
+  const stop = new AbortController();
+  const onProgress = (): void => stop.abort(new Error("enough"));
+  const layer = layerOf(TAR, "uncompressed");
+  await assert.rejects(stageWholeLayer(layer, { store, onProgress, signal: stop.signal }), /enough/);
+  assert.deepEqual(await store.layers(), []);
+  assert.deepEqual(await readdir(join(store.root, "temp")), []);
+});
+
+test("stageWholeLayer() refuses a layer beyond the quota, and leaves nothing", async (t) => {
+  const store = await temporaryStore(t, { quotaBytes: 1 << 20 });
+  await assert.rejects(stageWholeLayer(layerOf(TAR, "uncompressed"), { store }), { code: "NO_SPACE" });
+  assert.deepEqual(await readdir(join(store.root, "temp")), []);
+});
