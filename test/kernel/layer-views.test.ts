@@ -2,6 +2,8 @@
  * Every way to show images and layers, through the running kernel. Readers are processes of their own.
  */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -142,26 +144,45 @@ test("complete layers are mounted without FUSE", LIMIT, async (t) => {
   assert.deepEqual(await describeElsewhere(target), MERGED);
 });
 
+test("a reader that waits is seen with the path of its file", LIMIT, async (t) => {
+  const setup = await setUp(t, "erofs-file");
+  if (setup === undefined) return;
+  const { views, image, target, fetcher } = setup;
+  await views.mountImage(image, { directory: target, id: "slow" });
+  const gate = Promise.withResolvers<void>();
+  fetcher.held = gate.promise;
+  const reading = run("cat", join(target, "replaced/fresh"));
+  const waiting = await until(async () => (await views.statistics("slow"))?.waiting ?? []);
+  assert.deepEqual(
+    waiting.map(({ path }) => path),
+    ["replaced/fresh"],
+  );
+  gate.resolve();
+  assert.equal((await reading).stdout.length, 20);
+  const counts = await views.statistics("slow");
+  assert.ok(counts !== undefined && counts.reads >= 1);
+});
+
 test(
-  "a reader that waits is seen with the path of its file, and one that is killed does not stop others",
+  "a reader of a layer file that is interrupted ends at once, and so does what was fetched for it",
   LIMIT,
   async (t) => {
     const setup = await setUp(t, "erofs-file");
     if (setup === undefined) return;
-    const { views, image, target, fetcher } = setup;
-    await views.mountImage(image, { directory: target, id: "slow" });
-    const gate = Promise.withResolvers<void>();
-    fetcher.held = gate.promise;
-    const reading = run("cat", join(target, "replaced/fresh"));
-    const waiting = await until(async () => (await views.statistics("slow"))?.waiting ?? []);
-    assert.deepEqual(
-      waiting.map(({ path }) => path),
-      ["replaced/fresh"],
-    );
-    gate.resolve();
-    assert.equal((await reading).stdout.length, 20);
-    const counts = await views.statistics("slow");
-    assert.ok(counts !== undefined && counts.reads >= 1);
+    const { views, image, target, store, fetcher, handles } = setup;
+    const [lower] = handles;
+    assert.ok(lower);
+    await views.mountImage(image, { directory: target, id: "held", method: "erofs-file" });
+    fetcher.held = new Promise(() => undefined);
+    const { digest } = lower.layer;
+    const path = join(store.root, "fuse", digest.slice("sha256:".length));
+    const child = spawn("cat", [path], { stdio: "ignore" });
+    t.after(() => child.kill("SIGKILL"));
+    await until(() => Promise.resolve(fetcher.layerStatistics(digest).waiting));
+    const exit = once(child, "exit");
+    child.kill("SIGTERM");
+    assert.deepEqual(await exit, [null, "SIGTERM"]);
+    await until(() => Promise.resolve(fetcher.layerStatistics(digest).waiting.length === 0 ? [true] : []));
   },
 );
 

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
-import { unmountBelow } from "../../src/erofs-mount/index.ts";
+import { listMountsBelow, unmountBelow } from "../../src/erofs-mount/index.ts";
 import { probeViews, type AdoptedFuse, type ViewMethod } from "../../src/lazyfs/index.ts";
 import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 import { copyDescriptor } from "./linux.ts";
@@ -34,8 +34,12 @@ class TestHolder {
     return [...this.#kept.keys()];
   }
 
-  /** Starts a server; resolves with the mounts that it found standing when it is ready. */
-  async start(): Promise<readonly string[]> {
+  /**
+   * Starts a server; resolves with the mounts that it found standing when it is ready.
+   *
+   * @param killAt a connection: the server is killed when it asks for it to be kept, and that is what is waited for.
+   */
+  async start({ killAt }: { readonly killAt?: string } = {}): Promise<readonly string[]> {
     const kept = [...this.#kept.values()];
     const adopted = kept.map((fuse, index) => ({ ...fuse, fd: FIRST_FD + index }));
     const server = fork(
@@ -45,10 +49,14 @@ class TestHolder {
     );
     this.#server = server;
     const ready = Promise.withResolvers<readonly string[]>();
-    server.once("exit", () => ready.reject(new Error("the server ended before it was ready")));
+    server.once("exit", (_status, signal) => {
+      if (signal === "SIGKILL") ready.resolve([]);
+      else ready.reject(new Error("the server ended before it was ready"));
+    });
     server.on("message", (message: ViewServerMessage) => {
       if (message.kind === "ready") ready.resolve(message.kept);
       else if (message.kind === "disown") this.#disown(message.id);
+      else if (message.fuse.id === killAt) server.kill("SIGKILL");
       else {
         const fd = copyDescriptor(server.pid ?? 0, message.fuse.fd);
         this.#kept.set(message.fuse.id, { ...message.fuse, fd });
@@ -88,13 +96,7 @@ for (const { method, writable } of [
   test(`servers are killed again and again, and ${what} is read without an error`, LIMIT, async (t) => {
     const root = await setUp(t, method);
     if (root === undefined) return;
-    const holder = new TestHolder({ root, method, writable });
-    t.after(async () => {
-      await unmountBelow(root, { lazy: true });
-      await holder.kill();
-      holder.close();
-      await rm(root, { recursive: true, force: true });
-    });
+    const holder = holdForTest(t, { root, method, writable });
     assert.deepEqual(await holder.start(), []);
     const reader = startReader(t, [join(root, "target"), ...(writable ? ["overlay"] : [])]);
     for (let kill = 1; kill <= KILLS; kill += 1) {
@@ -106,6 +108,24 @@ for (const { method, writable } of [
     assert.equal(await reader.finish(), 0);
     assert.deepEqual(holder.ids, [method === "tree" ? "tree:held:0" : "files"]);
     assert.deepEqual(await readdir(join(root, "store/mounts")), ["held"]);
+  });
+}
+
+for (const [method, connection] of [
+  ["erofs-file", "files"],
+  ["tree", "tree:held:0"],
+] as const) {
+  test(`what a server leaves that is killed while it mounts by ${method} is taken away`, LIMIT, async (t) => {
+    const root = await setUp(t, method);
+    if (root === undefined) return;
+    const holder = holdForTest(t, { root, method, writable: true });
+    assert.deepEqual(await holder.start({ killAt: connection }), []);
+    assert.deepEqual(await readdir(join(root, "store/mounts")), ["held"]);
+    // It finds nothing standing, and mounts under the same name.
+    assert.deepEqual(await holder.start(), []);
+    const places = (await listMountsBelow(root)).map(({ mountPoint }) => mountPoint.slice(root.length));
+    const own = method === "tree" ? [] : ["/store/fuse"];
+    assert.deepEqual(places.sort(), [...own, "/store/mounts/held/lower", "/target"]);
   });
 }
 
@@ -124,6 +144,17 @@ async function setUp(t: TestContext, method: ViewMethod): Promise<string | undef
   await rm(root, { recursive: true });
   t.skip(reasons.join("; "));
   return undefined;
+}
+
+function holdForTest(t: TestContext, options: Omit<ViewServerOptions, "adopted">): TestHolder {
+  const holder = new TestHolder(options);
+  t.after(async () => {
+    await unmountBelow(options.root, { lazy: true });
+    await holder.kill();
+    holder.close();
+    await rm(options.root, { recursive: true, force: true });
+  });
+  return holder;
 }
 
 function startReader(
