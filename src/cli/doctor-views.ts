@@ -12,30 +12,32 @@ import type { Finding } from "./doctor-report.ts";
 import type { Environment } from "./environment.ts";
 import { formatCount } from "./format.ts";
 
-/** What the ways are called. */
-const VIEW_NAMES = {
-  "erofs-file": "EROFS on FUSE: lookups and warm reads at kernel speed",
-  "erofs-loop": "EROFS through loop devices: lookups and warm reads at kernel speed",
-  tree: "tree view: FUSE answers every lookup",
-} as const;
+/** What the ways are called, the best first. */
+const VIEWS = [
+  ["erofs-file", "EROFS on FUSE", "lookups and warm reads at kernel speed"],
+  ["erofs-loop", "EROFS on loop", "lookups and warm reads at kernel speed, through loop devices"],
+  ["tree", "tree view", "FUSE answers every lookup"],
+] as const;
 
 /** Tries the ways in the directory for temporary files. */
 export async function examineViews(environment: Environment): Promise<readonly Finding[]> {
   const { probeViews } = await import("../lazyfs/index.ts");
   const { temporaryDirectory, signal } = environment;
-  const { method, reasons, passthrough } = await probeViews(temporaryDirectory, { signal });
-  const best = method === "erofs-file";
-  const why = reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
-  const view: Finding =
-    method === undefined
-      ? { name: "lazy mounts", state: "no", detail: `no way works${why}` }
-      : {
-          name: "lazy mounts",
-          state: best ? "yes" : "limited",
-          detail: `${VIEW_NAMES[method]}${best ? "" : why}`,
-        };
+  const { method, methods, reasons, passthrough } = await probeViews(temporaryDirectory, { signal });
+  const chosen = VIEWS.find(([way]) => way === method);
   return [
-    view,
+    ...VIEWS.map(([way, name, use]): Finding => {
+      const reason = reasons
+        .find((text) => text.startsWith(`${way}: `))
+        ?.slice(way.length + 2)
+        .replace(/^Cannot mount .*?": /, "");
+      return methods.includes(way)
+        ? { name, state: "yes", detail: use }
+        : { name, state: "no", detail: reason ?? "it does not work here" };
+    }),
+    chosen === undefined
+      ? { name: "lazy mounts", state: "no", detail: "none of these ways works" }
+      : { name: "lazy mounts", state: method === "tree" ? "limited" : "yes", detail: `by ${chosen[1]}` },
     passthrough
       ? { name: "passthrough", state: "yes", detail: "the kernel can read backing files of FUSE by itself" }
       : {

@@ -306,9 +306,12 @@ export class LayerViews implements AsyncDisposable {
     if (wanted !== "auto") return [wanted];
     const { methods, reasons } = await this.probe();
     if (methods.length > 0) return methods;
+    // The last way is the one that is easiest to have.
+    const reason = reasons.at(-1) ?? "nothing works";
     throw new EsgzError(
       "NOT_SUPPORTED",
-      `Cannot mount images on this machine: expected EROFS or FUSE, got neither (${reasons.join("; ")})`,
+      `Cannot mount images on this machine: expected EROFS or FUSE, got neither (${reason})`,
+      { details: { reasons: reasons.join("; ") } },
     );
   }
 
