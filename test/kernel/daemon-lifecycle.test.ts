@@ -1,0 +1,226 @@
+/**
+ * The life of daemons, with real processes.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createConnection, createServer } from "node:net";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { connectDaemon, HOLDER_FLAGS, holderProgram } from "../../src/daemon/index.ts";
+import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
+import { formatPlatform } from "../../src/oci/index.ts";
+import { isRunning, serveSampleFiles, temporaryDaemonStore, type TestStore, until } from "./daemon-setup.ts";
+
+const LIMIT = { timeout: 120_000 };
+const platform = formatPlatform(PLATFORM);
+
+test("commands that come at once get one daemon, which ends when it is idle", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const clients = await Promise.all([1, 2, 3].map(() => store.connect({ idleExitMs: 1500 })));
+  const infos = await Promise.all(clients.map((client) => client.info()));
+  const [first] = infos;
+  assert.ok(first !== undefined);
+  assert.deepEqual(new Set(infos.map(({ holderPid }) => holderPid)), new Set([first.holderPid]));
+  assert.equal(first.store, store.root);
+  await until(() => !isRunning(first.holderPid) && !isRunning(first.pid), "the end of the idle daemon");
+  assert.ok(!existsSync(join(store.root, "control.sock")));
+  // A client that still has the name of it starts another one.
+  const again = await clients[0]?.info();
+  assert.notEqual(again?.holderPid, first.holderPid);
+});
+
+test("stores side by side have daemons of their own, however long their paths are", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const other = await temporaryDaemonStore(t);
+  const long = { ...other, root: join(other.root, "d".repeat(120)) };
+  mkdirSync(long.root, { recursive: true });
+  const [a, b] = await Promise.all([
+    store.connect(),
+    connectDaemon({ store: long.root, start: { idleExitMs: 30_000 } }),
+  ]);
+  const [infoA, infoB] = [await a.info(), await b.info()];
+  assert.notEqual(infoA.pid, infoB.pid);
+  assert.equal(infoB.store, long.root);
+  await b.stop();
+  await until(() => !isRunning(infoB.holderPid));
+  await b.close();
+  assert.equal((await a.info()).pid, infoA.pid);
+});
+
+test("a second daemon on a store is refused, and says which process has it", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const { holderPid } = await (await store.connect()).info();
+  const second = startHolder(t, store, {});
+  const [code] = (await once(second.child, "exit")) as [number | null];
+  assert.equal(code, 1);
+  assert.match(second.output(), new RegExp(`expected none to run, got process ${holderPid}`));
+});
+
+test("where no daemon runs and none is to be started, that is said", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  await assert.rejects(connectDaemon({ store: store.root }), {
+    code: "DAEMON_UNAVAILABLE",
+    message: `Cannot reach daemon of store "${store.root}": expected one to run, got none`,
+  });
+  assert.ok(!existsSync(store.root));
+});
+
+test("what a daemon fails with at its start reaches the command that starts it", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const config = join(store.directory("etc"), "config.toml");
+  await assert.rejects(store.connect({ configPath: config }), {
+    code: "CONFIGURATION_INVALID",
+    message: `Cannot read configuration "${config}": expected a file, got none`,
+  });
+  writeFileSync(config, '\njobs = "many"\n');
+  await assert.rejects(store.connect({ configPath: config }), {
+    code: "CONFIGURATION_INVALID",
+    message: /config\.toml:2:1": expected a number from 1 to 256 for "jobs", got "many"/,
+  });
+  mkdirSync(store.root, { recursive: true });
+  writeFileSync(join(store.root, "format"), "of another time\n");
+  await assert.rejects(store.connect(), { code: "STORE_INVALID" });
+  assert.ok(!existsSync(join(store.root, "control.sock")));
+});
+
+test("a daemon that serves goes on when its configuration breaks", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const config = join(store.directory("etc"), "config.toml");
+  writeFileSync(config, 'quota = "1GiB"\nunknown = 1\n');
+  const client = await store.connect({ configPath: config });
+  assert.equal((await client.usage()).quotaBytes, 1_073_741_824);
+  assert.match(store.log(), /config\.toml:2: unknown key \\"unknown\\" is ignored/);
+  writeFileSync(config, "quota = -1\n");
+  const { pid } = await client.info();
+  await client.renew();
+  await until(() => store.log().includes("no other server is started"), "the refusal");
+  assert.equal((await client.info()).pid, pid);
+  process.kill(pid, "SIGKILL");
+  assert.equal((await client.usage()).quotaBytes, 1_073_741_824);
+  assert.match(store.log(), /going on with the last one/);
+});
+
+test(
+  "a pull fills the store, also from an image that is not lazy; images are listed, measured and pruned",
+  LIMIT,
+  async (t) => {
+    const store = await temporaryDaemonStore(t);
+    const lazy = await serveSampleFiles(t);
+    const plain = await serveSampleFiles(t, { plain: true });
+    const client = await store.connect();
+    const events: string[] = [];
+    const onEvent = ({ kind }: { readonly kind: string }): number => events.push(kind);
+    const pulled = await client.pull({ reference: lazy.name, platform }, { onEvent });
+    assert.equal(pulled.manifest, lazy.image.manifest);
+    assert.ok(pulled.layers.every(({ present }) => present === true));
+    assert.ok(pulled.fetchedBytes > 6 * 300_000);
+    assert.ok(events.includes("progress"));
+    const whole = await client.pull({ reference: plain.name, platform });
+    assert.ok(whole.layers.every((layer) => !layer.lazy && layer.present === true));
+    await lazy.line.cut();
+    const again = await client.pull({ reference: lazy.name, platform, resolve: "missing" });
+    assert.deepEqual([again.requests, again.fetchedBytes], [0, 0]);
+    const images = await client.images();
+    assert.deepEqual(new Set(images.map(({ name }) => name)), new Set([lazy.name, plain.name]));
+    assert.ok(images.every(({ presentBytes, totalBytes }) => presentBytes === totalBytes && totalBytes > 0));
+    const usage = await client.usage();
+    assert.equal(usage.layers.length, 4);
+    await client.removeImage(lazy.name);
+    await assert.rejects(client.removeImage(lazy.name), { code: "IMAGE_NOT_FOUND" });
+    const pruned = await client.prune();
+    assert.equal(pruned.layers.length, 2);
+    assert.deepEqual((await client.prune({ all: true })).images, [plain.name]);
+    assert.deepEqual((await client.usage()).layers, []);
+  },
+);
+
+test("a client that leaves ends its pull", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const { name } = await serveSampleFiles(t, { files: 8, size: 2_000_000 });
+  const client = await store.connect();
+  const leaving = new AbortController();
+  const pull = client.pull(
+    { reference: name, platform },
+    {
+      signal: leaving.signal,
+      onEvent: ({ kind }) => kind === "progress" && leaving.abort(new Error("left")),
+    },
+  );
+  await assert.rejects(pull, /left/);
+  await until(async () => /^esgz_fetch_queue\{queue="transfers"\} 0$/m.test(await client.metrics()));
+});
+
+test("requests that are wrong are refused with a reason", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const client = await store.connect();
+  await assert.rejects(client.pull({ reference: "" }), { code: "REQUEST_INVALID" });
+  await assert.rejects(client.pull({ reference: "oci:relative" }), { code: "REFERENCE_INVALID" });
+  await assert.rejects(client.mount({ reference: "app", directory: "relative" }), {
+    code: "REQUEST_INVALID",
+  });
+  await assert.rejects(client.unmount("/nowhere"), { code: "FILE_NOT_FOUND" });
+  const socket = createConnection(join(store.root, "control.sock"));
+  socket.end("this is no HTTP\r\n\r\n");
+  await socket.resume().toArray();
+  assert.equal((await client.info()).restarts, 0);
+});
+
+test(
+  "a daemon in the foreground tells its supervisor, serves metrics where it should, and ends on SIGTERM",
+  LIMIT,
+  async (t) => {
+    const store = await temporaryDaemonStore(t);
+    const config = join(store.directory("etc"), "config.toml");
+    const address = `127.0.0.1:${await freePort()}`;
+    writeFileSync(config, `[metrics]\nlisten = "${address}"\n`);
+    const holder = startHolder(t, store, { configPath: config });
+    const client = await waitFor(store);
+    const { pid } = await client.info();
+    const response = await fetch(`http://${address}/metrics`);
+    assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+    assert.match(await response.text(), /^# TYPE esgz_stalls_total counter\nesgz_stalls_total 0$/m);
+    assert.equal((await fetch(`http://${address}/v1/info`)).status, 501);
+    holder.child.kill("SIGTERM");
+    const [code] = (await once(holder.child, "exit")) as [number | null];
+    assert.equal(code, 0);
+    assert.ok(!isRunning(pid));
+    assert.ok(!existsSync(join(store.root, "control.sock")));
+  },
+);
+
+/** Starts a holder that does not end by itself, as the command for the foreground does. */
+function startHolder(
+  t: TestContext,
+  store: TestStore,
+  settings: { readonly configPath?: string },
+): { readonly child: ChildProcess; readonly output: () => string } {
+  const options = JSON.stringify({ settings: { store: store.root, ...settings } });
+  const child = spawn(process.execPath, [...HOLDER_FLAGS, holderProgram(), options], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  t.after(() => child.kill("SIGTERM"));
+  let text = "";
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+  return { child, output: () => text };
+}
+
+async function waitFor(store: TestStore): ReturnType<typeof connectDaemon> {
+  let client: Awaited<ReturnType<typeof connectDaemon>> | undefined;
+  await until(async () => {
+    client = await connectDaemon({ store: store.root }).catch(() => undefined);
+    return client !== undefined;
+  }, "the start of the daemon");
+  assert.ok(client !== undefined);
+  return client;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
