@@ -66,8 +66,7 @@ function suite(runtime: RuntimeKind): void {
   testChild("ends with 137 when the first process is killed from outside", async (scratch) => {
     const child = await start(scratch, "touch /tmp/up; while :; do sleep 0.02; done");
     await fileAt(join(scratch.root, "tmp/up"));
-    const [name = ""] = await readdir(scratch.state);
-    const pid = Number(await readFile(join(scratch.state, name, "pid"), "utf8"));
+    const pid = await containerPid(scratch);
     process.kill(pid, "SIGKILL");
     const { exitStatus, signal } = await resultOf(scratch, child);
     assert.deepEqual({ exitStatus, signal }, { exitStatus: 137, signal: "SIGKILL" });
@@ -76,8 +75,7 @@ function suite(runtime: RuntimeKind): void {
   testChild("takes the container away when the process that started it is killed", async (scratch) => {
     const child = await start(scratch, "touch /tmp/up; while :; do sleep 0.02; done");
     await fileAt(join(scratch.root, "tmp/up"));
-    const [name = ""] = await readdir(scratch.state);
-    const pid = Number(await readFile(join(scratch.state, name, "pid"), "utf8"));
+    const pid = await containerPid(scratch);
     child.kill("SIGKILL");
     await once(child, "exit");
     await until(async () => (await readdir(scratch.state)).length === 0);
@@ -246,6 +244,13 @@ function started(scratch: Scratch, child: ChildProcess): ChildProcess {
 async function resultOf(scratch: Scratch, child: ChildProcess): Promise<ChildResult> {
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   return readResult(scratch);
+}
+
+/** The number of the container's first process, which a runtime notes a moment after it started. */
+async function containerPid(scratch: Scratch): Promise<number> {
+  const [name = ""] = await readdir(scratch.state);
+  await fileAt(join(scratch.state, name, "pid"));
+  return Number(await readFile(join(scratch.state, name, "pid"), "utf8"));
 }
 
 async function readResult(scratch: Scratch): Promise<ChildResult> {

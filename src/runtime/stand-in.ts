@@ -35,7 +35,7 @@ export interface StandInOptions {
  * when its child is killed. Signals are for the container, not for it, and it
  * says nothing when the container is killed.
  */
-const FIRST_PROCESS = 'trap : INT QUIT TERM HUP; exec 3>&2 2> /dev/null; "$@" 2>&3 3>&-; exit $?';
+const FIRST_PROCESS = 'trap : INT QUIT TERM HUP; exec 3>&2 2> /dev/null; (exec "$@" 2>&3 3>&-); exit $?';
 
 /**
  * Writes the script of a container and says how it is started.
