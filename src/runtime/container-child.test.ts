@@ -39,6 +39,7 @@ function suite(runtime: RuntimeKind): void {
         (await missingForContainers(runtime)) ?? (owner === 0 ? undefined : await missingForUsers(runtime));
       if (missing !== undefined) return t.skip(missing);
       await using scratch = await Scratch.create(owner);
+      t.after(() => scratch.killChildren());
       await body(scratch, t);
       assert.deepEqual(await readdir(scratch.state), [], "the state directory is empty again");
     });
@@ -58,6 +59,8 @@ function suite(runtime: RuntimeKind): void {
       const script = `n=0; trap 'n=$((n+1))' ${name}; touch /tmp/up; while [ $n = 0 ]; do sleep 0.02; done; sleep 0.1; exit $((40+n))`;
       const child = await start(scratch, script);
       await fileAt(join(scratch.root, "tmp/up"));
+      // Before the container's number is known, a change of the window reaches nobody.
+      if (signal === "SIGWINCH") await containerPid(scratch);
       child.kill(signal);
       assert.equal((await resultOf(scratch, child)).exitStatus, 41);
     });

@@ -110,8 +110,12 @@ export class Scratch implements AsyncDisposable {
     return { kind: "overlay", lower: root, upper: join(path, "upper"), work: join(path, "work") };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  killChildren(): void {
     for (const child of this.children) child.kill("SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.killChildren();
     await rm(this.path, { recursive: true, force: true });
   }
 }
