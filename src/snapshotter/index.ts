@@ -13,3 +13,6 @@ export type {
 export * from "./snapshots-service.ts";
 export type { Decline, SnapshotterEvent } from "./snapshotter-event.ts";
 export * from "./snapshotter.ts";
+export { readHostsToml } from "./certs-directory.ts";
+export { type HostsToml, parseHostsToml } from "./hosts-toml.ts";
+export * from "./reference-config.ts";
