@@ -20,19 +20,15 @@ export {
 } from "./prepared-image.ts";
 export { stageWholeLayer, type StageWholeLayerOptions } from "./stage-whole-layer.ts";
 export type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
-export {
-  LayerViews,
-  type LayerViewsOptions,
-  type MountViewOptions,
-  type ViewedImage,
-  type ViewEvent,
-} from "./layer-views.ts";
+export { LayerViews, type LayerViewsOptions, type MountViewOptions } from "./layer-views.ts";
 export type { MountRecord, ViewMethod } from "./mount-record.ts";
 export type { IdRange, OwnerMap } from "./owner-map.ts";
 export { probeViews, type ViewSupport } from "./probe-views.ts";
 export type { RangeFetcher, WaitingRange } from "./range-fetcher.ts";
 export type { ReadCounts } from "./read-counters.ts";
 export type { RestoreReport } from "./restore-views.ts";
+export type { ViewEvent } from "./view-event.ts";
+export type { ViewedImage } from "./viewed-image.ts";
 export type { ViewStatistics, WaitingFile } from "./view-statistics.ts";
 export * from "./fetch-report.ts";
 export { DEFAULT_FETCH_TUNING, type FetchTuning } from "./fetch-tuning.ts";

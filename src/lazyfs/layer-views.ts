@@ -6,22 +6,25 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { Semaphore, SingleFlight, type Clock } from "../async/index.ts";
-import { EsgzError, isEsgzError, messageOf, type ErrorCode } from "../errors/index.ts";
+import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
 import { readMountTable } from "../erofs-mount/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { LayerHandle, Store } from "../store/index.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
 import { HeldLayers } from "./held-layers.ts";
 import { LayerFiles } from "./layer-files.ts";
-import type { MountRecord, MountState, ViewMethod } from "./mount-record.ts";
+import { createMountState } from "./create-mount-state.ts";
+import type { MountRecord, ViewMethod } from "./mount-record.ts";
 import { isInUserNamespace, probeViews, type ViewSupport } from "./probe-views.ts";
 import { readOwnerMap, type OwnerMap } from "./owner-map.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { restoreViews, type RestoreReport } from "./restore-views.ts";
 import { topmostAt } from "./standing-mounts.ts";
+import type { ViewEvent } from "./view-event.ts";
+import type { ViewedImage } from "./viewed-image.ts";
 import { View, type ViewContext } from "./view.ts";
 import { homeOf } from "./view-home.ts";
-import { planView, type ViewRequest } from "./view-plan.ts";
+import type { ViewRequest } from "./view-plan.ts";
 import { ViewMounter } from "./view-mounter.ts";
 import { readViewStatistics, type ViewStatistics } from "./view-statistics.ts";
 
@@ -43,29 +46,10 @@ export interface LayerViewsOptions {
   readonly onEvent?: ((event: ViewEvent) => void) | undefined;
 }
 
-/** Something worth a line in a log. */
-export type ViewEvent =
-  /** A reader got an error. */
-  | { readonly kind: "read-failed"; readonly code: ErrorCode | undefined; readonly message: string }
-  /** Nobody serves any more: this process had better end, so that another takes over. */
-  | { readonly kind: "server-failed"; readonly message: string }
-  /** What a mount left behind could not be taken away now; `restore()` tries again. */
-  | { readonly kind: "cleanup-failed"; readonly id: string; readonly message: string };
-
-/** An image that can be shown; `PreparedImage` is one. */
-export interface ViewedImage {
-  readonly name: string;
-  readonly manifest: Digest;
-  /** Lowest first. */
-  readonly layers: readonly { readonly handle: LayerHandle }[];
-  /** The EROFS image over the data devices of all layers, verified. */
-  readonly mergedMeta: { readonly digest: Digest; readonly path: string };
-}
-
 /** How something is mounted. */
 export interface MountViewOptions {
-  /** An existing directory. */
-  readonly directory: string;
+  /** An existing directory; default: one of the mount's own, see {@link MountRecord.directory}. */
+  readonly directory?: string | undefined;
   /** Names the mount: up to 128 letters, digits, `_`, `.` and `-`. */
   readonly id: string;
   readonly writable?: boolean | undefined;
@@ -238,8 +222,13 @@ export class LayerViews implements AsyncDisposable {
   async #close(): Promise<void> {
     const stays = this.#options.keeper !== undefined;
     for (const view of this.#views.values()) {
-      if (stays) await view.stopServing();
-      else await view.unmount({ lazy: true });
+      try {
+        if (stays) await view.stopServing();
+        else await view.unmount({ lazy: true });
+      } catch (error) {
+        // The others are to go all the same.
+        this.#context.onEvent({ kind: "cleanup-failed", id: view.record.id, message: messageOf(error) });
+      }
     }
     await this.#files.close({ unmount: !stays || this.#views.size === 0 });
     // What was handed over and never served is somebody else's to serve.
@@ -260,35 +249,19 @@ export class LayerViews implements AsyncDisposable {
     const methods = await this.#methodsFor(options.method ?? "auto");
     // One at a time until its name is taken.
     const view = await this.#turn.run(async () => {
-      const directory = await this.#claim(id, options.directory);
-      const plan = planView({ ...request, directory, writable });
-      const mustReturnParts = writable && this.#options.rootless && process.geteuid?.() !== 0;
-      const before = topmostAt(await readMountTable(), directory)?.id ?? 0;
-      const { overlay } = plan;
-      const record: MountRecord = {
+      const directory = await this.#claim(id, options.directory ?? join(request.home, "root"));
+      const mayAssemble = !this.#options.rootless || process.geteuid?.() === 0;
+      const state = createMountState({
         id,
         directory,
         reference: options.reference,
         manifest: options.manifest,
-        layers: request.layers.map(({ digest }) => digest),
+        view: { ...request, directory, writable },
         method: methods[0] ?? "tree",
-        writable,
-        layered: request.layered,
-        upper: overlay?.upper,
-        work: overlay?.work,
+        mayAssemble,
+        before: topmostAt(await readMountTable(), directory)?.id ?? 0,
         createdMs: this.#options.clock.wallMs(),
-        ...(mustReturnParts && overlay?.upper !== undefined && overlay.work !== undefined
-          ? { overlay: { lower: overlay.lower, upper: overlay.upper, work: overlay.work } }
-          : {}),
-      };
-      const state: MountState = {
-        phase: "making",
-        record,
-        plan,
-        method: methods[0] ?? "tree",
-        before,
-        files: [],
-      };
+      });
       const made = new View(this.#context, { state, home: request.home });
       this.#views.set(id, made);
       return made;
@@ -316,7 +289,8 @@ export class LayerViews implements AsyncDisposable {
   }
 
   async #claim(id: string, wanted: string): Promise<string> {
-    const directory = await realDirectory(wanted);
+    const isOwn = wanted.startsWith(`${homeOf(this.#context.directory, id)}/`);
+    const directory = isOwn ? wanted : await realDirectory(wanted);
     const other = this.#views.get(id) ?? this.#find(directory);
     if (other === undefined) return directory;
     const { record } = other;

@@ -47,7 +47,7 @@ export function directoriesOf(plan: ViewPlan, home: string): string[] {
   const { overlay } = plan;
   const all = [
     ...plan.trees.map(({ place }) => place),
-    ...(overlay === undefined ? [] : [...overlay.lower, overlay.upper, overlay.work]),
+    ...(overlay === undefined ? [] : [...overlay.lower, overlay.upper, overlay.work, overlay.place]),
   ];
   return [...new Set(all)].filter((path) => path !== undefined).filter((path) => path.startsWith(`${home}/`));
 }

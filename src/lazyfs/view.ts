@@ -12,7 +12,7 @@ import type { Store } from "../store/index.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
 import type { HeldLayers } from "./held-layers.ts";
 import type { LayerFiles } from "./layer-files.ts";
-import type { ViewEvent } from "./layer-views.ts";
+import type { ViewEvent } from "./view-event.ts";
 import { encodeMountState, type MountRecord, type MountState, type ViewMethod } from "./mount-record.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { ownMountsAt, topmostAt } from "./standing-mounts.ts";
