@@ -163,9 +163,11 @@ function compileOrDecline(
 }
 
 /** Remembers one more repository that has the layer, as the first to ask. */
-async function addLocation(handle: LayerHandle, location: LayerLocation | undefined): Promise<void> {
+export async function addLocation(
+  { layer }: LayerHandle,
+  location: LayerLocation | undefined,
+): Promise<void> {
   if (location === undefined) return;
-  const { layer } = handle;
   const { locations } = layer.source;
   const isSame = (known: LayerLocation): boolean =>
     known.registry === location.registry && known.repository === location.repository;

@@ -128,6 +128,18 @@ test("prepareImage() shares the layers of images", async (t) => {
   assert.deepEqual(registries, [`127.0.0.1:${second.server.port}`, `127.0.0.1:${first.server.port}`]);
 });
 
+test("prepareImage() remembers each repository that has the image, the last one first", async (t) => {
+  const layers = [await estargzOf(BASE)];
+  const [first, second] = [await serveImage(t, layers), await serveImage(t, layers)];
+  const { optionsFor } = await openPlace(t);
+  await (await prepareImage(first.source, optionsFor(first.name))).close();
+  await using image = await prepareImage(second.source, optionsFor(second.name));
+  assert.deepEqual(
+    image.layers[0]?.handle.layer.source.locations.map(({ registry }) => registry),
+    [`127.0.0.1:${second.server.port}`, `127.0.0.1:${first.server.port}`],
+  );
+});
+
 test("prepareImage() takes an image that has a layer twice", async (t) => {
   const [base, plain] = [await estargzOf(BASE), plainOf(TOP)];
   const served = await serveImage(t, [base, plain, base, plain]);

@@ -28,7 +28,7 @@ import type { ImageRecord, Store } from "../store/index.ts";
 import type { ImageObserver } from "./image-event.ts";
 import { ensureMergedMeta } from "./merged-meta.ts";
 import { MetaMerger } from "./meta-merger.ts";
-import { type DeclinedLayer, locationOf, openLazyLayer } from "./open-lazy-layer.ts";
+import { addLocation, type DeclinedLayer, locationOf, openLazyLayer } from "./open-lazy-layer.ts";
 import { openStoredImage, openStoredLayer } from "./open-stored-image.ts";
 import {
   closeLayers,
@@ -109,6 +109,8 @@ async function recordAgain(
     const known = store.images().find(({ manifest }) => manifest === stored.manifest);
     if (known === undefined) throw vanished(stored.manifest);
     await keepDocuments(store, opened);
+    const location = locationOf(opened.source);
+    for (const { handle } of stored.layers) await addLocation(handle, location);
     const content = [...new Set([...known.content, ...indexDigests(opened)])];
     store.setImage({ ...known, name, root, platform: formatPlatform(stored.platform), content });
     return { ...stored, name, root };
