@@ -19,7 +19,12 @@ while read -r word value; do
     done) exit 0 ;;
   esac
 done
-pid=
+pid= tries=0
+# A runtime that is killed in the middle of creating leaves a cgroup: it gets a moment to come to the container.
+while [ -n "$launcher" ] && [ ! -s "$directory/pid" ] && kill -0 "$launcher" && [ "$tries" -lt 30 ]; do
+  sleep 0.1 || sleep 1
+  tries=$((tries + 1))
+done
 [ ! -e "$directory/pid" ] || read -r pid < "$directory/pid" || :
 if [ -n "$pid" ]; then
   kill -KILL "$pid"
