@@ -51,7 +51,8 @@ test("an empty TOC digest is none; a wrong one is a reason", () => {
   assert.equal(empty.request.tocDigest, undefined);
   assert.ok("reason" in parseRemoteRequest({ ...stargz, [`${KEY}stargz/toc.digest`]: "sha256:x" }, {}));
   assert.ok(
-    "reason" in parseRemoteRequest({ ...stargz, [`${KEY}remote/stargz.reference`]: "registry.test/UPPER" }, {}),
+    "reason" in
+      parseRemoteRequest({ ...stargz, [`${KEY}remote/stargz.reference`]: "registry.test/UPPER" }, {}),
   );
   assert.ok("reason" in parseRemoteRequest({}, {}));
 });

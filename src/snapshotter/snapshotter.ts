@@ -6,7 +6,7 @@
 import type { Clock } from "../async/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
 import { readDirectoryUsage } from "./directory-usage.ts";
-import { REMOTE_LABEL, REMOTE_LABEL_VALUE, TARGET_LABEL } from "./label-keys.ts";
+import { TARGET_LABEL } from "./label-keys.ts";
 import { updatedLabels } from "./label-update.ts";
 import { NameLocks } from "./name-locks.ts";
 import { RemovalQueue } from "./removal-queue.ts";
@@ -14,11 +14,13 @@ import type { RemoteLayers } from "./remote-layers.ts";
 import { RemoteMounts } from "./remote-mounts.ts";
 import { RemotePreparer } from "./remote-preparer.ts";
 import type { VerificationPolicy } from "./remote-request.ts";
+import { RemoteSnapshots } from "./remote-snapshots.ts";
+import { checkActive, checkNewSnapshot, committedParent } from "./snapshot-checks.ts";
 import { SnapshotDirectories } from "./snapshot-directories.ts";
 import { matchesFilters, parseSnapshotFilter, targetOf } from "./snapshot-filter.ts";
 import { SnapshotLedger } from "./snapshot-ledger.ts";
 import { snapshotMounts, type SnapshotMount } from "./snapshot-mounts.ts";
-import { keptLabels, type Labels, type RemoteOrigin, type Snapshot, type SnapshotUsage } from "./snapshot.ts";
+import { keptLabels, type Labels, type Snapshot, type SnapshotUsage } from "./snapshot.ts";
 import type { Decline, SnapshotterEvent } from "./snapshotter-event.ts";
 
 /** How a snapshotter works. */
@@ -50,7 +52,6 @@ export type Prepared =
   | { readonly kind: "remote"; readonly target: string; readonly name: string };
 
 const PREPARE_TIMEOUT_MS = 30_000;
-const KEPT_DECLINES = 100;
 
 /**
  * A snapshotter over one directory. Methods may be called concurrently; each takes effect at once or not at all, also if the
@@ -58,16 +59,14 @@ const KEPT_DECLINES = 100;
  */
 export class Snapshotter implements AsyncDisposable {
   readonly #clock: Clock;
+  readonly #remotes: RemoteSnapshots;
   readonly #remote: RemoteLayers | undefined;
   readonly #settings: readonly string[];
-  readonly #onEvent: (event: SnapshotterEvent) => void;
   readonly #ledger: SnapshotLedger;
   readonly #directories: SnapshotDirectories;
-  readonly #preparer: RemotePreparer;
   readonly #mounts: RemoteMounts;
   readonly #removals: RemovalQueue;
   readonly #locks = new NameLocks();
-  readonly #declines: Decline[] = [];
   readonly #restored: Promise<void>;
 
   private constructor(options: SnapshotterOptions, ledger: SnapshotLedger, directories: SnapshotDirectories) {
@@ -75,16 +74,28 @@ export class Snapshotter implements AsyncDisposable {
     this.#clock = clock;
     this.#remote = remote;
     this.#settings = options.overlaySettings ?? [];
-    this.#onEvent = onEvent;
     this.#ledger = ledger;
     this.#directories = directories;
     const timeoutMs = options.prepareTimeoutMs ?? PREPARE_TIMEOUT_MS;
-    this.#preparer = new RemotePreparer({ remote, clock, timeoutMs, policy: options.verification ?? {} });
-    this.#mounts = new RemoteMounts({ remote, directories, preparer: this.#preparer, onEvent });
+    const preparer = new RemotePreparer({ remote, clock, timeoutMs, policy: options.verification ?? {} });
+    this.#mounts = new RemoteMounts({ remote, directories, preparer, onEvent });
     this.#removals = new RemovalQueue({
       remove: (id) => directories.remove(id, (place) => this.#mounts.unmount(place)),
       onFailure: (id, error) =>
         onEvent({ kind: "removal-failed", directory: directories.of(id), message: messageOf(error) }),
+    });
+    const add = (snapshot: Snapshot): Promise<void> => this.#add(snapshot);
+    const discard = (id: number): void => this.#removals.add(id);
+    const mounts = this.#mounts;
+    this.#remotes = new RemoteSnapshots({
+      clock,
+      ledger,
+      directories,
+      preparer,
+      mounts,
+      add,
+      discard,
+      onEvent,
     });
     this.#restored = this.#mounts.restore([...ledger.index.all()]);
   }
@@ -108,7 +119,7 @@ export class Snapshotter implements AsyncDisposable {
 
   /** The last Prepare calls that were not made remote, the newest last. */
   get declines(): readonly Decline[] {
-    return this.#declines;
+    return this.#remotes.declines;
   }
 
   /** The number of snapshots. */
@@ -132,8 +143,8 @@ export class Snapshotter implements AsyncDisposable {
     const target = options.labels[TARGET_LABEL] ?? "";
     const names = target === "" ? [key] : [key, target];
     return await this.#locks.run(names, async () => {
-      this.#checkNew(key, options.parent);
-      const remote = target === "" ? undefined : await this.#prepareRemote(target, options);
+      checkNewSnapshot(this.#ledger.index, key, options);
+      const remote = target === "" ? undefined : await this.#remotes.prepare(target, options);
       if (remote !== undefined) return { kind: "remote", target, name: remote };
       return { kind: "mounts", mounts: await this.#create(key, "active", options) };
     });
@@ -164,9 +175,10 @@ export class Snapshotter implements AsyncDisposable {
   async commit(key: string, options: { readonly name: string } & NewSnapshot): Promise<void> {
     const { name } = options;
     await this.#locks.run([key, name], async () => {
-      const active = this.#activeSnapshot(key);
-      this.#checkNew(name, options.parent);
-      const parent = rebased(active, options.parent);
+      const active = this.stat(key);
+      checkActive(active);
+      checkNewSnapshot(this.#ledger.index, name, options);
+      const parent = committedParent(active, options.parent);
       const usage = await readDirectoryUsage(this.#directories.fs(active.id));
       const now = this.#clock.wallMs();
       const labels = keptLabels(options.labels);
@@ -181,7 +193,7 @@ export class Snapshotter implements AsyncDisposable {
         updatedMs: now,
         usage,
       };
-      this.#checkNew(name, parent);
+      checkNewSnapshot(this.#ledger.index, name, { parent });
       await this.#ledger.replace(active, committed);
     });
   }
@@ -260,49 +272,6 @@ export class Snapshotter implements AsyncDisposable {
     await this.close();
   }
 
-  /** The name under which the target is there now; undefined if the client has to unpack it. */
-  async #prepareRemote(target: string, { labels, parent }: NewSnapshot): Promise<string | undefined> {
-    const startMs = this.#clock.nowMs();
-    const there = this.#ledger.index.withTarget(target, parent).find(({ remote }) => remote !== undefined);
-    if (there?.remote !== undefined) {
-      this.#tellPrepared({ name: there.name, origin: there.remote, shared: true, startMs });
-      return there.name;
-    }
-    return await this.#ledger.whilePinned(parent, async () => {
-      const answer = await this.#preparer.prepare(labels);
-      const made =
-        "reason" in answer ? answer : await this.#mountRemote(answer.origin, { target, parent, labels });
-      if ("reason" in made) {
-        this.#decline({ ...made, target, startMs });
-        return undefined;
-      }
-      this.#tellPrepared({ ...made, shared: false, startMs });
-      return made.name;
-    });
-  }
-
-  async #mountRemote(
-    origin: RemoteOrigin,
-    { target, parent, labels }: NewSnapshot & { readonly target: string },
-  ): Promise<{ name: string; origin: RemoteOrigin } | Omit<Decline, "ms" | "atMs" | "target">> {
-    const id = this.#ledger.nextId();
-    try {
-      await this.#directories.create(id, { work: false });
-      await this.#mounts.mount(id, origin);
-    } catch (error) {
-      this.#mounts.forget(id);
-      this.#removals.add(id);
-      return { reason: messageOf(error), reference: origin.reference, digest: origin.digest };
-    }
-    const now = this.#clock.wallMs();
-    // Another parent may have a child of this name: content is the same, snapshots are not.
-    const name = this.#ledger.index.get(target) === undefined ? target : `${target} ${id}`;
-    const marked = keptLabels({ ...labels, [REMOTE_LABEL]: REMOTE_LABEL_VALUE });
-    const times = { createdMs: now, updatedMs: now };
-    await this.#add({ id, name, parent, kind: "committed", labels: marked, ...times, remote: origin });
-    return { name, origin };
-  }
-
   async #create(
     key: string,
     kind: "active" | "view",
@@ -310,7 +279,7 @@ export class Snapshotter implements AsyncDisposable {
   ): Promise<readonly SnapshotMount[]> {
     const { parent } = options;
     // Whoever asked waited meanwhile, perhaps.
-    this.#checkNew(key, parent);
+    checkNewSnapshot(this.#ledger.index, key, options);
     return await this.#ledger.whilePinned(parent, async () => {
       const id = this.#ledger.nextId();
       const ancestors = this.#ledger.index.ancestors(parent);
@@ -346,60 +315,4 @@ export class Snapshotter implements AsyncDisposable {
     const lower = ancestors.map((ancestor) => this.#directories.fs(ancestor.id));
     return snapshotMounts(kind, { fs, work, lower }, { settings: this.#settings });
   }
-
-  #activeSnapshot(key: string): Snapshot {
-    const snapshot = this.stat(key);
-    if (snapshot.kind === "active") return snapshot;
-    const text = `Cannot commit snapshot "${key}": expected an active one, got ${describe(snapshot)}`;
-    throw new EsgzError("PRECONDITION_FAILED", text);
-  }
-
-  #checkNew(name: string, parent: string): void {
-    if (name === "")
-      throw new EsgzError("REQUEST_INVALID", "Cannot make snapshot: expected a name, got none");
-    if (this.#ledger.index.get(name) !== undefined)
-      throw new EsgzError("ALREADY_EXISTS", `Cannot make snapshot "${name}": it exists already`);
-    if (parent === "") return;
-    const found = this.#ledger.index.get(parent);
-    if (found === undefined) {
-      const text = `Cannot make snapshot "${name}": expected its parent "${parent}", got none`;
-      throw new EsgzError("SNAPSHOT_NOT_FOUND", text);
-    }
-    if (found.kind === "committed") return;
-    const text = `Cannot make snapshot "${name}": expected parent "${parent}" to be committed, got ${describe(found)}`;
-    throw new EsgzError("REQUEST_INVALID", text);
-  }
-
-  #decline(what: Omit<Decline, "ms" | "atMs"> & { readonly startMs: number }): void {
-    const { startMs, ...rest } = what;
-    const decline = { ...rest, ms: this.#clock.nowMs() - startMs, atMs: this.#clock.wallMs() };
-    this.#declines.push(decline);
-    if (this.#declines.length > KEPT_DECLINES) this.#declines.shift();
-    this.#onEvent({ kind: "declined", ...decline });
-  }
-
-  #tellPrepared(what: { name: string; origin: RemoteOrigin; shared: boolean; startMs: number }): void {
-    const { name, origin, shared, startMs } = what;
-    const { digest, reference } = origin;
-    this.#onEvent({
-      kind: "remote-prepared",
-      name,
-      reference,
-      digest,
-      shared,
-      ms: this.#clock.nowMs() - startMs,
-    });
-  }
-}
-
-function describe({ kind }: Snapshot): string {
-  return kind === "active" ? "an active one" : kind === "view" ? "a view" : "a committed one";
-}
-
-/** A snapshot that was prepared on nothing gets its parent when it is committed; one that has a parent keeps it. */
-function rebased({ name, parent }: Snapshot, wanted: string): string {
-  if (wanted === "" || wanted === parent) return parent;
-  if (parent === "") return wanted;
-  const text = `Cannot commit snapshot "${name}": expected its parent "${parent}" or none, got "${wanted}"`;
-  throw new EsgzError("REQUEST_INVALID", text);
 }
