@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { getCompileCacheDir } from "node:module";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -17,4 +18,10 @@ export const HOLDER_FLAGS: readonly string[] = [
 /** The path of the program. */
 export function holderProgram(): string {
   return fileURLToPath(new URL(`./holder-program${extname(import.meta.url)}`, import.meta.url));
+}
+
+/** The variables of the program: what is compiled once is kept where this process keeps it, if it does. */
+export function holderVariables(): NodeJS.ProcessEnv {
+  const directory = getCompileCacheDir();
+  return { ...(directory === undefined ? {} : { NODE_COMPILE_CACHE: directory }), ...process.env };
 }

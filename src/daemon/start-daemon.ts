@@ -10,7 +10,7 @@ import type { Readable } from "node:stream";
 import { EsgzError, messageOf } from "../errors/index.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { errorFrom } from "./daemon-client.ts";
-import { HOLDER_FLAGS, holderProgram } from "./holder-command.ts";
+import { HOLDER_FLAGS, holderProgram, holderVariables } from "./holder-command.ts";
 import type { DaemonSettings, ReadyLine } from "./holder-messages.ts";
 import type { HolderOptions } from "./run-holder.ts";
 import { makeDirectory } from "./make-directory.ts";
@@ -46,6 +46,7 @@ function spawnHolder(settings: DaemonSettings, log: string): ChildProcess {
   try {
     return spawn(process.execPath, [...HOLDER_FLAGS, holderProgram(), JSON.stringify(options)], {
       cwd: "/",
+      env: holderVariables(),
       detached: true,
       stdio: ["ignore", output, output, "pipe"],
     });

@@ -66,7 +66,6 @@ async function run(context: CommandContext, flags: Flags, store: string): Promis
       "CONFIGURATION_INVALID",
       `Cannot read configuration "${configPath}": it is not there`,
     );
-  await assertNoDaemon(context, store);
   // The daemon handles signals by itself.
   using _signals = context.environment.leaveSignals();
   await runDaemon({ settings: { store, configPath, logLevel: flags.logLevel, ...idleSettings(flags) } });
@@ -75,15 +74,6 @@ async function run(context: CommandContext, flags: Flags, store: string): Promis
 /** A daemon that a user starts stays, unless a time is named. */
 function idleSettings({ idleTimeout = 0 }: Flags): { autoStarted: boolean; idleExitMs?: number } {
   return idleTimeout === 0 ? { autoStarted: false } : { autoStarted: true, idleExitMs: idleTimeout * 1000 };
-}
-
-async function assertNoDaemon({ environment }: CommandContext, store: string): Promise<void> {
-  const running = await infoOf(environment, store);
-  if (running === undefined) return;
-  throw new EsgzError(
-    "ALREADY_EXISTS",
-    `Cannot start daemon of store "${store}": expected none to run, got one with pid ${running.holderPid} (esgz daemon --stop)`,
-  );
 }
 
 /** What serves a store; undefined if nothing does. */
