@@ -42,7 +42,7 @@ export async function bringRange(
     const along = fetched.mayWrite && layer.unverifiedCount === 0 ? ahead.takeAlong.size : 0;
     const endOffset = Math.min(layer.dataSize, range.offset + range.size + along);
     const end = layer.chunksIn({ offset: range.offset, size: endOffset - range.offset }).end;
-    const flights = flightsFor(context, fetched, { missing, end });
+    const flights = flightsFor(context, fetched, { missing, end, along });
     const waits = flights.map(async (flight) => await waitFor(flight, { memory, signal }));
     if (first && ahead.beside !== undefined) fetchAhead(context, fetched, ahead.beside);
     await Promise.all(waits);
@@ -53,15 +53,16 @@ export async function bringRange(
 function flightsFor(
   context: FetchContext,
   fetched: FetchedLayer,
-  { missing, end }: { readonly missing: readonly number[]; readonly end: number },
+  options: { readonly missing: readonly number[]; readonly end: number; readonly along: number },
 ): Flight[] {
+  const { missing, end, along } = options;
   const flights = new Set<Flight>();
   const last = missing.at(-1) ?? 0;
   for (const chunk of missing) {
     const { first } = fetched.runs.at(chunk);
     const known = fetched.flights.get(first);
     if (known === undefined || !join(context, known))
-      startDemand(context, fetched, { chunk: first, last, end });
+      startDemand(context, fetched, { chunk: first, last, end, along });
     const flight = fetched.flights.get(first);
     if (flight !== undefined) flights.add(flight);
   }
@@ -71,8 +72,8 @@ function flightsFor(
 /** Whether a flight that is under way will do; it is made urgent then. */
 function join({ tuning }: FetchContext, flight: Flight): boolean {
   const { carrier } = flight;
-  if (carrier === undefined || carrier.isUrgent) return true;
-  if ((carrier.etaMs(flight) ?? 0) > tuning.joinMs && carrier.cut(flight)) return false;
+  if (carrier === undefined) return true;
+  if (!carrier.isUrgent && (carrier.etaMs(flight) ?? 0) > tuning.joinMs && carrier.cut(flight)) return false;
   carrier.raise();
   return true;
 }
@@ -80,12 +81,19 @@ function join({ tuning }: FetchContext, flight: Flight): boolean {
 function startDemand(
   context: FetchContext,
   fetched: FetchedLayer,
-  { chunk, last, end }: { readonly chunk: number; readonly last: number; readonly end: number },
+  options: { readonly chunk: number; readonly last: number; readonly end: number; readonly along: number },
 ): void {
+  const { chunk, last, end, along } = options;
   const { rangeSize, gapSize } = context.tuning;
   const { runs } = planMembers(fetched, chunk, { endChunk: end, maxBytes: rangeSize, gapSize });
   const needed = runs.filter(({ first }) => first <= last).length;
-  startTransfer(context, fetched, { runs, needed, priority: "demand" });
+  const neededRun = runs[needed - 1];
+  const neededEnd = neededRun === undefined ? 0 : neededRun.blobOffset + neededRun.size;
+  // A large neighbour does not come along: on a slow link the next read would wait for it.
+  const taken = runs.filter(
+    ({ blobOffset, size }, at) => at < needed || blobOffset + size <= neededEnd + along,
+  );
+  startTransfer(context, fetched, { runs: taken, needed, priority: "demand" });
 }
 
 /** Waits for a flight. One that was given back, or could not be kept, is asked for again by the caller. */

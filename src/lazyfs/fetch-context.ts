@@ -52,6 +52,8 @@ export interface FetchContext {
   readonly budgets: { readonly demand: BufferBudget; readonly bulk: BufferBudget };
   /** How many transfers of a priority run at once; reads are not bounded here. */
   readonly lanes: Readonly<Record<Exclude<FetchPriority, "demand">, Semaphore>>;
+  /** Bytes that the background may have under way; undefined where nothing is known about the link. */
+  readonly backgroundAllowance: () => number | undefined;
   readonly openBlob: (layer: Layer, options: ReadOptions) => Promise<BlobSource>;
   readonly emit: (event: FetchEvent) => void;
 }

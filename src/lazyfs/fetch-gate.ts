@@ -10,6 +10,7 @@ export class FetchGate {
   readonly #clock: Clock;
   readonly #yieldMs: number;
   #waiting = 0;
+  #lastWaitMs = -Infinity;
   #idle: PromiseWithResolvers<void> | undefined;
 
   constructor(options: { readonly clock: Clock; readonly yieldMs: number }) {
@@ -22,6 +23,11 @@ export class FetchGate {
     return this.#waiting;
   }
 
+  /** For how long no read has waited, in milliseconds; 0 if one does now. */
+  get idleMs(): number {
+    return this.#waiting > 0 ? 0 : this.#clock.nowMs() - this.#lastWaitMs;
+  }
+
   /** A read begins to wait. */
   enter(): void {
     this.#waiting += 1;
@@ -32,6 +38,7 @@ export class FetchGate {
   leave(): void {
     this.#waiting -= 1;
     if (this.#waiting > 0) return;
+    this.#lastWaitMs = this.#clock.nowMs();
     this.#idle?.resolve();
     this.#idle = undefined;
   }

@@ -16,7 +16,7 @@ export interface FetchTuning {
   readonly rangeSize: number;
   /** The background asks for no less. */
   readonly minRangeSize: number;
-  /** How long a range of the background should take: what is under way when a read comes is small. */
+  /** What the background has under way should arrive in this time: a read that comes does not wait for much. */
   readonly backgroundRangeMs: number;
   /** Unwanted bytes up to this number are read through; asking anew would take longer. */
   readonly gapSize: number;
@@ -53,7 +53,7 @@ export const DEFAULT_FETCH_TUNING: FetchTuning = {
   aheadConnections: 8,
   rangeSize: 4 << 20,
   minRangeSize: 256 << 10,
-  backgroundRangeMs: 500,
+  backgroundRangeMs: 250,
   gapSize: 64 << 10,
   bytesInFlight: 40 << 20,
   demandBytesInFlight: 32 << 20,

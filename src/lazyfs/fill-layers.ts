@@ -54,6 +54,9 @@ class LayersFill {
   readonly #startMs: number;
   #firstError: { readonly error: unknown } | undefined;
   #running = 0;
+  /** Bytes that were asked for by requests under way. */
+  #askedBytes = 0;
+  #ended = Promise.withResolvers<void>();
   #turn = 0;
   #copiedBytes = 0;
   #presentBytes = 0;
@@ -130,25 +133,36 @@ class LayersFill {
   async #runLane(): Promise<void> {
     while (!this.#signal.aborted) {
       await this.#stepAside();
-      const received = this.#startNext();
-      if (received === undefined) return;
+      const started = this.#startNext();
+      if (started === undefined) return;
       this.#running += 1;
-      await received;
+      this.#askedBytes += started.bytes;
+      await started.received;
       this.#running -= 1;
+      this.#askedBytes -= started.bytes;
+      this.#ended.resolve();
+      this.#ended = Promise.withResolvers();
       this.#tell(false);
     }
   }
 
-  /** While reads wait the background starts nothing but its share, and a pull keeps half of its connections idle. */
+  /**
+   * While reads wait the background starts nothing but its share, and a pull keeps half of its connections idle. On a slow
+   * link the background has little under way, so that a read does not have to wait for much.
+   */
   async #stepAside(): Promise<void> {
-    const { gate, tuning } = this.#context;
-    const most = this.#options.priority === "pull" ? tuning.connections / 2 : 1;
+    const { gate, tuning, backgroundAllowance } = this.#context;
+    const isPull = this.#options.priority === "pull";
+    const most = isPull ? tuning.connections / 2 : 1;
     while (gate.waiting > 0 && this.#running >= most) await gate.pause({ signal: this.#signal });
-    if (this.#options.priority === "background") await gate.pause({ signal: this.#signal });
+    if (isPull) return;
+    await gate.pause({ signal: this.#signal });
+    const isEnough = (): boolean => this.#askedBytes >= (backgroundAllowance() ?? tuning.minRangeSize);
+    while (this.#running > 0 && isEnough()) await untilAborted(this.#ended.promise, this.#signal);
   }
 
   /** Starts the next request of the layer whose turn it is; undefined when nothing is left to start. */
-  #startNext(): Promise<void> | undefined {
+  #startNext(): { readonly received: Promise<void>; readonly bytes: number } | undefined {
     for (const layers = [...this.#cursors.keys()]; this.#cursors.size > 0; this.#turn += 1) {
       const fetched = layers[this.#turn % layers.length];
       const cursor = fetched === undefined ? undefined : this.#cursors.get(fetched);
@@ -170,18 +184,16 @@ class LayersFill {
         account: this.#account,
       });
       for (const flight of flights) flight.settled.catch((error: unknown) => this.#noteError(error));
-      return received;
+      return { received, bytes: plan.runs.reduce((sum, { size }) => sum + size, 0) };
     }
     return undefined;
   }
 
-  /** On a slow link ranges of the background are small: a read does not have to wait for much. */
   #rangeSize(): number {
-    const { rangeSize, minRangeSize, backgroundRangeMs } = this.#context.tuning;
+    const { rangeSize, minRangeSize, backgroundConnections } = this.#context.tuning;
     if (this.#options.priority === "pull") return rangeSize;
-    const rate = this.#context.board.backgroundRate;
-    const size = rate === undefined ? 4 * minRangeSize : rate * backgroundRangeMs;
-    return Math.min(rangeSize, Math.max(minRangeSize, size));
+    const allowance = this.#context.backgroundAllowance() ?? 0;
+    return Math.min(rangeSize, Math.max(minRangeSize, allowance / backgroundConnections));
   }
 
   #noteError(error: unknown): void {

@@ -14,7 +14,7 @@ export type FlightOutcome = "stored" | "memory" | "released";
 export interface FlightCarrier {
   readonly priority: FetchPriority;
   readonly isUrgent: boolean;
-  /** Makes it urgent. */
+  /** Makes it urgent, and ends a pause before its next try. */
   raise(): void;
   /** Milliseconds until the flight's bytes are there; undefined if unknown. */
   etaMs(flight: Flight): number | undefined;

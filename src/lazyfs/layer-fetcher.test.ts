@@ -159,7 +159,7 @@ describe("LayerFetcher.read()", () => {
 
   test("fails after the deadline while the registry is down, and heals when it is back", async (t) => {
     const registry = await serveFaulty(t, [SAMPLE]);
-    const tuning = { demandDeadlineMs: 300 };
+    const tuning = { demandDeadlineMs: 1000 };
     await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning });
     const layer = firstOf(bench.layers);
     registry.faultOf = () => ({ kind: "status", status: 503 });

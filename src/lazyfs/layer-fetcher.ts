@@ -62,6 +62,9 @@ export interface FillLayersOptions extends ReadOptions {
 
 /** A long read is done in parts of this size: what is asked for at once is bounded. */
 const PART_SIZE = 16 << 20;
+/** When no read has waited for so long, the background takes more of the link at once. */
+const QUIET_MS = 2000;
+const QUIET_FACTOR = 4;
 
 /**
  * Brings what layers lack, each compressed member once for all who want it. Nothing is written, and no byte returned, that
@@ -284,14 +287,16 @@ function createContext(options: LayerFetcherOptions): FetchContext {
     budgets.demand.trim();
     budgets.bulk.trim();
   };
-  const { aheadConnections, connections, backgroundConnections } = tuning;
+  const { aheadConnections, connections, backgroundConnections, backgroundRangeMs } = tuning;
+  const gate = new FetchGate({ clock, yieldMs: tuning.yieldMs });
+  const board = new TransferBoard(clock);
   return {
     tuning,
     clock,
     random,
     openBlob,
     budgets,
-    gate: new FetchGate({ clock, yieldMs: tuning.yieldMs }),
+    gate,
     counters: zeroCounters(),
     pool: new WorkerPool({
       program: programBeside(import.meta.url, "./fetch-worker"),
@@ -301,7 +306,9 @@ function createContext(options: LayerFetcherOptions): FetchContext {
       idle: { afterMs: tuning.workerIdleMs, clock, onEnded },
     }),
     memory: new MemoryChunks(tuning.memoryBytes),
-    board: new TransferBoard(clock),
+    board,
+    backgroundAllowance: () =>
+      board.backgroundAllowance(backgroundRangeMs * (gate.idleMs > QUIET_MS ? QUIET_FACTOR : 1)),
     lanes: {
       readahead: new Semaphore(aheadConnections),
       prefetch: new Semaphore(aheadConnections),

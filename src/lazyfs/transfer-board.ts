@@ -24,8 +24,10 @@ export class TransferBoard {
   readonly #transfers = new Set<WatchedTransfer>();
   /** Short and long transfers have different rates: each is compared with its like. */
   readonly #monitors: { readonly short: FlowMonitor; readonly long: FlowMonitor };
-  /** Bytes per millisecond of one connection of the background, as a moving average. */
+  /** Bytes per millisecond of the whole background, as a moving average. */
   #backgroundRate: number | undefined;
+  /** The shortest wait for a first byte. */
+  #roundTripMs = Infinity;
   #watch: AbortController | undefined;
 
   constructor(clock: Clock) {
@@ -38,9 +40,19 @@ export class TransferBoard {
     return this.#transfers.size;
   }
 
-  /** Bytes per millisecond that a connection of the background brought lately. */
-  get backgroundRate(): number | undefined {
-    return this.#backgroundRate;
+  /** Transfers of the background under way. */
+  get backgroundTransfers(): number {
+    return [...this.#transfers].filter(({ priority }) => priority === "background").length;
+  }
+
+  /**
+   * The bytes that the background may have under way, so that they arrive within some time beside two round trips;
+   * undefined before it has brought anything.
+   */
+  backgroundAllowance(ms: number): number | undefined {
+    if (this.#backgroundRate === undefined) return undefined;
+    const roundTripMs = this.#roundTripMs === Infinity ? 0 : this.#roundTripMs;
+    return this.#backgroundRate * (ms + 2 * roundTripMs);
   }
 
   /** Watches a transfer until the flow is ended. The background is not compared: it stands still on purpose. */
@@ -64,10 +76,15 @@ export class TransferBoard {
     return flow;
   }
 
-  /** Notes how fast the background was while it did not stand aside. */
+  /** Notes how fast one of the background's transfers was that never stood aside. To be told before it ends. */
   noteBackground(bytes: number, ms: number): void {
-    const rate = bytes / Math.max(1, ms);
-    this.#backgroundRate = this.#backgroundRate === undefined ? rate : (this.#backgroundRate * 3 + rate) / 4;
+    const rate = (bytes * Math.max(1, this.backgroundTransfers)) / Math.max(1, ms);
+    this.#backgroundRate = this.#backgroundRate === undefined ? rate : (this.#backgroundRate + rate) / 2;
+  }
+
+  /** Notes how long a first byte took. */
+  noteFirstByte(ms: number): void {
+    this.#roundTripMs = Math.min(this.#roundTripMs, ms);
   }
 
   #startWatch(): void {

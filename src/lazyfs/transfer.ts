@@ -48,6 +48,9 @@ const RANKS: Readonly<Record<FetchPriority, number>> = {
   background: 0,
 };
 
+/** No request asks for less, unless less is left. */
+const LEAST_AT_ONCE = 64 << 10;
+
 /** A request under way. */
 export class Transfer implements WatchedTransfer {
   readonly priority: FetchPriority;
@@ -59,6 +62,8 @@ export class Transfer implements WatchedTransfer {
   /** Jobs that were handed over, or given back. */
   readonly #dispatched = new Set<TransferJob>();
   #isRaised = false;
+  /** Ends the pause before the next try. */
+  #wake: (() => void) | undefined;
   #at: number;
   #end: number;
   #segment = 0;
@@ -68,6 +73,7 @@ export class Transfer implements WatchedTransfer {
   #attempt = 0;
   #lastByteMs = 0;
   #activeMs = 0;
+  #stoodAside = false;
   #received = 0;
 
   constructor(context: FetchContext, options: TransferOptions) {
@@ -107,13 +113,16 @@ export class Transfer implements WatchedTransfer {
       ms,
       priority: this.priority,
     });
-    if (this.priority === "background") this.#context.board.noteBackground(this.#received, this.#activeMs);
   }
 
-  /** A read waits for one of its members: it starts at once and steps aside for nobody any more. */
+  /**
+   * One more read waits for one of its members: it starts at once, or tries again at once, and steps aside for nobody
+   * any more.
+   */
   raise(): void {
     this.#isRaised = true;
     this.#raised.resolve();
+    this.#wake?.();
   }
 
   /** How long a member will take to arrive, as far as this can be told; undefined before the first bytes. */
@@ -182,6 +191,7 @@ export class Transfer implements WatchedTransfer {
     // Threads take a moment to start; the first bytes take another.
     pool.startAll();
     this.#flow = board.begin(this);
+    const startMs = this.#context.clock.nowMs();
     try {
       while (this.#at < this.#end) {
         const before = this.#at;
@@ -193,6 +203,9 @@ export class Transfer implements WatchedTransfer {
           await this.#pauseAfter(error);
         }
       }
+      if (this.priority === "background" && !this.#stoodAside) {
+        board.noteBackground(this.#received, this.#context.clock.nowMs() - startMs);
+      }
     } finally {
       this.#flow.end();
     }
@@ -201,7 +214,7 @@ export class Transfer implements WatchedTransfer {
   async #receive(): Promise<void> {
     const { fetched } = this.#options;
     const blob = await fetched.openBlob(this.#signal);
-    const end = this.#end;
+    const end = Math.min(this.#end, this.#at + this.#mostAtOnce());
     const stream = new RangeStream(blob, { offset: this.#at, end, signal: this.#signal });
     this.#countRequest();
     this.#stream = stream;
@@ -212,7 +225,9 @@ export class Transfer implements WatchedTransfer {
         this.#lastByteMs = startMs;
         const piece = await stream.next();
         this.#lastByteMs = Infinity;
-        this.#activeMs += this.#context.clock.nowMs() - startMs;
+        const ms = this.#context.clock.nowMs() - startMs;
+        if (this.#received === 0) this.#context.board.noteFirstByte(ms);
+        this.#activeMs += ms;
         if (piece === undefined) return;
         this.#count(piece.length);
         await this.#take(piece);
@@ -225,10 +240,19 @@ export class Transfer implements WatchedTransfer {
     }
   }
 
+  /** On a slow link the background asks for parts even of one member: what was asked for is in the way of reads. */
+  #mostAtOnce(): number {
+    const { board, tuning } = this.#context;
+    if (this.priority !== "background" || this.#isRaised) return Infinity;
+    const allowance = this.#context.backgroundAllowance() ?? tuning.minRangeSize;
+    return Math.max(LEAST_AT_ONCE, Math.floor(allowance / Math.max(1, board.backgroundTransfers)));
+  }
+
   /** The background reads on only when no read waits, or its share of time has come. */
   async #stepAside(): Promise<void> {
     const { gate } = this.#context;
     if (this.priority !== "background" || this.#isRaised || gate.waiting === 0) return;
+    this.#stoodAside = true;
     await gate.pause({ signal: this.#signal, raised: this.#raised.promise });
   }
 
@@ -313,7 +337,20 @@ export class Transfer implements WatchedTransfer {
     });
     if (!again) throw error;
     context.counters.retries += 1;
-    await context.clock.sleep(delayMs, { signal: this.#signal });
+    await this.#sleep(delayMs);
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    const woken = Promise.withResolvers<void>();
+    this.#wake = woken.resolve;
+    const done = new AbortController();
+    const signal = AbortSignal.any([this.#signal, done.signal]);
+    try {
+      await Promise.race([this.#context.clock.sleep(ms, { signal }), woken.promise]);
+    } finally {
+      this.#wake = undefined;
+      done.abort();
+    }
   }
 
   #waitedFor(): boolean {
