@@ -14,7 +14,7 @@ import { missingFuse } from "./fuse-mounts.ts";
 import { twoLayers, twoLayersMerged } from "./view-images.ts";
 import { describeElsewhere, openSecond, run, setUpViews, startUser, type ViewSetup } from "./view-setup.ts";
 
-const LIMIT = { timeout: 15_000 };
+const LIMIT = { timeout: 60_000 };
 const METHODS: readonly ViewMethod[] = ["erofs-file", "erofs-loop", "tree"];
 const MERGED = describeTree(twoLayersMerged(), [deviceContent(0), deviceContent(1)]);
 
