@@ -13,7 +13,6 @@ const GRACE_MS = 5000;
 export function configFromFile(file: ConfigFile): DaemonConfig {
   const { daemon = {}, fetch = {} } = file;
   return {
-    store: file.store,
     quotaBytes: file.quota,
     jobs: file.jobs,
     authfile: file.authfile,

@@ -28,10 +28,7 @@ const Quantity = (
 const Bytes = Quantity(parseByteSize, 'a size such as "20GiB"');
 const Duration = Quantity(parseDurationMs, 'a duration such as "30s"');
 const AbsolutePath = v.pipe(Text, v.startsWith("/", "expected an absolute path"));
-const Address = v.pipe(
-  Text,
-  v.regex(/^(?:\/.*|(?:\[[0-9a-f:.]+\]|[^:/]*):\d{1,5})$/i, 'expected "host:port" or an absolute path'),
-);
+const Address = v.pipe(Text, v.regex(/^(?:\[[0-9a-f:.]+\]|[^:/]*):\d{1,5}$/i, 'expected "host:port"'));
 
 const Endpoint = {
   url: v.optional(Text),
@@ -52,7 +49,6 @@ const Registry = v.strictObject({
 /** What the file may say, in the order of the documentation. */
 export const ConfigSchema: v.GenericSchema<unknown, ConfigFile> = v.strictObject(
   {
-    store: v.optional(AbsolutePath),
     quota: v.optional(Bytes),
     jobs: v.optional(Count(1, 256)),
     authfile: v.optional(AbsolutePath),

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { parse } from "smol-toml";
 import fc from "fast-check";
 import { isEsgzError } from "../errors/index.ts";
+import { METRICS } from "./metrics.ts";
 import { DEFAULT_CONFIG, parseConfig } from "./parse-config.ts";
 import { parseByteSize, parseDurationMs } from "./quantity.ts";
 
 const FULL = `
-store = "/srv/esgz"
 quota = "20GiB"
 jobs = 3
 authfile = "/etc/esgz/auth.json"
@@ -54,7 +56,6 @@ test("parseConfig() reads every key", () => {
   const { config, warnings } = parseConfig(FULL, { path: "c.toml" });
   assert.deepEqual(warnings, []);
   assert.deepEqual(config, {
-    store: "/srv/esgz",
     quotaBytes: 21_474_836_480,
     jobs: 3,
     authfile: "/etc/esgz/auth.json",
@@ -81,6 +82,25 @@ test("parseConfig() reads every key", () => {
       },
     },
   });
+});
+
+test("the documentation names every key and every metric", () => {
+  const text = readFileSync(new URL("../../docs/daemon.md", import.meta.url), "utf8");
+  const { registries = {}, ...sections } = parse(FULL);
+  const keys = Object.entries(sections).flatMap(([name, value]) =>
+    typeof value === "object" ? Object.keys(value).map((key) => `${name}.${key}`) : [name],
+  );
+  const ofRegistry = ["url", "plain_http", "tls_verify", "cert_dir", "ca_file", "client_cert", "client_key"];
+  assert.deepEqual(Object.keys(registries), ["registry.example"]);
+  const wanted = [
+    ...keys,
+    ...[...ofRegistry, "mirrors"].map((key) => `registries."HOST".${key}`),
+    ...METRICS.map(({ name }) => name),
+  ];
+  assert.deepEqual(
+    wanted.filter((name) => !text.includes(`| \`${name}\``)),
+    [],
+  );
 });
 
 test("parseConfig() of an empty text gives the defaults", () => {
@@ -113,8 +133,8 @@ test("parseConfig() says line and column of a wrong value", () => {
     ['# x\n\n  quota = "much"', 'expected a size such as "20GiB" for "quota", got', 3, 3],
     ["[fetch]\nprefetch = 1\nbackground = 2", 'expected true or false for "fetch.prefetch", got 1', 2, 1],
     ['[log]\n\nlevel = "loud"\n[fetch]', "expected trace, debug, info, warn, error or silent", 3, 1],
-    ['store = "relative"', "expected an absolute path", 1, 1],
-    ['[metrics]\nlisten = "nowhere"', 'expected "host:port" or an absolute path', 2, 1],
+    ['authfile = "relative"', "expected an absolute path", 1, 1],
+    ['[metrics]\nlisten = "nowhere"', 'expected "host:port"', 2, 1],
     ["fetch = 3", "expected a table", 1, 1],
     [
       '[registries."a.example"]\nmirrors = [\n  { url = "http://b" },\n  { url = 7 },\n]',
