@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Sizes are bytes of the blob, as they travel. */
+/** Sizes are bytes of the blob, as they travel, unless it says otherwise. */
 export interface FetchTuning {
   /** Ranges of a pull that are received at once. */
   readonly connections: number;

@@ -30,6 +30,7 @@ export async function copyKnownChunks(
   fetched.copied = copying.catch(() => {
     fetched.copied = undefined;
   });
+  fetched.track(copying);
   return await copying;
 }
 
