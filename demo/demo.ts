@@ -1,11 +1,11 @@
 /**
  * `npm run demo`: the main job, end to end. A real image is made from files of this machine, kept in the embedded
- * registry behind a link of stated latency and bandwidth, converted, pulled in two ways, and run.
+ * registry behind a link of stated latency and bandwidth, converted, and started in three ways.
  *
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type HarborStatistics, startHarbor } from "../bench/harbor/index.ts";
@@ -17,6 +17,7 @@ import { RegistryClient } from "../src/registry/index.ts";
 import { makeMachineImage } from "./machine-image.ts";
 import { pullOrdinary } from "./pull-ordinary.ts";
 import { runInRoot } from "./run-in-root.ts";
+import { startDemoDaemon } from "./run-lazily.ts";
 
 const LINK: LinkProfile = {
   name: "demo",
@@ -65,30 +66,53 @@ async function demo(): Promise<void> {
     say(`  pushed as ${tag}: ${secondsSince(started).toFixed(1)} s`);
   }
 
-  say(`pulling it over a link of ${describeLink(LINK)} ...`);
+  say(`starting it over a link of ${describeLink(LINK)}, in three ways ...`);
   const rows: Row[] = [];
-  const measure = async (what: string, pull: () => Promise<void>): Promise<void> => {
+  const measure = async (what: string, start: () => Promise<number>): Promise<void> => {
     await harbor.takeStatistics();
+    const seconds = await start();
+    rows.push({ what, seconds, statistics: await harbor.takeStatistics() });
+  };
+  const timed = async (pull: () => Promise<void>, root: string): Promise<number> => {
     const started = performance.now();
     await pull();
-    rows.push({ what, seconds: secondsSince(started), statistics: await harbor.takeStatistics() });
+    say(`  ${runInRoot(root).trim()}`);
+    return secondsSince(started);
   };
-  await measure("gzip, one layer after another", () =>
-    pullOrdinary(
-      { registry: link, repository: REPOSITORY, tag: "gzip" },
-      { directory: join(scratch, "ordinary"), signal },
-    ),
+  const ordinary = join(scratch, "ordinary");
+  const image = { registry: link, repository: REPOSITORY, tag: "gzip" };
+  await measure("gzip, one layer after another, then run", () =>
+    timed(() => pullOrdinary(image, { directory: ordinary, signal }), ordinary),
   );
   const root = join(scratch, "root");
-  await measure("eStargz, in parallel, verified", () =>
-    pullParallel(`${link}/${REPOSITORY}:esgz`, { registry, root }),
+  await measure("eStargz in parallel, verified, then run", () =>
+    timed(() => pullParallel(`${link}/${REPOSITORY}:esgz`, { registry, root }), root),
   );
-  execFileSync("diff", ["-r", "--no-dereference", join(scratch, "ordinary"), root], { stdio: "inherit" });
+  execFileSync("diff", ["-r", "--no-dereference", ordinary, root], { stdio: "inherit" });
   say("  both roots hold the same files");
-
-  say("running the image's command in the pulled root ...");
-  say(`  ${runInRoot(root).trim()}`);
+  const failure = await startLazily(`${link}/${REPOSITORY}:esgz`, measure);
   print(rows);
+  if (failure !== undefined) say(`\nskipped: the lazy start (${failure})`);
+}
+
+/** Started before it is here; says why not where this machine cannot mount. */
+async function startLazily(
+  image: string,
+  measure: (what: string, start: () => Promise<number>) => Promise<void>,
+): Promise<string | undefined> {
+  try {
+    await using daemon = startDemoDaemon(scratch);
+    await measure("eStargz, lazily: run at once", async () => {
+      const { seconds, output } = await daemon.run(image);
+      say(`  ${output.trim()}`);
+      return seconds;
+    });
+    return undefined;
+  } catch (error) {
+    // As root, everything that it takes is there: then this is a failure of the demo.
+    if (process.geteuid?.() === 0 && existsSync("/dev/fuse")) throw error;
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 async function convert(
@@ -117,7 +141,7 @@ function print(rows: readonly Row[]): void {
     megabytes(statistics.bytesDown),
     String(statistics.requests),
   ]);
-  const table = [["", "seconds", "travelled", "requests"], ...cells];
+  const table = [["", "seconds to first output", "travelled", "requests"], ...cells];
   const widths = [0, 1, 2, 3].map((at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
   say("");
   for (const row of table) {
