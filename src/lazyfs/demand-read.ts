@@ -11,6 +11,7 @@ import { type Flight, untilAborted } from "./flight.ts";
 import { planMembers } from "./plan-members.ts";
 import { fetchAhead } from "./fetch-ahead.ts";
 import { startTransfer } from "./start-transfer.ts";
+import { writeRemembered } from "./write-remembered.ts";
 
 /** Verified chunks that are not on the disk. */
 export type ChunksInMemory = ReadonlyMap<number, Uint8Array>;
@@ -30,6 +31,7 @@ export async function bringRange(
   const { layer } = fetched;
   const memory = new Map<number, Uint8Array>();
   const chunks = layer.chunksIn(range);
+  await writeRemembered(context, fetched, await layer.missingChunks(chunks, { signal }));
   const ahead = fetched.ahead.noteMiss(range.offset, range.size);
   for (let first = true; ; first = false) {
     const missing = (await layer.missingChunks(chunks, { signal })).filter((chunk) => {

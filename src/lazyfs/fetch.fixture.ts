@@ -13,7 +13,14 @@ import { createCompressor, openArchive, writeArchive } from "../estargz/index.ts
 import type { Digest } from "../oci/index.ts";
 import { RegistryClient } from "../registry/index.ts";
 import { startRegistryServer } from "../registry-server/index.ts";
-import type { Layer, LayerHandle, LayerSource, Store, StoreOptions } from "../store/index.ts";
+import {
+  type Layer,
+  type LayerHandle,
+  type LayerSource,
+  openStore,
+  type Store,
+  type StoreOptions,
+} from "../store/index.ts";
 import { compileLayerArchive } from "./compile-layer-archive.ts";
 import type { FetchEvent } from "./fetch-report.ts";
 import type { FetchTuning } from "./fetch-tuning.ts";
@@ -256,11 +263,16 @@ export async function openFetchBench(
     readonly registry: FaultyRegistry;
     readonly tuning?: Partial<FetchTuning>;
     readonly store?: Partial<StoreOptions>;
+    /** Where the store is; default: a directory of its own. */
+    readonly root?: string;
     readonly openBlob?: LayerFetcherOptions["openBlob"];
   },
 ): Promise<FetchBench> {
   const { registry } = options;
-  const store = await temporaryStore(t, options.store);
+  const store =
+    options.root === undefined
+      ? await temporaryStore(t, options.store)
+      : await openStore(options.root, { clock: systemClock, pid: process.pid, ...options.store });
   const events: FetchEvent[] = [];
   const opened: Layer[] = [];
   const repository = registry.client.repository({ registry: registry.host, repository: "test/image" });

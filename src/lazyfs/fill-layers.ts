@@ -15,6 +15,7 @@ import type { FetchedLayer } from "./fetched-layer.ts";
 import { untilAborted } from "./flight.ts";
 import { planMembers } from "./plan-members.ts";
 import { startTransfer } from "./start-transfer.ts";
+import { writeRemembered } from "./write-remembered.ts";
 
 /** How to fill. */
 export interface FillOptions {
@@ -104,6 +105,7 @@ class LayersFill {
   async #prepare(fetched: FetchedLayer): Promise<void> {
     const { layer } = fetched;
     if (layer.unverifiedCount > 0) await layer.reverify({ signal: this.#signal });
+    await writeRemembered(this.#context, fetched, this.#context.memory.chunksOf(layer));
     if (!layer.complete) this.#copiedBytes += await this.#options.copyKnown(fetched, this.#signal);
     let missingBytes = 0;
     let counted = -1;

@@ -37,9 +37,22 @@ export class MemoryChunks {
     return bytes;
   }
 
+  /** The chunks of a layer that are here. */
+  chunksOf(layer: Layer): number[] {
+    const prefix = keyOf(layer, "");
+    return [...this.#chunks.keys()]
+      .filter((key) => key.startsWith(prefix))
+      .map((key) => Number(key.slice(prefix.length)));
+  }
+
+  /** Forgets a chunk. */
+  delete(layer: Layer, chunk: number): void {
+    this.#delete(keyOf(layer, chunk));
+  }
+
   /** Forgets a layer. */
   drop(layer: Layer): void {
-    for (const key of this.#chunks.keys()) if (key.startsWith(`${layer.digest} `)) this.#delete(key);
+    for (const chunk of this.chunksOf(layer)) this.delete(layer, chunk);
   }
 
   #delete(key: string): void {
@@ -50,6 +63,6 @@ export class MemoryChunks {
   }
 }
 
-function keyOf(layer: Layer, chunk: number): string {
+function keyOf(layer: Layer, chunk: number | ""): string {
   return `${layer.digest} ${chunk}`;
 }
