@@ -20,4 +20,5 @@ export {
   type ConnectRouter,
   createClient,
   type ServiceImpl,
+  type Transport,
 } from "@connectrpc/connect";

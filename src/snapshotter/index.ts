@@ -16,3 +16,4 @@ export * from "./snapshotter.ts";
 export { readHostsToml } from "./certs-directory.ts";
 export { type HostsToml, parseHostsToml } from "./hosts-toml.ts";
 export * from "./reference-config.ts";
+export * from "./image-service-proxy.ts";

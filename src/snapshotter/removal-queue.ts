@@ -35,6 +35,13 @@ export class RemovalQueue {
     await this.#running;
   }
 
+  /** Lets the removal that is under way end; the others are found again at the next start. */
+  async stop(): Promise<void> {
+    this.#pending.clear();
+    this.#failed.clear();
+    await this.#running;
+  }
+
   #start(): void {
     if (this.#pending.size === 0) return;
     this.#running ??= this.#run();

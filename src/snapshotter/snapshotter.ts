@@ -261,10 +261,9 @@ export class Snapshotter implements AsyncDisposable {
     this.#mounts.forget(id);
   }
 
-  /** Writes what is noted. Mounts stay. Idempotent. */
+  /** Writes what is noted. Mounts stay; what is not removed yet is removed after the next start. Idempotent. */
   async close(): Promise<void> {
-    await this.#restored;
-    await this.#removals.drain();
+    await this.#removals.stop();
     await this.#ledger.close();
   }
 

@@ -38,6 +38,8 @@ export async function whyNoContainerd(): Promise<string | undefined> {
 export interface ContainerdOptions {
   /** Lines of its configuration. */
   readonly plugins?: readonly string[];
+  /** With the plugin that serves the kubelet. */
+  readonly cri?: boolean;
   /** Called when containerd has ended, before its folder goes. */
   readonly onEnd?: () => Promise<void>;
 }
@@ -54,7 +56,7 @@ export async function startContainerd(
     "version = 2",
     `root = "${join(folder, "root")}"`,
     `state = "${join(folder, "state")}"`,
-    'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+    `disabled_plugins = [${options.cri === true ? "" : '"io.containerd.grpc.v1.cri"'}]`,
     `[grpc]\n  address = "${socket}"`,
     `[ttrpc]\n  address = "${socket}.ttrpc"`,
     ...(options.plugins ?? []),
