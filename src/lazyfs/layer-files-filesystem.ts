@@ -21,7 +21,8 @@ import { layerFileName } from "./layer-node.ts";
 import { ServedLayer, type ServedLayerStart } from "./served-layer.ts";
 
 const ROOT = createAttributes("dir", { inode: ROOT_NODE, permissions: 0o555 });
-const FOREVER = { generation: 0, attributesTimeoutMs: Infinity };
+/** A mount looks a name up several times; then the name may go, while the file behind it stays what it is. */
+const KEPT = { generation: 0, entryTimeoutMs: 1000, attributesTimeoutMs: 1000 };
 
 /** Called in the worker of the FUSE server; the data is a {@link LayerFilesStart}. */
 export function createFilesystem(data: unknown): Filesystem {
@@ -73,9 +74,7 @@ class LayerFiles {
   lookup(directory: number, name: string): Entry | undefined {
     if (directory !== ROOT_NODE) throw new ErrnoError("ENOTDIR");
     for (const [node, { layer, attributes, isLeaving }] of this.#files) {
-      // The name may be gone at any time, the file behind it stays what it is.
-      if (layerFileName(layer.start.digest) === name && !isLeaving)
-        return { ...FOREVER, entryTimeoutMs: 0, node, attributes };
+      if (layerFileName(layer.start.digest) === name && !isLeaving) return { ...KEPT, node, attributes };
     }
     return undefined;
   }

@@ -5,6 +5,7 @@
  */
 import { chmod, chown, mkdir, utimes } from "node:fs/promises";
 import { dirname } from "node:path";
+import { mapConcurrent } from "../async/index.ts";
 import { ErofsReader } from "../erofs/index.ts";
 import { mountErofs, mountOverlay, readMountTable, unmount } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
@@ -58,6 +59,9 @@ export function treeFuseId(id: string, index: number): string {
   return `tree:${id}:${index}`;
 }
 
+/** As many as the mounting calls have threads for, and their successors. */
+const TREES_AT_ONCE = 4;
+
 /** Knows the ways; what stands is its caller's to remember. */
 export class ViewMounter {
   readonly #options: ViewMounterOptions;
@@ -84,11 +88,14 @@ export class ViewMounter {
     },
   ): Promise<void> {
     const { method, done, signal } = options;
-    for (const [index, tree] of plan.trees.entries()) {
+    const mountOne = async (index: number): Promise<void> => {
+      const tree = plan.trees[index];
+      if (tree === undefined) return;
       signal?.throwIfAborted();
       if (method === "tree") done.served.push(await this.#mountTree(tree, { ...options, index }));
       else await this.#mountErofs(tree, { method, done, signal });
-    }
+    };
+    await mapConcurrent([...plan.trees.keys()], mountOne, { concurrency: TREES_AT_ONCE, signal });
     if (plan.overlay !== undefined && options.assemble) await this.#mountOverlay(plan, signal);
   }
 
@@ -111,20 +118,22 @@ export class ViewMounter {
     },
   ): Promise<void> {
     const { held, files } = this.#options;
-    const devices: string[] = [];
-    for (const digest of tree.layers) {
+    const deviceOf = async (digest: Digest): Promise<string> => {
       const { layer } = await held.hold(digest);
       try {
         // What is there completely needs nobody to serve it.
-        if (layer.complete) devices.push(layer.dataPath);
-        else {
-          devices.push(await files.acquire(digest));
-          options.done.files.push(digest);
-        }
+        if (layer.complete) return layer.dataPath;
+        const path = await files.acquire(digest);
+        options.done.files.push(digest);
+        return path;
       } finally {
         await held.release(digest);
       }
-    }
+    };
+    // All at once: the thread that serves takes note of them in one turn.
+    const devices = await mapConcurrent(tree.layers, deviceOf, {
+      concurrency: Math.max(1, tree.layers.length),
+    });
     await mountErofs({
       meta: tree.meta,
       devices,

@@ -5,7 +5,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import type { Clock } from "../async/index.ts";
-import { readMountTable } from "../erofs-mount/index.ts";
+import { readMountTable, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { Store } from "../store/index.ts";
@@ -175,19 +175,21 @@ export class View {
   }
 
   async #takeAway({ lazy }: { readonly lazy: boolean }): Promise<void> {
+    const [first, ...below] = placesOf(this.#state.plan);
+    if (first !== undefined) await this.#takeAwayAt(first, { lazy });
+    // Below an overlay that is gone nobody has anything open by name.
+    if (below.length > 0 && process.geteuid?.() === 0) await unmountBelow(this.home, { lazy: true });
+    else for (const place of below) await this.#takeAwayAt(place, { lazy: true });
+  }
+
+  async #takeAwayAt(place: string, { lazy }: { readonly lazy: boolean }): Promise<void> {
     const { home } = this;
-    let isFirst = true;
-    for (const place of placesOf(this.#state.plan)) {
-      const view = { state: this.#state, home, place };
-      for (;;) {
-        const table = await readMountTable();
-        const own = ownMountsAt(table, view);
-        if (own.length === 0) break;
-        if (own.at(-1)?.id !== topmostAt(table, place)?.id) throw covered(place);
-        // Below an overlay that is gone nobody has anything open by name.
-        await this.#context.mounter.takeAway(place, { lazy: lazy || !isFirst });
-      }
-      isFirst = false;
+    for (;;) {
+      const table = await readMountTable();
+      const own = ownMountsAt(table, { state: this.#state, home, place });
+      if (own.length === 0) return;
+      if (own.at(-1)?.id !== topmostAt(table, place)?.id) throw covered(place);
+      await this.#context.mounter.takeAway(place, { lazy });
     }
   }
 
