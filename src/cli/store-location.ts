@@ -16,9 +16,9 @@ export function addStoreFlag(command: Command): Command {
 
 /** The absolute path of the store that the options of a command or the program name, else the environment, else the user's own. */
 export async function storeOf(environment: Environment, command: Command): Promise<string> {
-  const { store } = command.optsWithGlobals<{ store?: string }>();
+  const { store, config } = command.optsWithGlobals<{ store?: string; config?: string }>();
   const named = store ?? environment.variables["ESGZ_STORE"];
   if (named !== undefined && named !== "") return resolve(named);
-  const { defaultStoreRoot } = await import("../daemon/index.ts");
-  return defaultStoreRoot(environment);
+  const { storeRootOf } = await import("../daemon/index.ts");
+  return await storeRootOf(environment, { configPath: config === undefined ? undefined : resolve(config) });
 }

@@ -13,6 +13,7 @@ const GRACE_MS = 5000;
 export function configFromFile(file: ConfigFile): DaemonConfig {
   const { daemon = {}, fetch = {} } = file;
   return {
+    store: file.store,
     quotaBytes: file.quota,
     jobs: file.jobs,
     authfile: file.authfile,

@@ -49,6 +49,7 @@ const Registry = v.strictObject({
 /** What the file may say, in the order of the documentation. */
 export const ConfigSchema: v.GenericSchema<unknown, ConfigFile> = v.strictObject(
   {
+    store: v.optional(AbsolutePath),
     quota: v.optional(Bytes),
     jobs: v.optional(Count(1, 256)),
     authfile: v.optional(AbsolutePath),

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "smol-toml";
 import fc from "fast-check";
 import { isEsgzError } from "../errors/index.ts";
 import { METRICS } from "./metrics.ts";
 import { DEFAULT_CONFIG, parseConfig } from "./parse-config.ts";
+import { storeRootOf } from "./store-root.ts";
 import { parseByteSize, parseDurationMs } from "./quantity.ts";
 
 const FULL = `
+store = "/srv/esgz"
 quota = "20GiB"
 jobs = 3
 authfile = "/etc/esgz/auth.json"
@@ -56,6 +60,7 @@ test("parseConfig() reads every key", () => {
   const { config, warnings } = parseConfig(FULL, { path: "c.toml" });
   assert.deepEqual(warnings, []);
   assert.deepEqual(config, {
+    store: "/srv/esgz",
     quotaBytes: 21_474_836_480,
     jobs: 3,
     authfile: "/etc/esgz/auth.json",
@@ -187,4 +192,21 @@ test("sizes and durations are read as people write them", () => {
   assert.equal(parseDurationMs("2h"), 7_200_000);
   assert.equal(parseDurationMs(30), 30_000);
   assert.equal(parseDurationMs("1d"), undefined);
+});
+
+test("storeRootOf() is what the configuration says, else the user's own directory", async (t) => {
+  const home = mkdtempSync(join(tmpdir(), "esgz-config-"));
+  t.after(() => rmSync(home, { recursive: true }));
+  const owner = { uid: 1000, home, variables: { XDG_DATA_HOME: "" } };
+  assert.equal(await storeRootOf(owner), join(home, ".local/share/esgz"));
+  mkdirSync(join(home, ".config/esgz"), { recursive: true });
+  writeFileSync(join(home, ".config/esgz/config.toml"), 'store = "/srv/layers"\n');
+  assert.equal(await storeRootOf(owner), "/srv/layers");
+  const other = join(home, "other.toml");
+  writeFileSync(other, "jobs = 1\n");
+  assert.equal(await storeRootOf(owner, { configPath: other }), join(home, ".local/share/esgz"));
+  assert.equal(
+    await storeRootOf({ ...owner, variables: { XDG_CONFIG_HOME: home, XDG_DATA_HOME: "/data" } }),
+    "/data/esgz",
+  );
 });

@@ -22,6 +22,7 @@ export interface RegistrySettings extends EndpointSettings {
 
 /** The parsed file: only what it says. Sizes are bytes, durations milliseconds. */
 export interface ConfigFile {
+  readonly store?: string | undefined;
   readonly quota?: number | undefined;
   readonly jobs?: number | undefined;
   readonly authfile?: string | undefined;
@@ -58,6 +59,8 @@ export type ViewChoice = "auto" | "erofs-file" | "erofs-loop" | "tree";
 
 /** A configuration with its defaults. */
 export interface DaemonConfig {
+  /** The root of the store, for commands and daemons that are told no other. */
+  readonly store: string | undefined;
   readonly quotaBytes: number | undefined;
   /** Threads that inflate and verify; the number of processors if absent. */
   readonly jobs: number | undefined;

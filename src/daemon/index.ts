@@ -9,3 +9,4 @@ export * from "./registry-access.ts";
 export { runDaemon } from "./run-daemon.ts";
 export type { HolderOptions } from "./run-holder.ts";
 export { startDaemon } from "./start-daemon.ts";
+export { storeRootOf } from "./store-root.ts";

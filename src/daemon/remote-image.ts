@@ -1,0 +1,185 @@
+/**
+ * An image whose layers a snapshotter asks for one by one: resolved once, all layers at once.
+ *
+ * ```text
+ * reference, digests ── manifest ──┬── tail of layer 0 ── in the store
+ *                                  ├── tail of layer 1 ── in the store
+ *                                  └── layer 2 cannot be read in parts: small ── whole ── in the store
+ *                                                                       large ── declined, with the reason
+ * ```
+ *
+ * @module
+ */
+import { Semaphore } from "../async/index.ts";
+import type { ReadOptions } from "../blob/index.ts";
+import { messageOf } from "../errors/index.ts";
+import {
+  type ImageSource,
+  type Layer as ImageLayer,
+  openManifestLayers,
+  openPlatformManifest,
+  type PlatformManifest,
+} from "../image/index.ts";
+import { type DeclinedLayer, openLazyLayer, stageWholeLayer } from "../lazyfs/index.ts";
+import {
+  type Descriptor,
+  type Digest,
+  isIndexMediaType,
+  parseIndex,
+  parseManifest,
+  type Platform,
+} from "../oci/index.ts";
+import type { LayerHandle, Store } from "../store/index.ts";
+
+/** A layer that is in the store, or why it is not. */
+export type RemoteLayer =
+  | { readonly kind: "ready"; readonly handle: LayerHandle; readonly lazy: boolean }
+  | { readonly kind: "declined"; readonly reason: string };
+
+/** How to resolve an image. */
+export interface RemoteImageOptions extends ReadOptions {
+  readonly store: Store;
+  readonly source: ImageSource;
+  /** Where an index does not have the layer that is asked for. */
+  readonly platform: Platform;
+  /** The layer that was asked for first: it tells which image of an index is meant. */
+  readonly digest: Digest;
+  readonly verification: "required" | "computed";
+}
+
+/** Layers that cannot be read in parts are stored whole up to this size, where others of their image can be lazy. */
+const WHOLE_MAX_BYTES = 2 << 20;
+const WHOLE_AT_ONCE = 2;
+
+/** The layers of one image. Closing gives them back. */
+export class RemoteImage implements AsyncDisposable {
+  readonly #options: RemoteImageOptions;
+  readonly #layers = new Map<Digest, Promise<RemoteLayer>>();
+  readonly #whole = new Semaphore(WHOLE_AT_ONCE);
+
+  private constructor(opened: PlatformManifest, options: RemoteImageOptions) {
+    this.#options = options;
+    const layers = new Map(openManifestLayers(opened).map((layer) => [layer.descriptor.digest, layer]));
+    const tried = new Map([...layers.values()].map((layer) => [layer, this.#openLazily(layer)]));
+    const anyLazy = isAny(tried.values());
+    for (const [layer, opening] of tried) {
+      const result = this.#openOrDecline(layer, { opening, anyLazy });
+      // It is asked for later, or never.
+      result.catch(() => undefined);
+      this.#layers.set(layer.descriptor.digest, result);
+    }
+  }
+
+  /**
+   * Reads the manifest, and begins to open all layers.
+   *
+   * @throws {EsgzError} `PLATFORM_NOT_FOUND`, `MANIFEST_INVALID`, `MEDIA_TYPE_UNSUPPORTED`; codes of the medium.
+   */
+  static async open(options: RemoteImageOptions): Promise<RemoteImage> {
+    return new RemoteImage(await openManifestWith(options), options);
+  }
+
+  /** Resolves with a layer; undefined if the image has none with this digest. */
+  layer(digest: Digest): Promise<RemoteLayer> | undefined {
+    return this.#layers.get(digest);
+  }
+
+  /** Those that are lazy, when all have been tried. */
+  async lazyLayers(): Promise<readonly LayerHandle[]> {
+    const settled = await Promise.allSettled(this.#layers.values());
+    return settled.flatMap((outcome) =>
+      outcome.status === "fulfilled" && outcome.value.kind === "ready" && outcome.value.lazy
+        ? [outcome.value.handle]
+        : [],
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const settled = await Promise.allSettled(this.#layers.values());
+    const handles = settled.flatMap((outcome) =>
+      outcome.status === "fulfilled" && outcome.value.kind === "ready" ? [outcome.value.handle] : [],
+    );
+    await Promise.allSettled(handles.map((handle) => handle.close()));
+  }
+
+  async #openLazily(layer: ImageLayer): Promise<RemoteLayer | DeclinedLayer> {
+    const { store, source, verification, signal } = this.#options;
+    const found = await openLazyLayer(layer, { store, source, verification, signal });
+    if (found.kind === "declined") return found;
+    const { handle } = found;
+    return { kind: "ready", handle, lazy: handle.layer.source.tocDigest !== undefined };
+  }
+
+  async #openOrDecline(
+    layer: ImageLayer,
+    {
+      opening,
+      anyLazy,
+    }: { readonly opening: Promise<RemoteLayer | DeclinedLayer>; readonly anyLazy: Promise<boolean> },
+  ): Promise<RemoteLayer> {
+    try {
+      const found = await opening;
+      if (!("mismatch" in found)) return found;
+      const { reason } = found;
+      if (layer.descriptor.size > WHOLE_MAX_BYTES || !(await anyLazy)) return { kind: "declined", reason };
+      return await this.#openWhole(layer);
+    } catch (error) {
+      return { kind: "declined", reason: messageOf(error) };
+    }
+  }
+
+  async #openWhole(layer: ImageLayer): Promise<RemoteLayer> {
+    const { store, source, signal } = this.#options;
+    const { digest } = layer.descriptor;
+    using _permit = await this.#whole.acquire({ signal });
+    const known = await store.openLayer(digest);
+    if (known?.layer.complete === true) return { kind: "ready", handle: known, lazy: false };
+    await known?.close();
+    const location = source.repository && {
+      registry: source.repository.registry,
+      repository: source.repository.repository,
+    };
+    const handle = await stageWholeLayer(layer, { store, location, signal });
+    return { kind: "ready", handle, lazy: false };
+  }
+}
+
+/** Whether one of the layers is lazy; resolves as soon as that is known. */
+async function isAny(layers: Iterable<Promise<RemoteLayer | DeclinedLayer>>): Promise<boolean> {
+  const onlyLazy = [...layers].map(async (layer) => {
+    const found = await layer;
+    if (found.kind !== "ready" || !found.lazy) throw new Error("not lazy");
+  });
+  return await Promise.any(onlyLazy).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The manifest that has the layer; of an index, that of this machine's platform is tried first. */
+async function openManifestWith(options: RemoteImageOptions): Promise<PlatformManifest> {
+  const { source, digest, platform, signal } = options;
+  const root = await source.fetchRoot({ signal });
+  const remembered: Pick<ImageSource, "fetchRoot"> = { fetchRoot: () => Promise.resolve(root) };
+  const first = await openPlatformManifest(overlaid(source, remembered), { platform, signal });
+  if (hasLayer(first, digest) || !isIndexMediaType(root.descriptor.mediaType)) return { ...first, source };
+  const others = (parseIndex(root.bytes).manifests ?? []).filter(
+    (entry) => entry.digest !== first.descriptor.digest && !isIndexMediaType(entry.mediaType),
+  );
+  for (const entry of others) {
+    const { descriptor, bytes } = await source.fetchManifest(entry, { signal });
+    const manifest = parseManifest(bytes);
+    if (!manifest.layers.some((layer) => layer.digest === digest)) continue;
+    return { source, descriptor, manifest, manifestBytes: bytes, indexes: first.indexes };
+  }
+  return { ...first, source };
+}
+
+function hasLayer({ manifest }: PlatformManifest, digest: Digest): boolean {
+  return manifest.layers.some((layer: Descriptor) => layer.digest === digest);
+}
+
+/** A source some of whose answers are known. */
+function overlaid(source: ImageSource, known: Pick<ImageSource, "fetchRoot">): ImageSource {
+  return Object.assign(Object.create(source) as ImageSource, known);
+}
