@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { type Environment, writeOut } from "./environment.ts";
+import { type Environment, screenSize, writeOut } from "./environment.ts";
 import { ProgressBoard } from "./progress-board.ts";
 
 /** Prints results to stdout and progress to stderr. */
@@ -37,8 +37,7 @@ export class CommandContext {
     return new ProgressBoard({
       write: (text) => void (silent || stderr.write(text)),
       live: liveProgress && !silent,
-      columns: stderr.columns ?? 100,
-      rows: stderr.rows ?? 24,
+      ...screenSize(stderr),
       nowMs: () => performance.now(),
     });
   }

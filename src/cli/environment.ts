@@ -65,6 +65,11 @@ function homeDirectory(): string {
   }
 }
 
+/** How much a terminal shows; some do not say, or say that it is nothing. */
+export function screenSize({ columns, rows }: NodeJS.WriteStream): { columns: number; rows: number } {
+  return { columns: columns > 0 ? columns : 100, rows: rows > 0 ? rows : 24 };
+}
+
 /**
  * Writes to stdout and waits until it can take more.
  *

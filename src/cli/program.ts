@@ -29,7 +29,7 @@ Image names: REGISTRY/REPOSITORY[:TAG][@DIGEST] (docker.io where no registry is 
 docker-archive:FILE[:REF], dir:DIR.
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 access denied, 5 content does not verify,
-6 registry unreachable, 7 not supported, 8 disk trouble, 130 interrupted. What failed is said on stderr; with --json
+6 registry or daemon unreachable, 7 not supported, 8 disk trouble, 130 interrupted. What failed is said on stderr; with --json
 as one line, {"error":{"code":...,"message":...,"status":...}}.`;
 
 /** The program with all its commands. */

@@ -88,7 +88,7 @@ function writeBoxLayout(root: string): void {
   mkdirSync(join(base, "bin"), { recursive: true });
   for (const directory of ["proc", "sys", "dev", "etc", "tmp"]) mkdirSync(join(base, directory));
   copyFileSync(BUSYBOX, join(base, "bin/busybox"));
-  for (const name of ["sh", "cat", "echo", "ls", "id", "env", "pwd", "hostname", "touch", "sleep", "stty"])
+  for (const name of ["sh", "cat", "echo", "ls", "id", "env", "pwd", "hostname", "touch", "sleep", "tty"])
     symlinkSync("busybox", join(base, "bin", name));
   writeFileSync(join(base, "etc/passwd"), "root:x:0:0::/:/bin/sh\nworker:x:1234:1234::/tmp:/bin/sh\n");
   writeFileSync(join(base, "etc/group"), "root:x:0:\nworker:x:1234:\n");

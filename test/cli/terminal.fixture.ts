@@ -28,10 +28,14 @@ export async function runAtTerminal(
     readonly environment?: Readonly<Record<string, string>>;
   },
 ): Promise<{ readonly status: number | null; readonly screen: string }> {
-  const command = [process.execPath, ENTRY, ...args].map((word) => `'${word}'`).join(" ");
+  const words = [process.execPath, ENTRY, ...args].map((word) => `'${word}'`);
+  // Without a shell between, which would end by Ctrl-C itself.
+  const command = ["exec", ...words].join(" ");
   const child = spawn(SCRIPT, ["-qefc", command, "/dev/null"], {
     cwd: options.directory,
     stdio: ["pipe", "pipe", "inherit"],
+    // A question that is never asked must not keep the test.
+    timeout: 120_000,
     env: {
       PATH: process.env["PATH"],
       HOME: options.directory,

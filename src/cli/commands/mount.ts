@@ -89,10 +89,22 @@ async function run(context: CommandContext, command: Command, request: MountRequ
     const onEvent = createEventView(board);
     const result = await daemon.mount(request, { onEvent, signal: environment.signal });
     board.finish();
+    if (result.overlay !== undefined) {
+      await daemon.unmount(result.id);
+      throw notWritable(result);
+    }
     await context.print(result, describeMount(result));
   } finally {
     board.finish();
   }
+}
+
+/** An overlay that only a user namespace may have cannot be seen from outside. */
+function notWritable({ directory, name }: MountResult): EsgzError {
+  return new EsgzError(
+    "NOT_SUPPORTED",
+    `Cannot mount "${name}" with a writable layer at "${directory}": expected root, got another user (esgz run has one; without --rw it mounts)`,
+  );
 }
 
 function assertDirectory(directory: string): void {

@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import type { DaemonClient } from "../../daemon/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
 import { openDaemonOfStore } from "../daemon-access.ts";
-import { type Environment, writeOut } from "../environment.ts";
+import { type Environment, screenSize, writeOut } from "../environment.ts";
 import { addStoreFlag } from "../store-location.ts";
 import { describeTop, type TopSample } from "../top-screen.ts";
 import { findMount } from "./umount.ts";
@@ -87,7 +87,8 @@ async function watch(
   }
 }
 
-function fitting(text: string, { rows, columns }: NodeJS.WriteStream): string {
+function fitting(text: string, stdout: NodeJS.WriteStream): string {
+  const { rows, columns } = screenSize(stdout);
   const lines = text.trimEnd().split("\n").slice(0, rows);
   return lines.map((line) => line.slice(0, columns)).join("\n");
 }
