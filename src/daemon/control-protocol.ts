@@ -116,8 +116,10 @@ export interface PullResult {
   readonly name: string;
   readonly manifest: Digest;
   readonly layers: readonly LayerSummary[];
+  /** What came from registries meanwhile, for this and whatever else the daemon did. */
   readonly fetchedBytes: number;
   readonly copiedBytes: number;
+  /** Requests to registries meanwhile. */
   readonly requests: number;
   readonly seconds: { readonly index: number; readonly total: number };
 }

@@ -22,8 +22,8 @@ import {
 } from "../image/index.ts";
 import { type DeclinedLayer, openLazyLayer, stageWholeLayer } from "../lazyfs/index.ts";
 import {
-  type Descriptor,
   type Digest,
+  type ImageManifest,
   isIndexMediaType,
   parseIndex,
   parseManifest,
@@ -158,28 +158,20 @@ async function isAny(layers: Iterable<Promise<RemoteLayer | DeclinedLayer>>): Pr
 
 /** The manifest that has the layer; of an index, that of this machine's platform is tried first. */
 async function openManifestWith(options: RemoteImageOptions): Promise<PlatformManifest> {
-  const { source, digest, platform, signal } = options;
-  const root = await source.fetchRoot({ signal });
-  const remembered: Pick<ImageSource, "fetchRoot"> = { fetchRoot: () => Promise.resolve(root) };
-  const first = await openPlatformManifest(overlaid(source, remembered), { platform, signal });
-  if (hasLayer(first, digest) || !isIndexMediaType(root.descriptor.mediaType)) return { ...first, source };
-  const others = (parseIndex(root.bytes).manifests ?? []).filter(
-    (entry) => entry.digest !== first.descriptor.digest && !isIndexMediaType(entry.mediaType),
-  );
-  for (const entry of others) {
+  const { source, digest, signal } = options;
+  const usual = await openPlatformManifest(source, options);
+  if (usual.indexes.length === 0 || hasLayer(usual.manifest, digest)) return usual;
+  // A client may pull for another machine.
+  const [root] = usual.indexes;
+  for (const entry of root === undefined ? [] : (parseIndex(root.bytes).manifests ?? [])) {
+    if (entry.digest === usual.descriptor.digest || isIndexMediaType(entry.mediaType)) continue;
     const { descriptor, bytes } = await source.fetchManifest(entry, { signal });
     const manifest = parseManifest(bytes);
-    if (!manifest.layers.some((layer) => layer.digest === digest)) continue;
-    return { source, descriptor, manifest, manifestBytes: bytes, indexes: first.indexes };
+    if (hasLayer(manifest, digest)) return { ...usual, descriptor, manifest, manifestBytes: bytes };
   }
-  return { ...first, source };
+  return usual;
 }
 
-function hasLayer({ manifest }: PlatformManifest, digest: Digest): boolean {
-  return manifest.layers.some((layer: Descriptor) => layer.digest === digest);
-}
-
-/** A source some of whose answers are known. */
-function overlaid(source: ImageSource, known: Pick<ImageSource, "fetchRoot">): ImageSource {
-  return Object.assign(Object.create(source) as ImageSource, known);
+function hasLayer({ layers }: ImageManifest, digest: Digest): boolean {
+  return layers.some((layer) => layer.digest === digest);
 }

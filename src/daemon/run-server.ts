@@ -92,8 +92,15 @@ async function listenForMetrics(
     routes: [metricsRoute({ services, served: () => control.served })],
     onFailure: failureLog(services.log),
   });
-  await server.listen(addressIn(metricsListen));
-  return server;
+  try {
+    await server.listen(addressIn(metricsListen));
+    return server;
+  } catch (error) {
+    // Readers of mounts wait for this server: metrics are not worth its end.
+    if (services.start.restarts === 0) throw error;
+    services.log.error({ err: error, address: metricsListen }, "cannot serve metrics");
+    return undefined;
+  }
 }
 
 function addressIn(text: string): { readonly host: string; readonly port: number } {

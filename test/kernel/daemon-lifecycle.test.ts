@@ -190,6 +190,29 @@ test(
   },
 );
 
+test("a daemon takes the socket that systemd has opened, and leaves it when it ends", LIMIT, async (t) => {
+  const activate = "/usr/bin/systemd-socket-activate";
+  if (!existsSync(activate)) return t.skip("needs systemd-socket-activate");
+  const store = await temporaryDaemonStore(t);
+  mkdirSync(store.root, { recursive: true });
+  const path = join(store.root, "control.sock");
+  const options = JSON.stringify({ settings: { store: store.root } });
+  const child = spawn(
+    activate,
+    ["-l", path, "--fdname=control", process.execPath, ...HOLDER_FLAGS, holderProgram(), options],
+    { stdio: "ignore" },
+  );
+  t.after(() => child.kill("SIGKILL"));
+  await until(() => existsSync(path), "the socket");
+  // The call itself starts the daemon.
+  const client = await waitFor(store);
+  assert.equal((await client.info()).holderPid, child.pid);
+  await client.stop();
+  const [code] = (await once(child, "exit")) as [number | null];
+  assert.equal(code, 0);
+  assert.ok(existsSync(path));
+});
+
 /** Starts a holder that does not end by itself, as the command for the foreground does. */
 function startHolder(
   t: TestContext,
