@@ -3,16 +3,15 @@
  *
  * @module
  */
-import { type Clock, Semaphore } from "../async/index.ts";
-import { type BlobSource, BufferBudget, type ByteRange, type ReadOptions } from "../blob/index.ts";
+import type { Clock } from "../async/index.ts";
+import type { BlobSource, ByteRange, ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { BLOCK_SIZE, type Layer, type Store } from "../store/index.ts";
-import { programBeside, WorkerPool } from "../workers/index.ts";
+import { createFetchContext } from "./create-fetch-context.ts";
 import { type ChunksInMemory, bringRange, deadlinePassed } from "./demand-read.ts";
 import { fetchAhead } from "./fetch-ahead.ts";
-import type { FetchContext, FetchCounters } from "./fetch-context.ts";
-import { FetchGate } from "./fetch-gate.ts";
+import type { FetchContext } from "./fetch-context.ts";
 import { bringChunks } from "./fetch-chunks.ts";
 import type {
   FetchEvent,
@@ -22,15 +21,12 @@ import type {
   LayerStatistics,
   PrefetchReport,
 } from "./fetch-report.ts";
-import { DEFAULT_FETCH_TUNING, type FetchTuning } from "./fetch-tuning.ts";
+import type { FetchTuning } from "./fetch-tuning.ts";
 import { FetchedLayer } from "./fetched-layer.ts";
 import { fillLayers } from "./fill-layers.ts";
 import { copyKnownChunks } from "./known-chunks.ts";
-import { MemoryChunks } from "./memory-chunks.ts";
 import { type DeviceParts, readDevice } from "./read-device.ts";
 import type { RangeFetcher, WaitingRange } from "./range-fetcher.ts";
-import { DEMAND_SLOT } from "./start-transfer.ts";
-import { TransferBoard } from "./transfer-board.ts";
 
 /** What a fetcher works with. */
 export interface LayerFetcherOptions {
@@ -42,7 +38,7 @@ export interface LayerFetcherOptions {
   readonly jobs: number;
   /** Opens a layer's blob where `layer.source.locations` says. Called once for each layer, and again after failures. */
   readonly openBlob: (layer: Layer, options: ReadOptions) => Promise<BlobSource>;
-  /** What is missing has the value of {@linkcode DEFAULT_FETCH_TUNING}. */
+  /** What is missing has the value of `DEFAULT_FETCH_TUNING`. */
   readonly tuning?: Partial<FetchTuning> | undefined;
   /** Is told what happens. It must not throw. */
   readonly onEvent?: ((event: FetchEvent) => void) | undefined;
@@ -62,9 +58,6 @@ export interface FillLayersOptions extends ReadOptions {
 
 /** A long read is done in parts of this size: what is asked for at once is bounded. */
 const PART_SIZE = 16 << 20;
-/** When no read has waited for so long, the background takes more of the link at once. */
-const QUIET_MS = 2000;
-const QUIET_FACTOR = 4;
 
 /**
  * Brings what layers lack, each compressed member once for all who want it. Nothing is written, and no byte returned, that
@@ -78,7 +71,7 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
 
   constructor(options: LayerFetcherOptions) {
     this.#store = options.store;
-    this.#context = createContext(options);
+    this.#context = createFetchContext(options);
   }
 
   /**
@@ -274,66 +267,6 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
     if (fetched.copied !== undefined || fetched.signal.aborted) return;
     fetched.track(copyKnownChunks(this.#context, fetched, { store: this.#store, signal: fetched.signal }));
   }
-}
-
-function createContext(options: LayerFetcherOptions): FetchContext {
-  const { clock, random, openBlob } = options;
-  const tuning = { ...DEFAULT_FETCH_TUNING, ...options.tuning };
-  const budgets = {
-    demand: new BufferBudget({ totalBytes: tuning.demandBytesInFlight, slotSize: DEMAND_SLOT }),
-    bulk: new BufferBudget({ totalBytes: tuning.bytesInFlight, slotSize: tuning.rangeSize }),
-  };
-  const onEnded = (): void => {
-    budgets.demand.trim();
-    budgets.bulk.trim();
-  };
-  const { aheadConnections, connections, backgroundConnections, backgroundRangeMs } = tuning;
-  const gate = new FetchGate({ clock, yieldMs: tuning.yieldMs });
-  const board = new TransferBoard(clock);
-  return {
-    tuning,
-    clock,
-    random,
-    openBlob,
-    budgets,
-    gate,
-    counters: zeroCounters(),
-    pool: new WorkerPool({
-      program: programBeside(import.meta.url, "./fetch-worker"),
-      start: undefined,
-      threads: options.jobs,
-      name: "esgz-fetch",
-      idle: { afterMs: tuning.workerIdleMs, clock, onEnded },
-    }),
-    memory: new MemoryChunks(tuning.memoryBytes),
-    board,
-    backgroundAllowance: () =>
-      board.backgroundAllowance(backgroundRangeMs * (gate.idleMs > QUIET_MS ? QUIET_FACTOR : 1)),
-    lanes: {
-      readahead: new Semaphore(aheadConnections),
-      prefetch: new Semaphore(aheadConnections),
-      pull: new Semaphore(connections),
-      background: new Semaphore(backgroundConnections),
-    },
-    emit: options.onEvent ?? ((): void => undefined),
-  };
-}
-
-function zeroCounters(): FetchCounters {
-  return {
-    fetchedBytes: 0,
-    requests: 0,
-    demandReads: 0,
-    demandBytes: 0,
-    stalls: 0,
-    stallMs: 0,
-    verificationFailures: 0,
-    hedged: 0,
-    retries: 0,
-    copiedChunks: 0,
-    prefetchedBytes: 0,
-    prefetchUsedBytes: 0,
-  };
 }
 
 function partsOf({ offset, size }: ByteRange): ByteRange[] {
