@@ -14,7 +14,7 @@
 import { chmod, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
-import { EsgzError } from "../errors/index.ts";
+import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import type { DirectoryOwner } from "./snapshot.ts";
 
 const PRIVATE_MODE = 0o700;
@@ -60,20 +60,33 @@ export class SnapshotDirectories {
     return join(this.of(id), "work");
   }
 
-  /** Makes the directories of a snapshot; those that are there stay. `owner` becomes the owner of its root. */
+  /**
+   * Makes the directories of a snapshot; those that are there stay. `owner` becomes the owner of its root.
+   *
+   * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
+   */
   async create(
     id: number,
     options: { readonly work: boolean; readonly owner?: DirectoryOwner | undefined },
   ): Promise<void> {
+    try {
+      await this.#make(id, options.owner);
+      if (!options.work) return;
+      await mkdir(this.work(id), { recursive: true });
+      await chmod(this.work(id), WORK_MODE);
+    } catch (cause) {
+      const code = ["ENOSPC", "EDQUOT"].includes(systemCodeOf(cause) ?? "") ? "NO_SPACE" : "IO_FAILED";
+      throw new EsgzError(code, `Cannot make snapshot directory "${this.of(id)}": ${messageOf(cause)}`, {
+        cause,
+      });
+    }
+  }
+
+  async #make(id: number, owner: DirectoryOwner | undefined): Promise<void> {
     const fs = this.fs(id);
     await mkdir(fs, { recursive: true, mode: PRIVATE_MODE });
     // Whatever the umask is.
     await chmod(fs, FS_MODE);
-    if (options.work) {
-      await mkdir(this.work(id), { recursive: true });
-      await chmod(this.work(id), WORK_MODE);
-    }
-    const { owner } = options;
     if (owner === undefined) return;
     const { uid, gid } = await stat(fs);
     if (uid !== owner.uid || gid !== owner.gid) await chown(fs, owner.uid, owner.gid);

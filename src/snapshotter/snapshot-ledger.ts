@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isEsgzError } from "../errors/index.ts";
 import type { SnapshotDirectories } from "./snapshot-directories.ts";
 import { SnapshotIndex } from "./snapshot-index.ts";
 import { type JournalContent, SnapshotJournal } from "./snapshot-journal.ts";
@@ -100,12 +101,16 @@ export class SnapshotLedger {
     }
   }
 
-  /** A removal that a crash of the machine takes back does no harm: who wanted it wants it again. */
+  /**
+   * Removes a snapshot. A removal that is lost does no harm: who wanted it wants it again. So it works on a full disk as well,
+   * where it is what makes room.
+   */
   async remove(snapshot: Snapshot): Promise<void> {
     this.#forget(snapshot);
     try {
       await this.#journal.flush("soon");
     } catch (error) {
+      if (isEsgzError(error, "NO_SPACE")) return;
       this.note(snapshot);
       throw error;
     }

@@ -285,7 +285,10 @@ export class Snapshotter implements AsyncDisposable {
       await this.#mounts.ensure(ancestors);
       const [nearest] = ancestors;
       const owner = nearest && (nearest.remote?.owner ?? (await this.#directories.ownerOf(nearest.id)));
-      await this.#directories.create(id, { work: kind === "active", owner });
+      await this.#directories.create(id, { work: kind === "active", owner }).catch((error: unknown) => {
+        this.#removals.add(id);
+        throw error;
+      });
       const now = this.#clock.wallMs();
       const labels = keptLabels(options.labels);
       const snapshot: Snapshot = { id, name: key, parent, kind, labels, createdMs: now, updatedMs: now };
