@@ -10,6 +10,7 @@ import { type HolderChannel, type ServerEnd } from "./holder-channel.ts";
 import type { ServerStart } from "./holder-messages.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import { ImageWork } from "./image-work.ts";
+import { MemoryTrim } from "./memory-trim.ts";
 import { MountWork } from "./mount-work.ts";
 import { loadServerConfig, readSettings } from "./server-config.ts";
 import { createServerLog, type ServerLog } from "./server-log.ts";
@@ -49,7 +50,11 @@ async function serve(services: Services): Promise<void> {
   const metrics = await listenForMetrics(services, work);
   await mounts.resume();
   using idle = watchIdleness(services, work);
-  control.onActivity = () => idle?.touch();
+  using trim = new MemoryTrim(() => control.active > 0 || isFetching(services));
+  control.onActivity = () => {
+    idle?.touch();
+    trim.touch();
+  };
   holdRetirement(services);
   channel.send({ kind: "ready", config: JSON.stringify(config) });
   log.info({ store: start.settings.store, restarts: start.restarts }, "serving");
@@ -124,6 +129,11 @@ function watchIdleness(services: Services, { control, mounts }: ServerWork): Idl
       services.channel.send({ kind: "stop", why: "idle" });
     },
   });
+}
+
+function isFetching({ fetcher }: Services): boolean {
+  const { transfers, jobs, reads } = fetcher.statistics().queueLengths;
+  return transfers + jobs + reads > 0;
 }
 
 function idleMsOf({ settings }: ServerStart, config: DaemonConfig): number | undefined {
