@@ -11,7 +11,7 @@ const GRACE_MS = 5000;
 
 /** Fills in the defaults. */
 export function configFromFile(file: ConfigFile): DaemonConfig {
-  const { daemon = {}, fetch = {} } = file;
+  const { daemon = {}, fetch = {}, snapshotter = {}, keychains = {} } = file;
   return {
     store: file.store,
     quotaBytes: file.quota,
@@ -34,5 +34,24 @@ export function configFromFile(file: ConfigFile): DaemonConfig {
     view: file.mounts?.view ?? "auto",
     metricsListen: file.metrics?.listen,
     registries: file.registries ?? {},
+    registriesDirectory: file.registries_dir,
+    registryTimeoutMs: undefined,
+    registryRetries: undefined,
+    snapshotter: {
+      address: snapshotter.address,
+      verification: {
+        disabled: snapshotter.disable_verification ?? false,
+        allowSkipping: snapshotter.allow_no_verification ?? false,
+      },
+      prefetchBytes: snapshotter.prefetch_size ?? 0,
+    },
+    keychains: {
+      kubeconfig: { enabled: keychains.kubeconfig !== undefined, path: keychains.kubeconfig },
+      cri: {
+        enabled: keychains.cri !== undefined,
+        imageServicePath: keychains.cri ?? "",
+        listenPath: keychains.cri_listen,
+      },
+    },
   };
 }

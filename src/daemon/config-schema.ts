@@ -38,6 +38,7 @@ const Endpoint = {
   ca_file: v.optional(AbsolutePath),
   client_cert: v.optional(AbsolutePath),
   client_key: v.optional(AbsolutePath),
+  headers: v.optional(v.record(v.string(), Text, "expected a table of texts")),
 };
 
 const Mirror = v.strictObject({ ...Endpoint, url: Text });
@@ -46,66 +47,93 @@ const Registry = v.strictObject({
   mirrors: v.optional(v.array(Mirror, "expected a list of tables")),
 });
 
+const ConfigEntries = {
+  store: v.optional(AbsolutePath),
+  quota: v.optional(Bytes),
+  jobs: v.optional(Count(1, 256)),
+  authfile: v.optional(AbsolutePath),
+  log: v.optional(
+    v.strictObject(
+      {
+        level: v.optional(
+          v.picklist(
+            ["trace", "debug", "info", "warn", "error", "silent"],
+            "expected trace, debug, info, warn, error or silent",
+          ),
+        ),
+      },
+      "expected a table",
+    ),
+  ),
+  daemon: v.optional(
+    v.strictObject(
+      {
+        idle_exit: v.optional(Duration),
+        checkpoint: v.optional(Duration),
+        grace: v.optional(Duration),
+      },
+      "expected a table",
+    ),
+  ),
+  fetch: v.optional(
+    v.strictObject(
+      {
+        connections: v.optional(Count(1, 256)),
+        background_connections: v.optional(Count(1, 256)),
+        range: v.optional(Bytes),
+        memory: v.optional(Bytes),
+        read_ahead: v.optional(Bytes),
+        deadline: v.optional(Duration),
+        prefetch: v.optional(Flag),
+        background: v.optional(Flag),
+      },
+      "expected a table",
+    ),
+  ),
+  mounts: v.optional(
+    v.strictObject(
+      {
+        view: v.optional(
+          v.picklist(
+            ["auto", "erofs-file", "erofs-loop", "tree"],
+            "expected auto, erofs-file, erofs-loop or tree",
+          ),
+        ),
+      },
+      "expected a table",
+    ),
+  ),
+  metrics: v.optional(v.strictObject({ listen: v.optional(Address) }, "expected a table")),
+  registries_dir: v.optional(AbsolutePath),
+  registries: v.optional(v.record(v.string(), Registry, "expected a table")),
+  snapshotter: v.optional(
+    v.strictObject(
+      {
+        address: v.optional(AbsolutePath),
+        allow_no_verification: v.optional(Flag),
+        disable_verification: v.optional(Flag),
+        prefetch_size: v.optional(Bytes),
+      },
+      "expected a table",
+    ),
+  ),
+  keychains: v.optional(
+    v.strictObject(
+      {
+        kubeconfig: v.optional(AbsolutePath),
+        cri: v.optional(AbsolutePath),
+        cri_listen: v.optional(AbsolutePath),
+      },
+      "expected a table",
+    ),
+  ),
+};
+
 /** What the file may say, in the order of the documentation. */
 export const ConfigSchema: v.GenericSchema<unknown, ConfigFile> = v.strictObject(
-  {
-    store: v.optional(AbsolutePath),
-    quota: v.optional(Bytes),
-    jobs: v.optional(Count(1, 256)),
-    authfile: v.optional(AbsolutePath),
-    log: v.optional(
-      v.strictObject(
-        {
-          level: v.optional(
-            v.picklist(
-              ["trace", "debug", "info", "warn", "error", "silent"],
-              "expected trace, debug, info, warn, error or silent",
-            ),
-          ),
-        },
-        "expected a table",
-      ),
-    ),
-    daemon: v.optional(
-      v.strictObject(
-        {
-          idle_exit: v.optional(Duration),
-          checkpoint: v.optional(Duration),
-          grace: v.optional(Duration),
-        },
-        "expected a table",
-      ),
-    ),
-    fetch: v.optional(
-      v.strictObject(
-        {
-          connections: v.optional(Count(1, 256)),
-          background_connections: v.optional(Count(1, 256)),
-          range: v.optional(Bytes),
-          memory: v.optional(Bytes),
-          read_ahead: v.optional(Bytes),
-          deadline: v.optional(Duration),
-          prefetch: v.optional(Flag),
-          background: v.optional(Flag),
-        },
-        "expected a table",
-      ),
-    ),
-    mounts: v.optional(
-      v.strictObject(
-        {
-          view: v.optional(
-            v.picklist(
-              ["auto", "erofs-file", "erofs-loop", "tree"],
-              "expected auto, erofs-file, erofs-loop or tree",
-            ),
-          ),
-        },
-        "expected a table",
-      ),
-    ),
-    metrics: v.optional(v.strictObject({ listen: v.optional(Address) }, "expected a table")),
-    registries: v.optional(v.record(v.string(), Registry, "expected a table")),
-  },
+  ConfigEntries,
   "expected a table",
 );
+
+/** The top keys of the file. */
+export const CONFIG_KEYS: ReadonlySet<string> = new Set(Object.keys(ConfigEntries));

@@ -15,6 +15,7 @@ const FULL = `
 store = "/srv/esgz"
 quota = "20GiB"
 jobs = 3
+registries_dir = "/etc/containerd/certs.d"
 authfile = "/etc/esgz/auth.json"
 
 [log]
@@ -41,8 +42,20 @@ view = "tree"
 [metrics]
 listen = "127.0.0.1:9750"
 
+[snapshotter]
+address = "/run/esgz/snapshotter.sock"
+allow_no_verification = true
+disable_verification = false
+prefetch_size = "1MiB"
+
+[keychains]
+kubeconfig = "/etc/kubernetes/kubelet.conf"
+cri = "/run/containerd/containerd.sock"
+cri_listen = "/run/esgz/images.sock"
+
 [registries."registry.example"]
 plain_http = true
+headers = { x-team = "a" }
 mirrors = [{ url = "http://mirror.example:5000", tls_verify = false }]
 `;
 
@@ -83,7 +96,24 @@ test("parseConfig() reads every key", () => {
     registries: {
       "registry.example": {
         plain_http: true,
+        headers: { "x-team": "a" },
         mirrors: [{ url: "http://mirror.example:5000", tls_verify: false }],
+      },
+    },
+    registriesDirectory: "/etc/containerd/certs.d",
+    registryTimeoutMs: undefined,
+    registryRetries: undefined,
+    snapshotter: {
+      address: "/run/esgz/snapshotter.sock",
+      verification: { disabled: false, allowSkipping: true },
+      prefetchBytes: 1_048_576,
+    },
+    keychains: {
+      kubeconfig: { enabled: true, path: "/etc/kubernetes/kubelet.conf" },
+      cri: {
+        enabled: true,
+        imageServicePath: "/run/containerd/containerd.sock",
+        listenPath: "/run/esgz/images.sock",
       },
     },
   });
@@ -95,7 +125,16 @@ test("the documentation names every key and every metric", () => {
   const keys = Object.entries(sections).flatMap(([name, value]) =>
     typeof value === "object" ? Object.keys(value).map((key) => `${name}.${key}`) : [name],
   );
-  const ofRegistry = ["url", "plain_http", "tls_verify", "cert_dir", "ca_file", "client_cert", "client_key"];
+  const ofRegistry = [
+    "url",
+    "plain_http",
+    "tls_verify",
+    "cert_dir",
+    "ca_file",
+    "client_cert",
+    "client_key",
+    "headers",
+  ];
   assert.deepEqual(Object.keys(registries), ["registry.example"]);
   const wanted = [
     ...keys,

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { KeychainSettings, VerificationPolicy } from "../snapshotter/index.ts";
+
 /** How one place is reached. */
 export interface EndpointSettings {
   readonly url?: string | undefined;
@@ -13,6 +15,7 @@ export interface EndpointSettings {
   readonly ca_file?: string | undefined;
   readonly client_cert?: string | undefined;
   readonly client_key?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** How a registry is reached. */
@@ -48,7 +51,23 @@ export interface ConfigFile {
     | undefined;
   readonly mounts?: { readonly view?: ViewChoice | undefined } | undefined;
   readonly metrics?: { readonly listen?: string | undefined } | undefined;
+  readonly registries_dir?: string | undefined;
   readonly registries?: Readonly<Record<string, RegistrySettings>> | undefined;
+  readonly snapshotter?:
+    | {
+        readonly address?: string | undefined;
+        readonly allow_no_verification?: boolean | undefined;
+        readonly disable_verification?: boolean | undefined;
+        readonly prefetch_size?: number | undefined;
+      }
+    | undefined;
+  readonly keychains?:
+    | {
+        readonly kubeconfig?: string | undefined;
+        readonly cri?: string | undefined;
+        readonly cri_listen?: string | undefined;
+      }
+    | undefined;
 }
 
 /** How much is logged. */
@@ -82,4 +101,17 @@ export interface DaemonConfig {
   readonly view: ViewChoice;
   readonly metricsListen: string | undefined;
   readonly registries: Readonly<Record<string, RegistrySettings>>;
+  /** containerd's directory of `hosts.toml` files. */
+  readonly registriesDirectory: string | undefined;
+  /** How long a registry may be silent, and how often it is asked again; absent for the defaults. */
+  readonly registryTimeoutMs: number | undefined;
+  readonly registryRetries: number | undefined;
+  readonly snapshotter: {
+    /** Its socket; absent: there is none unless the command line names one. */
+    readonly address: string | undefined;
+    readonly verification: VerificationPolicy;
+    /** Fetched first of layers that do not say what is read first. */
+    readonly prefetchBytes: number;
+  };
+  readonly keychains: KeychainSettings;
 }

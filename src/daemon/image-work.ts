@@ -204,7 +204,7 @@ export class ImageWork {
 }
 
 /** Images are for Linux, wherever they are handled. */
-function hostPlatform(): Platform {
+export function hostPlatform(): Platform {
   return normalizePlatform({ os: "linux", architecture: process.arch });
 }
 

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { MountRecord } from "../lazyfs/index.ts";
-import type { Layer } from "../store/index.ts";
+import type { Layer, LayerHandle } from "../store/index.ts";
 import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { presentBytesOf } from "./fill-progress.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
@@ -84,6 +84,20 @@ export class MountWork implements AsyncDisposable {
       ...overlayOf(record),
       seconds: (systemClock.nowMs() - beginMs) / 1000,
     };
+  }
+
+  /** Mounts one layer alone, and keeps it open. @throws {EsgzError} as `LayerViews.mountLayer()` */
+  async mountLayer(
+    handle: LayerHandle,
+    options: { readonly directory: string; readonly id: string; readonly background: boolean },
+  ): Promise<void> {
+    const { background, ...place } = options;
+    const record = await this.#services.views.mountLayer(handle, {
+      ...place,
+      method: this.#services.config.view,
+    });
+    if (background && !handle.layer.complete) this.#extras.set(record.id, { background });
+    await this.#hold(record);
   }
 
   /** Ends a mount, by its id or directory. @throws {EsgzError} as `LayerViews.unmount()` */

@@ -11,15 +11,20 @@ import type { ParsedConfig } from "./parse-config.ts";
 const MAX_CONFIG_BYTES = 1 << 20;
 
 /**
- * Reads a file; undefined if there is none.
+ * Reads a file, one of esgz or, told by its keys, one of containerd-stargz-grpc; undefined if there is none.
  *
  * @throws {EsgzError} `CONFIGURATION_INVALID`
  */
 export async function readConfig(path: string): Promise<ParsedConfig | undefined> {
   const text = readText(path);
   if (text === undefined) return undefined;
-  const { parseConfig } = await import("./parse-config.ts");
-  return parseConfig(text, { path });
+  const [{ parseConfig }, { isReferenceConfig }] = await Promise.all([
+    import("./parse-config.ts"),
+    import("./config-kind.ts"),
+  ]);
+  if (!isReferenceConfig(text)) return parseConfig(text, { path });
+  const { configFromReference } = await import("./config-from-reference.ts");
+  return configFromReference(text, { path });
 }
 
 function readText(path: string): string | undefined {

@@ -25,11 +25,16 @@ export interface RegistryEnvironment {
 }
 
 /** What a client may be told beside the access. */
-export interface RegistryAccessOptions extends Pick<RegistryClientOptions, "onRequest" | "connections"> {
+export interface RegistryAccessOptions extends Pick<
+  RegistryClientOptions,
+  "onRequest" | "connections" | "stallTimeoutMs" | "retryPolicy"
+> {
   /** In place of those in files. */
   readonly credentials?: CredentialProvider | undefined;
   /** Registries as a configuration file describes them; what the access says wins. */
   readonly configured?: Readonly<Record<string, RegistrySettings>> | undefined;
+  /** Registries as containerd's `hosts.toml` describe them: how a registry is reached that is not configured otherwise. */
+  readonly describedHost?: ((registry: string) => HostConfig | undefined) | undefined;
 }
 
 /**
@@ -42,7 +47,7 @@ export async function openRegistryClient(
   access: RegistryAccess,
   options: RegistryAccessOptions = {},
 ): Promise<RegistryClient> {
-  const { configured, credentials, ...rest } = options;
+  const { configured, credentials, describedHost, ...rest } = options;
   // A login brings its credentials and may begin the file.
   if (credentials === undefined) assertAuthfile(access.authfile);
   const registry = await import("../registry/index.ts");
@@ -51,7 +56,13 @@ export async function openRegistryClient(
     ...rest,
     credentials:
       credentials ?? registry.createDockerCredentials(credentialLocations(environment, access.authfile)),
-    hosts: (name) => hostConfig(name, { access, configured: configured?.[name], mirrors: mirrors.get(name) }),
+    hosts: (name) =>
+      hostConfig(name, {
+        access,
+        configured: configured?.[name],
+        described: describedHost?.(name),
+        mirrors: mirrors.get(name),
+      }),
     proxy: proxySettings(environment.variables),
   });
 }
@@ -79,13 +90,18 @@ export function credentialLocations(
 interface HostSettings {
   readonly access: RegistryAccess;
   readonly configured: RegistrySettings | undefined;
+  readonly described: HostConfig | undefined;
   readonly mirrors: readonly MirrorConfig[] | undefined;
 }
 
-function hostConfig(name: string, { access, configured = {}, mirrors }: HostSettings): HostConfig {
+function hostConfig(name: string, settings: HostSettings): HostConfig {
+  const { access, configured = {}, mirrors } = settings;
+  const described = settings.configured === undefined ? settings.described : undefined;
   const { url, mirrors: configuredMirrors, ...endpoint } = configured;
-  const directory = access.certDir ?? configured.cert_dir ?? certificateDirectory(name);
+  const usual = described === undefined ? certificateDirectory(name) : undefined;
+  const directory = access.certDir ?? configured.cert_dir ?? usual;
   return {
+    ...described,
     ...endpointConfig({ ...endpoint, ...(directory === undefined ? {} : { cert_dir: directory }) }),
     ...(url === undefined ? {} : { url }),
     ...(access.plainHttp?.includes(name) === true ? { plainHttp: true } : {}),
@@ -103,7 +119,7 @@ function mirrorConfig(settings: EndpointSettings & { readonly url: string }): Mi
 }
 
 function endpointConfig(settings: EndpointSettings): Omit<HostConfig, "mirrors" | "url"> {
-  const { plain_http, tls_verify, cert_dir, ca_file, client_cert, client_key } = settings;
+  const { plain_http, tls_verify, cert_dir, ca_file, client_cert, client_key, headers } = settings;
   return {
     ...certificatesIn(cert_dir),
     ...(ca_file === undefined ? {} : { caFile: ca_file }),
@@ -111,6 +127,7 @@ function endpointConfig(settings: EndpointSettings): Omit<HostConfig, "mirrors" 
     ...(client_key === undefined ? {} : { keyFile: client_key }),
     ...(plain_http === undefined ? {} : { plainHttp: plain_http }),
     ...(tls_verify === false ? { skipVerify: true } : {}),
+    ...(headers === undefined ? {} : { headers }),
   };
 }
 

@@ -6,7 +6,8 @@
 import type { BlobSource } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { ImageReference } from "../oci/index.ts";
-import type { RegistryClient } from "../registry/index.ts";
+import type { CredentialProvider, HostConfig, RegistryClient } from "../registry/index.ts";
+import { readHostsToml } from "../snapshotter/index.ts";
 import type { Layer, LayerLocation, Store } from "../store/index.ts";
 import type { RegistryAccess } from "./control-protocol.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
@@ -17,6 +18,10 @@ export interface RegistryClientsOptions {
   readonly store: Store;
   readonly config: DaemonConfig;
   readonly environment: RegistryEnvironment;
+  /** Where credentials come from, unless a request names a file; default: Docker's and Podman's files. */
+  readonly credentials?: CredentialProvider | undefined;
+  /** Told what a `hosts.toml` says in vain. */
+  readonly onWarning?: ((warning: string) => void) | undefined;
 }
 
 /** What went over the wire. */
@@ -115,14 +120,26 @@ export class RegistryClients implements AsyncDisposable {
     );
   }
 
+  #described(root: string, registry: string): HostConfig | undefined {
+    const found = readHostsToml(root, registry);
+    for (const warning of found?.warnings ?? []) this.#options.onWarning?.(warning);
+    return found?.config;
+  }
+
   async #open(access: RegistryAccess): Promise<RegistryClient> {
-    const { environment, config } = this.#options;
-    const { authfile } = config;
+    const { environment, config, credentials } = this.#options;
+    const { authfile, registriesDirectory, registryRetries, registryTimeoutMs } = config;
     return await openRegistryClient(
       environment,
       { ...(authfile === undefined ? {} : { authfile }), ...access },
       {
         configured: config.registries,
+        ...(access.authfile === undefined && authfile === undefined ? { credentials } : {}),
+        ...(registriesDirectory === undefined
+          ? {}
+          : { describedHost: (name) => this.#described(registriesDirectory, name) }),
+        ...(registryTimeoutMs === undefined ? {} : { stallTimeoutMs: registryTimeoutMs }),
+        ...(registryRetries === undefined ? {} : { retryPolicy: { attempts: registryRetries + 1 } }),
         onRequest: ({ bytesReceived }) => {
           this.#requests += 1;
           this.#bytes += bytesReceived;

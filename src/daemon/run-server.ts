@@ -15,6 +15,8 @@ import { MountWork } from "./mount-work.ts";
 import { loadServerConfig, readSettings } from "./server-config.ts";
 import { createServerLog, type ServerLog } from "./server-log.ts";
 import { openServices, serverEnds, type Services } from "./services.ts";
+import type { SnapshotService } from "./snapshot-service.ts";
+import { SNAPSHOTS_SOCKET } from "./socket-names.ts";
 import { StoreWork } from "./store-work.ts";
 import { startSuccessor } from "./successor.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -49,6 +51,7 @@ async function serve(services: Services): Promise<void> {
   for (const { name, fd } of start.listening) if (name === "control") await control.listen({ fd });
   const metrics = await listenForMetrics(services, work);
   await mounts.resume();
+  const snapshots = await openSnapshots(services, work);
   using idle = watchIdleness(services, work);
   using trim = new MemoryTrim(() => control.active > 0 || isFetching(services));
   control.onActivity = () => {
@@ -63,7 +66,7 @@ async function serve(services: Services): Promise<void> {
   log.info({ end }, "ending");
   if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });
   const closing = { graceMs: end === "stop" ? 0 : config.graceMs, reason: serverEnds() };
-  await Promise.all([control.close(closing), metrics?.close(closing)]);
+  await Promise.all([control.close(closing), metrics?.close(closing), snapshots?.close(closing)]);
   await finish(services, work, end);
 }
 
@@ -71,6 +74,7 @@ interface ServerWork {
   readonly control: ControlServer;
   readonly images: ImageWork;
   readonly mounts: MountWork;
+  readonly stored: StoreWork;
   readonly upkeep: Upkeep;
 }
 
@@ -83,7 +87,17 @@ function createWork(services: Services): ServerWork {
     routes: controlRoutes({ services, images, mounts, stored, served: () => control.served }),
     onFailure,
   });
-  return { control, images, mounts, upkeep: new Upkeep(services, () => control.served) };
+  return { control, images, mounts, stored, upkeep: new Upkeep(services, () => control.served) };
+}
+
+/** Snapshots for containerd and BuildKit, where there is a socket for them; others do not pay for it. */
+async function openSnapshots(
+  services: Services,
+  { mounts, stored }: ServerWork,
+): Promise<SnapshotService | undefined> {
+  if (!services.start.listening.some(({ name }) => name === SNAPSHOTS_SOCKET)) return undefined;
+  const { SnapshotService } = await import("./snapshot-service.ts");
+  return await SnapshotService.open({ services, mounts, stored });
 }
 
 /** Metrics on an address of their own, as Prometheus wants them. */

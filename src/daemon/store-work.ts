@@ -91,6 +91,13 @@ export class StoreWork {
     }, options);
   }
 
+  /** Takes away layers that nothing needs any more, and nothing else. */
+  async pruneLayers(options: { readonly signal: AbortSignal }): Promise<void> {
+    const { store, log } = this.#services;
+    const { layers, bytes } = await this.#images.alone(async () => await store.prune(), options);
+    if (layers.length > 0) log.info({ layers: layers.length, bytes }, "pruned");
+  }
+
   #forgetUnmounted(): readonly string[] {
     const { store } = this.#services;
     const mounted = this.#mountedManifests();

@@ -1,6 +1,7 @@
 export { type CompiledLayer, compileLayerArchive } from "./compile-layer-archive.ts";
 export type { CompileLayerOptions, LayerMeta } from "./compile-layer.ts";
 export type { ImageEvent, ImageObserver } from "./image-event.ts";
+export { type LayerRoot, readLayerRoot } from "./layer-root.ts";
 export { mergeLayerMetas } from "./merge-layer-metas.ts";
 export {
   type DeclinedLayer,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import { type HostsToml, parseHostsToml } from "./hosts-toml.ts";
@@ -18,14 +18,14 @@ const DEFAULT_HOST = "_default";
  *
  * @throws {EsgzError} `CONFIGURATION_INVALID`
  */
-export async function readHostsToml(root: string, registry: string): Promise<HostsToml | undefined> {
+export function readHostsToml(root: string, registry: string): HostsToml | undefined {
   for (const name of directoryNames(registry)) {
     const directory = join(root, name);
-    const names = await ifThere(readdir(directory), directory);
+    const names = ifThere(() => readdirSync(directory), directory);
     if (names === undefined) continue;
-    if (!names.includes("hosts.toml")) return await certificatesIn(directory, names);
+    if (!names.includes("hosts.toml")) return certificatesIn(directory, names);
     const place = join(directory, "hosts.toml");
-    const bytes = await ifThere(readFile(place), place);
+    const bytes = ifThere(() => readFileSync(place), place);
     if (bytes === undefined) continue;
     if (bytes.length > MAX_FILE_BYTES) throw unreadable(place, `expected at most ${MAX_FILE_BYTES} bytes`);
     return parseHostsToml(bytes.toString("utf8"), { directory });
@@ -41,7 +41,7 @@ function directoryNames(registry: string): readonly string[] {
   return [...new Set([name, withPort, DEFAULT_HOST])];
 }
 
-async function certificatesIn(directory: string, names: readonly string[]): Promise<HostsToml | undefined> {
+function certificatesIn(directory: string, names: readonly string[]): HostsToml | undefined {
   const sorted = names.toSorted();
   const authorities = sorted.filter((name) => name.endsWith(".crt"));
   const cert = sorted.find((name) => name.endsWith(".cert"));
@@ -50,16 +50,16 @@ async function certificatesIn(directory: string, names: readonly string[]): Prom
   if (authorities.length === 0 && !hasClient) return undefined;
   const ca: string[] = [];
   for (const name of authorities) {
-    const bytes = await ifThere(readFile(join(directory, name), "utf8"), join(directory, name));
+    const bytes = ifThere(() => readFileSync(join(directory, name), "utf8"), join(directory, name));
     if (bytes !== undefined) ca.push(bytes);
   }
   const client = hasClient ? { certFile: join(directory, cert), keyFile: join(directory, key) } : {};
   return { config: { ...(ca.length === 0 ? {} : { ca }), ...client }, warnings: [] };
 }
 
-async function ifThere<T>(result: Promise<T>, place: string): Promise<T | undefined> {
+function ifThere<T>(read: () => T, place: string): T | undefined {
   try {
-    return await result;
+    return read();
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(systemCodeOf(error) ?? "")) return undefined;
     throw unreadable(place, messageOf(error), error);

@@ -64,7 +64,7 @@ test("parseHostsToml() takes one file for certificate and key, and names what ha
 test("readHostsToml() finds a registry's directory, with its port written either way, or the default", async (t) => {
   const root = await mkdtemp(join(tmpdir(), "esgz-certs-"));
   t.after(() => rm(root, { recursive: true }));
-  assert.equal(await readHostsToml(root, "absent.test"), undefined);
+  assert.equal(readHostsToml(root, "absent.test"), undefined);
   for (const name of ["one.test", "two.test_5000_", "_default", "docker.io", "old.test:5001"]) {
     await mkdir(join(root, name));
     if (name !== "old.test:5001")
@@ -73,14 +73,13 @@ test("readHostsToml() finds a registry's directory, with its port written either
   for (const file of ["b.crt", "a.crt", "client.cert", "client.key"]) {
     await writeFile(join(root, "old.test:5001", file), file);
   }
-  const urlOf = async (name: string): Promise<string | undefined> =>
-    (await readHostsToml(root, name))?.config.url;
+  const urlOf = async (name: string): Promise<string | undefined> => readHostsToml(root, name)?.config.url;
   assert.equal(await urlOf("one.test"), "https://one.test/v2");
   assert.equal(await urlOf("two.test:5000"), "https://two.test_5000_/v2");
   assert.equal(await urlOf("other.test"), "https://_default/v2");
   assert.equal(await urlOf("registry-1.docker.io"), "https://docker.io/v2");
   assert.equal(await urlOf("../one.test"), "https://_default/v2");
-  assert.deepEqual((await readHostsToml(root, "old.test:5001"))?.config, {
+  assert.deepEqual(readHostsToml(root, "old.test:5001")?.config, {
     ca: ["a.crt", "b.crt"],
     certFile: join(root, "old.test:5001", "client.cert"),
     keyFile: join(root, "old.test:5001", "client.key"),

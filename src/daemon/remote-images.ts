@@ -1,0 +1,126 @@
+/**
+ * The images whose layers are being asked for: each is resolved once, and remembered for a while.
+ *
+ * @module
+ */
+import { systemClock } from "../async/index.ts";
+import { EsgzError } from "../errors/index.ts";
+import { openImageSource } from "../image/index.ts";
+import { type Digest, type ImageReference, parseReference } from "../oci/index.ts";
+import { hostPlatform } from "./image-work.ts";
+import type { RegistryClients } from "./registry-clients.ts";
+import { RemoteImage, type RemoteLayer } from "./remote-image.ts";
+import type { Store } from "../store/index.ts";
+
+/** Which layer of which image. */
+export interface RemoteLayerRequest {
+  readonly reference: string;
+  readonly digest: Digest;
+  readonly manifest?: Digest | undefined;
+  readonly skipVerify: boolean;
+}
+
+/** With what images are resolved. */
+export interface RemoteImagesOptions {
+  readonly store: Store;
+  readonly clients: RegistryClients;
+  /** Told of an image when its manifest is there. It must not throw. */
+  readonly onResolved: (image: RemoteImage) => void;
+}
+
+interface KnownImage {
+  readonly image: Promise<RemoteImage>;
+  readonly ending: AbortController;
+  readonly beganMs: number;
+  hasFailed: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** A client asks for the layers of an image one after the other. */
+const KEPT_MS = 120_000;
+/** A registry that does not answer is not asked again for each layer. */
+const FAILURE_KEPT_MS = 3000;
+/** A tag may name another image by now. */
+const FRESH_MS = 1000;
+
+/** Resolves images, each once. */
+export class RemoteImages implements AsyncDisposable {
+  readonly #options: RemoteImagesOptions;
+  readonly #images = new Map<string, KnownImage>();
+
+  constructor(options: RemoteImagesOptions) {
+    this.#options = options;
+  }
+
+  /** A layer of an image; all others begin to be opened with it. @throws {EsgzError} codes of the medium. */
+  async layer(request: RemoteLayerRequest): Promise<RemoteLayer> {
+    const reference = pinned(request);
+    const key = `${JSON.stringify(reference)} ${request.skipVerify}`;
+    const known = this.#images.get(key) ?? this.#begin(key, { reference, request });
+    if (!known.hasFailed) this.#keep(key, known, KEPT_MS);
+    const found = (await known.image).layer(request.digest);
+    if (found !== undefined) return await found;
+    const isStale = reference.digest === undefined && systemClock.nowMs() - known.beganMs > FRESH_MS;
+    if (!isStale) return { kind: "declined", reason: `"${request.reference}" has no such layer any more` };
+    this.#forget(key, known);
+    return await this.layer(request);
+  }
+
+  /** Gives back all layers. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const known = [...this.#images];
+    for (const [key, image] of known) this.#forget(key, image);
+    await Promise.allSettled(known.map(async ([, { image }]) => (await image)[Symbol.asyncDispose]()));
+  }
+
+  #begin(
+    key: string,
+    { reference, request }: { readonly reference: ImageReference; readonly request: RemoteLayerRequest },
+  ): KnownImage {
+    const ending = new AbortController();
+    const image = this.#open(reference, { request, signal: ending.signal });
+    const beganMs = systemClock.nowMs();
+    const known: KnownImage = { image, ending, beganMs, hasFailed: false, timer: undefined };
+    this.#images.set(key, known);
+    image.then(this.#options.onResolved, () => {
+      known.hasFailed = true;
+      this.#keep(key, known, FAILURE_KEPT_MS);
+    });
+    return known;
+  }
+
+  async #open(
+    reference: ImageReference,
+    { request, signal }: { readonly request: RemoteLayerRequest; readonly signal: AbortSignal },
+  ): Promise<RemoteImage> {
+    const { store, clients } = this.#options;
+    const registry = await clients.clientFor(clients.accessOf(reference));
+    const source = await openImageSource({ kind: "registry", reference }, { registry, signal });
+    const { digest, skipVerify } = request;
+    const verification = skipVerify ? "computed" : "required";
+    return await RemoteImage.open({ store, source, digest, verification, signal, platform: hostPlatform() });
+  }
+
+  #keep(key: string, known: KnownImage, ms: number): void {
+    clearTimeout(known.timer);
+    known.timer = setTimeout(() => this.#forget(key, known), ms);
+    known.timer.unref();
+  }
+
+  #forget(key: string, known: KnownImage): void {
+    clearTimeout(known.timer);
+    if (this.#images.get(key) !== known) return;
+    this.#images.delete(key);
+    known.ending.abort(new EsgzError("ABORTED", "Cannot resolve image: nobody waits for it any more"));
+    known.image.then(
+      (image) => image[Symbol.asyncDispose](),
+      () => undefined,
+    );
+  }
+}
+
+/** By digest where the client told one: a tag may move. */
+function pinned({ manifest, reference }: RemoteLayerRequest): ImageReference {
+  const parsed = parseReference(reference);
+  return manifest === undefined ? parsed : { ...parsed, digest: manifest };
+}
