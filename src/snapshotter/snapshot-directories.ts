@@ -5,13 +5,14 @@
  * <root>/journal                what is known about them
  * <root>/snapshots/<id>/fs      0755: the changes, or the mount of a layer
  * <root>/snapshots/<id>/work    0711: of active snapshots, for overlayfs
+ * <root>/snapshots/<id>.lost    found without a record where the journal was damaged or missing
  * ```
  *
- * A directory without a record is what a crash, or a removal, left behind.
+ * Beside a sound journal, a directory without a record is what a crash, or a removal, left behind.
  *
  * @module
  */
-import { chmod, chown, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
@@ -102,6 +103,20 @@ export class SnapshotDirectories {
   async list(): Promise<number[]> {
     const names = await readdir(this.#snapshots);
     return names.filter((name) => ID.test(name)).map(Number);
+  }
+
+  /** Gives a directory a name that is no snapshot's, so that it stays; its new path. */
+  async setAside(id: number): Promise<string> {
+    for (let times = 0; ; times += 1) {
+      const place = `${this.of(id)}.lost${times === 0 ? "" : `-${times}`}`;
+      const isFree = await lstat(place).then(
+        () => false,
+        (error: unknown) => systemCodeOf(error) === "ENOENT",
+      );
+      if (!isFree) continue;
+      await rename(this.of(id), place);
+      return place;
+    }
   }
 
   /**

@@ -21,9 +21,9 @@ async function journalPath(t: TestContext): Promise<string> {
 test("a journal has what was put and not removed, and never gives an id again", async (t) => {
   const path = await journalPath(t);
   {
-    const { journal, nextId, snapshots } = await SnapshotJournal.open(path);
+    const { isNew, journal, nextId, snapshots } = await SnapshotJournal.open(path);
     await using _ = journal;
-    assert.deepEqual({ nextId, snapshots }, { nextId: 1, snapshots: [] });
+    assert.deepEqual({ isNew, nextId, snapshots }, { isNew: true, nextId: 1, snapshots: [] });
     for (const id of [1, 2, 3]) journal.put(snapshot(id));
     await journal.flush("now");
     journal.put(snapshot(2, { changed: "yes", __proto__: "own" }));
@@ -36,6 +36,7 @@ test("a journal has what was put and not removed, and never gives an id again", 
     assert.deepEqual(content, {
       snapshots: [snapshot(1), snapshot(2, { changed: "yes", __proto__: "own" })],
       nextId: 4,
+      isNew: false,
       damagedLines: 0,
     });
   }

@@ -18,6 +18,8 @@ export interface JournalContent {
   readonly snapshots: readonly Snapshot[];
   /** Higher than any id that was ever used. */
   readonly nextId: number;
+  /** Whether there was a journal, or one was begun. */
+  readonly isNew: boolean;
   /** Lines that were damaged, and whose changes are lost; an unfinished last line is not one. */
   readonly damagedLines: number;
 }
@@ -65,11 +67,12 @@ export class SnapshotJournal implements AsyncDisposable {
    */
   static async open(path: string): Promise<JournalContent> {
     return await translated(path, async () => {
-      const content = decodeJournal(await readFile(path, "utf8").catch(emptyIfMissing));
+      const text = await readFile(path, "utf8").catch(ifMissing);
+      const content = decodeJournal(text ?? "");
       const written = await writeWhole(path, content);
       const journal = new SnapshotJournal(path, { ...written, content });
       const { live, nextId, damagedLines } = content;
-      return { journal, snapshots: [...live.values()], nextId, damagedLines };
+      return { journal, snapshots: [...live.values()], nextId, isNew: text === undefined, damagedLines };
     });
   }
 
@@ -175,9 +178,14 @@ export class SnapshotJournal implements AsyncDisposable {
     if (this.#size > Math.max(REWRITE_BYTES, REWRITE_FACTOR * this.#compactSize))
       return await this.#rewrite();
     const bytes = Buffer.from([...dirty].map((id) => this.#lineOf(id)).join(""));
-    // At a fixed place: what a failed write left behind is written over.
-    await writeAll(this.#file, bytes, this.#size);
-    this.#size += bytes.length;
+    try {
+      await writeAll(this.#file, bytes, this.#size);
+      this.#size += bytes.length;
+    } catch (error) {
+      // Or half of it would look like damage later.
+      await this.#file.truncate(this.#size).catch(() => undefined);
+      throw error;
+    }
   }
 
   async #rewrite(): Promise<void> {
@@ -254,8 +262,8 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-function emptyIfMissing(error: unknown): string {
-  if (systemCodeOf(error) === "ENOENT") return "";
+function ifMissing(error: unknown): undefined {
+  if (systemCodeOf(error) === "ENOENT") return undefined;
   throw error;
 }
 

@@ -20,10 +20,13 @@ export class SnapshotLedger {
   readonly #journal: SnapshotJournal;
   /** How many operations need a snapshot to stay. */
   readonly #pins = new Map<string, number>();
+  /** Whether the journal can be believed about what is not in it. */
+  readonly #isComplete: boolean;
   #nextId: number;
 
-  private constructor({ journal, nextId, snapshots }: JournalContent) {
+  private constructor({ damagedLines, isNew, journal, nextId, snapshots }: JournalContent) {
     this.#journal = journal;
+    this.#isComplete = !isNew && damagedLines === 0;
     this.#nextId = nextId;
     for (const snapshot of snapshots) this.index.put(snapshot);
   }
@@ -42,9 +45,10 @@ export class SnapshotLedger {
   }
 
   /**
-   * Compares with the directories: makes those that may be empty, tells which are missing.
+   * Compares with the directories: makes those that may be empty, tells which are missing. Where the journal was lost, in part or
+   * whole, directories without a snapshot may hold what somebody wants: they are set aside.
    *
-   * @returns the ids of directories that no snapshot has.
+   * @returns the ids of directories that no snapshot has and that can go.
    */
   async reconcile(directories: SnapshotDirectories, { onEvent }: Telling): Promise<readonly number[]> {
     const present = new Set(await directories.list());
@@ -55,8 +59,11 @@ export class SnapshotLedger {
     }
     // Ids in use by directories are not given to others, even if the journal was lost.
     for (const id of present) this.#nextId = Math.max(this.#nextId, id + 1);
-    for (const id of present) onEvent({ kind: "left-over", directory: directories.of(id) });
-    return [...present];
+    for (const id of present) {
+      const directory = this.#isComplete ? directories.of(id) : await directories.setAside(id);
+      onEvent({ kind: this.#isComplete ? "left-over" : "set-aside", directory });
+    }
+    return this.#isComplete ? [...present] : [];
   }
 
   /** Whether others build upon this one, or are about to. */

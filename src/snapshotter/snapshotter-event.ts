@@ -44,4 +44,6 @@ export type SnapshotterEvent =
   /** Found at the start: records that cannot be read, snapshots whose directory is gone, directories without a record. */
   | { readonly kind: "journal-damaged"; readonly lines: number }
   | { readonly kind: "directory-missing"; readonly name: string; readonly directory: string }
-  | { readonly kind: "left-over"; readonly directory: string };
+  | { readonly kind: "left-over"; readonly directory: string }
+  /** The same where the journal was damaged or missing: it is kept, under this name. */
+  | { readonly kind: "set-aside"; readonly directory: string };
