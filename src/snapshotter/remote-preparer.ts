@@ -49,7 +49,7 @@ export class RemotePreparer {
   async #ask(remote: RemoteLayers, request: Omit<RemoteRequest, "signal">): Promise<PreparerAnswer> {
     const { digest, reference } = request;
     try {
-      const answer = await this.#inTime((signal) => remote.prepare({ ...request, signal }));
+      const answer = await this.inTime((signal) => remote.prepare({ ...request, signal }));
       if (answer.kind === "declined") return { reason: answer.reason, reference, digest };
       return { origin: originOf(request, answer.owner) };
     } catch (error) {
@@ -57,8 +57,13 @@ export class RemotePreparer {
     }
   }
 
-  /** A host that does not listen to its signal must not keep a client waiting. */
-  async #inTime<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /**
+   * Runs work of the host, for as long as a layer may take. A host that does not listen to its signal must not keep a client
+   * waiting.
+   *
+   * @throws what the work throws, or an error that says that it took too long.
+   */
+  async inTime<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { clock, timeoutMs } = this.#options;
     const limit = new AbortController();
     const done = new AbortController();

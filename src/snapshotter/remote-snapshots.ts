@@ -82,7 +82,7 @@ export class RemoteSnapshots {
     const id = this.#ledger.nextId();
     try {
       await this.#options.directories.create(id, { work: false });
-      await this.#mounts.mount(id, origin);
+      await this.#options.preparer.inTime(() => this.#mounts.mount(id, origin));
     } catch (error) {
       this.#mounts.forget(id);
       this.#options.discard(id);

@@ -19,6 +19,8 @@ export class DirectoryLayers implements RemoteLayers {
   readonly requests: RemoteRequest[] = [];
   /** Awaited by each `prepare`. */
   beforeReady: Promise<void> = Promise.resolve();
+  /** Awaited by each `mount`. */
+  beforeMount: Promise<void> = Promise.resolve();
   /** No layer can be had at all. */
   isDown = false;
 
@@ -32,6 +34,7 @@ export class DirectoryLayers implements RemoteLayers {
   }
 
   async mount(digest: Digest, { directory }: RemoteMountOptions): Promise<void> {
+    await this.beforeMount;
     const source = this.directories.get(digest);
     if (source === undefined || this.isDown) throw new Error("the layer is not there");
     if (!(await isMounted(directory))) await bindMount({ source, directory, readOnly: true });

@@ -136,7 +136,7 @@ test("what is declined, fails or says nothing gets ordinary mounts and a reason"
   const one = await bench(t);
   if (one === undefined) return;
   // Time passes only when somebody waits for it.
-  one.clock = { ...systemClock, sleep: () => Promise.resolve() };
+  one.clock = { ...systemClock, sleep: () => new Promise((resolve) => setImmediate(resolve)) };
   const never = Promise.withResolvers<void>();
   const snapshotter = await one.open();
   const prepare = (key: string, labels: Record<string, string>): Promise<{ kind: string }> =>
@@ -157,6 +157,10 @@ test("what is declined, fails or says nothing gets ordinary mounts and a reason"
     ],
   );
   assert.equal(one.layers.requests[0]?.signal.aborted, true);
+  one.layers.beforeReady = Promise.resolve();
+  one.layers.beforeMount = never.promise;
+  assert.equal((await prepare("stuck", await one.layer(4))).kind, "mounts");
+  assert.match(snapshotter.declines.at(-1)?.reason ?? "", /within 1000 ms/);
   // They are ordinary snapshots: all of them can be committed.
   await snapshotter.commit("late", { name: "chain-3", parent: "", labels: {} });
   never.resolve();
