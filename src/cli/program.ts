@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { registerCat } from "./commands/cat.ts";
+import { registerContainerdStargzGrpc } from "./commands/containerd-stargz-grpc.ts";
 import { registerConvert } from "./commands/convert.ts";
 import { registerDaemon } from "./commands/daemon.ts";
 import { registerDf, registerPrune } from "./commands/df.ts";
@@ -60,6 +61,7 @@ export function createProgram(environment: Environment): Command {
     registerCat,
     registerVerify,
     registerDaemon,
+    registerContainerdStargzGrpc,
     registerRegistry,
     registerLogin,
     registerLogout,

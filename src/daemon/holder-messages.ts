@@ -22,15 +22,16 @@ import type { LogLevel } from "./daemon-config.ts";
 export interface DaemonSettings {
   /** The root of the store, absolute. */
   readonly store: string;
-  /** The configuration file; it has to exist. */
+  /** The configuration file; it has to exist, unless the next says otherwise. */
   readonly configPath?: string | undefined;
+  readonly configIsOptional?: boolean;
   /** Whether a command started it: it ends by itself when it is idle. */
   readonly autoStarted?: boolean;
   /** How long it is idle until it ends, in place of what is configured; 0 is for ever. */
   readonly idleExitMs?: number | undefined;
   /** In place of what is configured. */
   readonly logLevel?: LogLevel | undefined;
-  /** Sockets beside `control.sock`. */
+  /** Sockets beside `control.sock`, with absolute paths; see socket-names.ts. */
   readonly sockets?: readonly { readonly name: string; readonly path: string }[];
 }
 

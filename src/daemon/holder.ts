@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import type { ControlFailure } from "./control-protocol.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { acquireDaemonLock, type DaemonLock } from "./daemon-lock.ts";
@@ -13,6 +14,7 @@ import { FuseShelf } from "./fuse-shelf.ts";
 import { logHolder } from "./holder-log.ts";
 import type { AdoptedSession, DaemonSettings, HolderMessage } from "./holder-messages.ts";
 import { closeListeningSocket, type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
+import { makeDirectory } from "./make-directory.ts";
 import { loadNativeCalls, POLL } from "./native-calls.ts";
 import { RespawnDelay } from "./respawn-delay.ts";
 import { type ServerExit, ServerProcess } from "./server-process.ts";
@@ -252,6 +254,7 @@ function openSockets({ settings, activated = [], inherited }: HolderStart): read
   try {
     for (const { name, path } of wanted) {
       const given = activated.find((socket) => socket.name === name);
+      if (given === undefined) makeDirectory(dirname(path));
       opened.push(given === undefined ? openListeningSocket(name, path) : { ...given, path });
     }
     return opened;

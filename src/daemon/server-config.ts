@@ -39,11 +39,11 @@ export async function loadServerConfig({ settings, lastConfig }: ServerStart): P
 
 /** What is configured for a daemon now. @throws {EsgzError} `CONFIGURATION_INVALID` */
 export async function readSettings(settings: DaemonSettings): Promise<ParsedConfig> {
-  const { configPath } = settings;
+  const { configPath, configIsOptional } = settings;
   const path = configPath ?? defaultConfigPath({ ...processEnvironment(), uid: process.geteuid?.() ?? 0 });
   const parsed = await readConfig(path);
   if (parsed !== undefined) return overridden(parsed, settings);
-  if (configPath !== undefined) throw missing(configPath);
+  if (configPath !== undefined && configIsOptional !== true) throw missing(configPath);
   const { configFromFile } = await import("./config-from-file.ts");
   return overridden({ config: configFromFile({}), warnings: [] }, settings);
 }

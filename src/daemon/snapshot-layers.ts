@@ -145,7 +145,9 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
         if (!this.#ending.signal.aborted) this.#services.log.warn({ err: error }, "cannot prune the store");
       }
     };
-    this.#pruning = setTimeout(() => (this.#pruned = prune()), PRUNE_DELAY_MS);
+    this.#pruning = setTimeout(() => {
+      this.#pruned = prune();
+    }, PRUNE_DELAY_MS);
     this.#pruning.unref();
   }
 }

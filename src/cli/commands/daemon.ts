@@ -10,9 +10,12 @@ import type { DaemonInfo } from "../../daemon/index.ts";
 import { EsgzError, isEsgzError, systemCodeOf } from "../../errors/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
 import type { Environment } from "../environment.ts";
+import { serveStore } from "../serve-store.ts";
 import { addStoreFlag, storeOf } from "../store-location.ts";
 
 interface Flags extends SharedFlags {
+  readonly address?: string;
+  readonly root?: string;
   readonly config?: string;
   readonly logLevel?: LogLevel;
   readonly idleTimeout?: number;
@@ -33,12 +36,15 @@ Commands that need a daemon start one, which ends when it is idle. Mounts stay w
 
 Examples:
   esgz daemon --config /etc/esgz/config.toml
+  esgz daemon --address /run/esgz/snapshotter.sock
   esgz daemon --stop`;
 
 /** Adds the command. */
 export function registerDaemon(program: Command, environment: Environment): void {
   addStoreFlag(addSharedFlags(program.command("daemon")))
     .description("serve a store: its mounts, fetches, and the commands that use it")
+    .option("--address <socket>", "serve snapshots to containerd and BuildKit on this unix socket")
+    .option("--root <dir>", "the same as --store")
     .option("--config <file>", "TOML file (default: /etc/esgz/config.toml, or esgz/config.toml of the user)")
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS))
     .option(
@@ -50,25 +56,28 @@ export function registerDaemon(program: Command, environment: Environment): void
     .option("--force", "with --stop: also with mounts, which are unmounted")
     .addHelpText("after", EXAMPLES)
     .action(async (flags: Flags, command: Command) =>
-      run(new CommandContext(environment, flags), flags, await storeOf(environment, command)),
+      run(new CommandContext(environment, flags), {
+        flags,
+        store: flags.root === undefined ? await storeOf(environment, command) : resolve(flags.root),
+      }),
     );
 }
 
-async function run(context: CommandContext, flags: Flags, store: string): Promise<void> {
+async function run(
+  context: CommandContext,
+  { flags, store }: { readonly flags: Flags; readonly store: string },
+): Promise<void> {
   if (flags.stop === true) return await stop(context, store, flags.force === true);
   if (flags.force === true)
     throw new EsgzError("USAGE_INVALID", "Cannot use --force: expected --stop with it, got none");
-  const { readConfig, runDaemon } = await import("../../daemon/index.ts");
   const configPath = flags.config === undefined ? undefined : resolve(flags.config);
-  // What can be said before this process becomes another one is said here.
-  if (configPath !== undefined && (await readConfig(configPath)) === undefined)
-    throw new EsgzError(
-      "CONFIGURATION_INVALID",
-      `Cannot read configuration "${configPath}": it is not there`,
-    );
-  // The daemon handles signals by itself.
-  using _signals = context.environment.leaveSignals();
-  await runDaemon({ settings: { store, configPath, logLevel: flags.logLevel, ...idleSettings(flags) } });
+  await serveStore(context, {
+    store,
+    configPath,
+    address: flags.address,
+    logLevel: flags.logLevel,
+    ...idleSettings(flags),
+  });
 }
 
 /** A daemon that a user starts stays, unless a time is named. */
