@@ -13,6 +13,7 @@ import { connectDaemon, type DaemonClient, type StartOptions } from "../../src/d
 import { isEsgzError } from "../../src/errors/index.ts";
 import { estargzOf, plainOf, type ServedImage, serveImage, tarOf } from "../../src/lazyfs/image.fixture.ts";
 import { unmountFuse } from "../../src/fuse/index.ts";
+import { leftoversOf } from "./daemon-leftovers.ts";
 
 const PAUSE_MS = 20;
 const PATIENCE_MS = 30_000;
@@ -32,9 +33,15 @@ export async function temporaryDaemonStore(t: TestContext): Promise<TestStore> {
   const base = await mkdtemp(join(tmpdir(), "esgz-daemon-"));
   const root = join(base, "store");
   t.after(async () => {
-    await stopDaemon(root);
-    await unmountBelow(base);
-    await rm(base, { recursive: true, force: true, maxRetries: 3 });
+    let left: readonly string[];
+    try {
+      await stopDaemon(root);
+      left = leftoversOf(root);
+    } finally {
+      await unmountBelow(base);
+      await rm(base, { recursive: true, force: true, maxRetries: 3 });
+    }
+    assert.deepEqual(left, [], "a daemon that ends leaves nothing");
   });
   return {
     root,

@@ -1,0 +1,192 @@
+/**
+ * Registries that answer wrongly: a reader gets an error or the right bytes, whatever way an image is shown.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import type { DaemonClient, MountRequest } from "../../src/daemon/index.ts";
+import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
+import { formatPlatform } from "../../src/oci/index.ts";
+import { type TestStore, temporaryDaemonStore } from "./daemon-setup.ts";
+import { type Asked, type Fault, type FaultyImage, serveFaultyImage } from "./faulty-registry.ts";
+import { hasKernel, missingFuse } from "./fuse-mounts.ts";
+import { lookAt, readByCommand, writeConfig } from "./trust-setup.ts";
+
+const LIMIT = { timeout: 120_000 };
+const platform = formatPlatform(PLATFORM);
+const QUICK = '[fetch]\ndeadline = "800ms"\nbackground = false\nprefetch = false\n';
+/** Bytes of an eStargz footer, and more than the tables of these images take. */
+const FOOTER = 51;
+
+const WAYS: ReadonlyMap<string, Partial<MountRequest>> = new Map([
+  ["erofs-file", { view: "erofs-file" }],
+  ["erofs-loop", { view: "erofs-loop" }],
+  ["a tree view", { view: "tree" }],
+  ["an overlay of layers", { view: "erofs-file", layered: true }],
+  ["a writable overlay", { view: "tree", writable: true }],
+]);
+
+for (const [way, request] of WAYS) {
+  test(`wrong chunks of a registry are errors, never data, through ${way}`, LIMIT, async (t) => {
+    const reason = missingKernel();
+    if (reason !== undefined) return t.skip(reason);
+    const { store, client, image } = await begin(t);
+    const directory = store.directory("mnt");
+    const mount = { reference: image.name, platform, directory, ...request };
+    const refused = await client.mount(mount).then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    if (refused !== undefined) return t.skip(refused);
+    // Every byte of every range is another.
+    image.faultOf = ({ range }) => (range === undefined ? undefined : { kind: "flip", at: between(range) });
+    assert.deepEqual(await lookAt(directory, image.contents), { wrong: [], right: 0, errors: 4 });
+    const metrics = await client.metrics();
+    assert.match(metrics, /^esgz_verification_failures_total\{from="registry"\} [1-9]/m);
+    assert.match(metrics, /^esgz_read_errors_total [1-9]/m);
+    assert.match(store.log(), /"level":50.*bytes do not match their digest/);
+    image.faultOf = () => undefined;
+    assert.deepEqual(await lookAt(directory, image.contents), { wrong: [], right: 4, errors: 0 });
+  });
+}
+
+/** What is done to ranges of chunks, and whether a reader can get the right bytes although it is done again and again. */
+const FAULTS: ReadonlyMap<string, { readonly fault: Fault; readonly once: boolean }> = new Map([
+  ["a byte at the beginning of members", { fault: { kind: "flip", at: [0, 1, 2, 3] }, once: false }],
+  ["the place of bytes", { fault: { kind: "shift", by: 7 }, once: false }],
+  ["the range that is sent", { fault: { kind: "other-range", by: 4096 }, once: false }],
+  ["the length", { fault: { kind: "cut", after: 100 }, once: false }],
+  ["the length, once", { fault: { kind: "cut", after: 100 }, once: true }],
+  ["the place of bytes, once", { fault: { kind: "shift", by: 7 }, once: true }],
+  ["the status", { fault: { kind: "status", status: 404 }, once: false }],
+  ["the status, once", { fault: { kind: "status", status: 500 }, once: true }],
+]);
+
+test(
+  "whatever is wrong with a range, a reader gets right bytes or an error, and later all is well",
+  LIMIT,
+  async (t) => {
+    const reason = missingKernel();
+    if (reason !== undefined) return t.skip(reason);
+    const { store, client, image } = await begin(t, { files: FAULTS.size * 2, size: 70_000 });
+    const directory = store.directory("mnt");
+    await client.mount({ reference: image.name, platform, directory });
+    const names = backwards(image);
+    for (const [at, [what, { fault, once }]] of [...FAULTS].entries()) {
+      const name = names[at] ?? "";
+      let times = 0;
+      image.faultOf = ({ range }) => (range === undefined || (once && times++ > 0) ? undefined : fault);
+      const found = await lookAt(directory, new Map([[name, image.contents.get(name) ?? Buffer.alloc(0)]]));
+      const expected = once ? { wrong: [], right: 1, errors: 0 } : { wrong: [], right: 0, errors: 1 };
+      if (fault.kind === "flip") assert.deepEqual(found.wrong, [], what);
+      else assert.deepEqual(found, expected, what);
+      assert.ok(times > 0 || !once, what);
+    }
+    image.faultOf = () => undefined;
+    assert.deepEqual(await lookAt(directory, image.contents), { wrong: [], right: names.length, errors: 0 });
+  },
+);
+
+test("wrong indexes, manifests and configs are refused, and nothing of them is kept", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const { store, client, image } = await begin(t);
+  const directory = store.directory("mnt");
+  const isLayer = (asked: Asked): boolean => image.layers.some(({ digest }) => digest === asked.name);
+  const flips: ReadonlyMap<string, (asked: Asked) => Fault | undefined> = new Map([
+    ["manifest", ({ kind }) => (kind === "manifest" ? { kind: "flip", at: [100, 200] } : undefined)],
+    [
+      "config",
+      (asked) => (asked.kind === "blob" && !isLayer(asked) ? { kind: "flip", at: [10] } : undefined),
+    ],
+    ["footer", (asked) => flipOfLayer(image, asked, (size) => size - FOOTER + 20)],
+    ["table of contents", (asked) => flipOfLayer(image, asked, (size) => size - FOOTER - 60)],
+    ["all but a tail", (asked) => (isLayer(asked) ? { kind: "cut", after: 300 } : undefined)],
+  ]);
+  for (const [what, faultOf] of flips) {
+    image.faultOf = faultOf;
+    await assert.rejects(client.mount({ reference: image.name, platform, directory }), Error, what);
+    assert.deepEqual(await client.mounts(), [], what);
+  }
+  // A table that is wrong only where it is read first: the layer is read whole, and verified.
+  image.faultOf = (asked) =>
+    asked.range === undefined ? undefined : flipOfLayer(image, asked, (size) => size - FOOTER - 60);
+  const mount = await client.mount({ reference: image.name, platform, directory });
+  assert.ok(mount.layers.every(({ lazy }) => !lazy));
+  assert.deepEqual(await lookAt(directory, image.contents), { wrong: [], right: 4, errors: 0 });
+});
+
+test("a pull takes no wrong byte: it fails, and can be repeated", LIMIT, async (t) => {
+  const { client, image } = await begin(t);
+  image.faultOf = (asked) => flipOfLayer(image, asked, () => 70_000);
+  await assert.rejects(client.pull({ reference: image.name, platform }), { code: "DIGEST_MISMATCH" });
+  image.faultOf = () => undefined;
+  const pulled = await client.pull({ reference: image.name, platform });
+  assert.ok(pulled.layers.every(({ present }) => present === true));
+  const [usage] = (await client.usage()).layers;
+  assert.ok(usage !== undefined);
+});
+
+test("tokens and redirects that expire are renewed, and no reader sees it", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const { store, client, image } = await begin(t, { files: 6, size: 70_000 });
+  image.gate.token = "first";
+  image.gate.place = "here";
+  const directory = store.directory("mnt");
+  await client.mount({ reference: image.name, platform, directory });
+  const names = backwards(image);
+  const read = async (at: number): Promise<void> => {
+    const name = names[at] ?? "";
+    assert.ok(image.contents.get(name)?.equals(await readByCommand(join(directory, name))), name);
+  };
+  await read(0);
+  const { tokensGiven, redirects } = image.gate;
+  assert.ok(tokensGiven > 0 && redirects > 0);
+  // The place where blobs were is no longer good.
+  image.gate.place = "there";
+  await read(1);
+  assert.ok(image.gate.refused > 0 && image.gate.redirects > redirects);
+  // Nor is the token, nor the place.
+  const { refused } = image.gate;
+  image.gate.token = "second";
+  image.gate.place = "elsewhere";
+  await read(2);
+  assert.ok(image.gate.refused > refused && image.gate.tokensGiven > tokensGiven);
+  image.gate.token = "third";
+  image.gate.place = undefined;
+  await read(3);
+  // Another server begins without either.
+  process.kill((await client.info()).pid, "SIGKILL");
+  image.gate.token = "fourth";
+  for (let at = 0; at < names.length; at += 1) await read(at);
+  assert.match(await client.metrics(), /^esgz_read_errors_total 0$/m);
+});
+
+async function begin(
+  t: TestContext,
+  options: { readonly files?: number; readonly size?: number } = {},
+): Promise<{ readonly store: TestStore; readonly client: DaemonClient; readonly image: FaultyImage }> {
+  const store = await temporaryDaemonStore(t);
+  const image = await serveFaultyImage(t, options);
+  const client = await store.connect({ configPath: writeConfig(store, QUICK) });
+  return { store, client, image };
+}
+
+/** The last file first, so that nothing is read ahead. */
+function backwards({ contents }: FaultyImage): readonly string[] {
+  return [...contents.keys()].toReversed();
+}
+
+function between([first, last]: readonly [number, number]): readonly number[] {
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+}
+
+function flipOfLayer(image: FaultyImage, asked: Asked, at: (size: number) => number): Fault | undefined {
+  const layer = image.layers.find(({ digest }) => digest === asked.name);
+  return layer === undefined ? undefined : { kind: "flip", at: [at(layer.blob.length)] };
+}
+
+function missingKernel(): string | undefined {
+  return missingFuse() ?? (hasKernel(6, 9) ? undefined : "needs Linux 6.9");
+}
