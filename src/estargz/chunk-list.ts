@@ -11,7 +11,7 @@ import { invalidToc, quote, readDigest, readNumber, readText, type RawEntry } fr
 export interface LocatedChunk {
   readonly fileOffset: number;
   readonly size: number;
-  readonly digest?: Digest | undefined;
+  digest?: Digest | undefined;
   readonly kind: "data" | "zeros";
   readonly blobOffset: number;
   /** At most the end of the payload; the start of the next member may be nearer. */
@@ -87,8 +87,11 @@ export class ChunkListBuilder {
       last.blobEnd = endOffset;
     }
     const [only] = this.#chunks;
-    if (this.#chunks.length !== 1 || only?.kind !== "data" || digest === undefined) return this.#chunks;
-    return only.digest === undefined ? [{ ...only, digest }] : this.#chunks;
+    if (this.#chunks.length !== 1 || only === undefined) return this.#chunks;
+    // Usually they are equal: one text for both, since there may be a million of them.
+    if (only.kind === "data" && (only.digest ?? digest) === digest) only.digest = digest;
+    // Not the gathering array, which has room for more.
+    return [only];
   }
 
   #checkData(chunk: LocatedChunk): void {

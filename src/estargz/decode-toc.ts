@@ -16,7 +16,6 @@
  *
  * @module
  */
-import { decodeUtf8 } from "../bytes/index.ts";
 import { cleanPath, type TarEntryType } from "../tar/index.ts";
 import { ChunkListBuilder, type ChunkListOptions, type LocatedChunk } from "./chunk-list.ts";
 import { limitExceeded, type EstargzLimits } from "./limits.ts";
@@ -33,7 +32,7 @@ import {
   readXattrs,
   type RawEntry,
 } from "./toc-fields.ts";
-import { scanTocJson } from "./toc-scan.ts";
+import { parseTocEntries } from "./toc-json.ts";
 
 /** An entry whose chunks have no end in the blob yet: that needs all of them. */
 export interface DecodedEntry extends TocEntry {
@@ -56,7 +55,7 @@ const TYPES: Readonly<Record<string, TarEntryType>> = {
   block: "block",
   fifo: "fifo",
 };
-const NO_CONTINUATIONS: readonly unknown[] = [];
+const NO_CONTINUATIONS: readonly RawEntry[] = [];
 const NO_CHUNKS: readonly LocatedChunk[] = [];
 
 /**
@@ -65,7 +64,6 @@ const NO_CHUNKS: readonly LocatedChunk[] = [];
  * @throws {EsgzError} `TOC_INVALID`, `LIMIT_EXCEEDED`
  */
 export function decodeToc(json: Uint8Array, options: DecodeTocOptions): DecodedEntry[] {
-  const rawEntries = parseEntries(json, options.limits);
   const context: DecodeContext = {
     ...options,
     users: new Map(),
@@ -73,48 +71,42 @@ export function decodeToc(json: Uint8Array, options: DecodeTocOptions): DecodedE
     modtimes: new ModtimeReader(),
   };
   const entries: DecodedEntry[] = [];
-  for (let at = 0; at < rawEntries.length;) {
-    const raw = asEntry(rawEntries[at], at);
-    const end = endOfChunks(rawEntries, at + 1);
-    const continuations = end === at + 1 ? NO_CONTINUATIONS : rawEntries.slice(at + 1, end);
+  for (const { raw, continuations } of joinChunks(parseTocEntries(json, options.limits))) {
     entries.push(decodeEntry(raw, continuations, context));
-    at = end;
   }
   return entries;
 }
 
-function parseEntries(json: Uint8Array, limits: EstargzLimits): readonly unknown[] {
-  if (json.length > limits.maxTocBytes) throw limitExceeded("TOC bytes", limits.maxTocBytes, json.length);
-  scanTocJson(json, limits);
-  const toc = parseJson(json);
-  if (typeof toc !== "object" || toc === null) throw invalidToc(undefined, "an object", quote(toc));
-  const entries: unknown = "entries" in toc ? toc.entries : undefined;
-  if (entries === undefined || entries === null) return [];
-  if (!Array.isArray(entries)) throw invalidToc(undefined, "entries to be a list", quote(entries));
-  if (entries.length > limits.maxEntries) {
-    throw limitExceeded("TOC entries", limits.maxEntries, entries.length);
-  }
-  return entries;
+interface RawFile {
+  readonly raw: RawEntry;
+  /** The `chunk` entries behind it. */
+  readonly continuations: readonly RawEntry[];
 }
 
-function parseJson(json: Uint8Array): unknown {
-  try {
-    return JSON.parse(decodeUtf8(json));
-  } catch (error) {
-    throw invalidToc(undefined, "JSON", error instanceof Error ? error.message : "other text");
+function* joinChunks(values: Iterable<unknown>): Generator<RawFile, void, undefined> {
+  let raw: RawEntry | undefined;
+  let continuations: RawEntry[] = [];
+  let at = 0;
+  for (const value of values) {
+    const next = asEntry(value, at);
+    at += 1;
+    if (raw !== undefined && next.type === "chunk") continuations.push(next);
+    else {
+      if (raw !== undefined) yield fileOf(raw, continuations);
+      raw = next;
+      if (continuations.length > 0) continuations = [];
+    }
   }
+  if (raw !== undefined) yield fileOf(raw, continuations);
+}
+
+function fileOf(raw: RawEntry, continuations: readonly RawEntry[]): RawFile {
+  return { raw, continuations: continuations.length === 0 ? NO_CONTINUATIONS : continuations };
 }
 
 function asEntry(value: unknown, index: number): RawEntry {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
   throw invalidToc(undefined, `entry ${index} to be an object`, quote(value));
-}
-
-/** The index behind the `chunk` entries that begin at `at`. */
-function endOfChunks(entries: readonly unknown[], at: number): number {
-  let end = at;
-  while (end < entries.length && asEntry(entries[end], end).type === "chunk") end += 1;
-  return end;
 }
 
 interface DecodeContext extends DecodeTocOptions {
@@ -124,7 +116,11 @@ interface DecodeContext extends DecodeTocOptions {
   readonly modtimes: ModtimeReader;
 }
 
-function decodeEntry(raw: RawEntry, continuations: readonly unknown[], context: DecodeContext): DecodedEntry {
+function decodeEntry(
+  raw: RawEntry,
+  continuations: readonly RawEntry[],
+  context: DecodeContext,
+): DecodedEntry {
   const { limits } = context;
   const type = typeOf(raw);
   const name = readText(raw, "name");
@@ -206,14 +202,14 @@ function checkPath(raw: RawEntry, path: string, limits: EstargzLimits): void {
 
 function decodeChunks(
   raw: RawEntry,
-  continuations: readonly unknown[],
+  continuations: readonly RawEntry[],
   file: ChunkListOptions,
 ): readonly LocatedChunk[] {
   if (file.size === 0)
     throw invalidToc(file.name, "no chunks of an empty file", String(continuations.length));
   const builder = new ChunkListBuilder(file);
   builder.add(raw);
-  for (const [i, continuation] of continuations.entries()) builder.add(asEntry(continuation, i));
+  for (const continuation of continuations) builder.add(continuation);
   return builder.finish(readNumber(raw, "endOffset"));
 }
 

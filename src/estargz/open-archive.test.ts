@@ -169,6 +169,26 @@ suite("openArchive() of layers that other tools made", () => {
 });
 
 suite("UnverifiedArchive", () => {
+  test("proves nothing any more when it was disposed of; its archives are as good as before", async () => {
+    const unverified = await openArchive(new MemoryBlob(readVector("everything.default.blob")));
+    const archive = unverified.verify(unverified.tocDigest);
+    unverified[Symbol.dispose]();
+    unverified[Symbol.dispose]();
+    assert.throws(() => unverified.verify(unverified.tocDigest), { code: "DIGEST_MISMATCH" });
+    assertSameContent(archive);
+  });
+
+  test("leaves an external TOC that it was given to its owner when it is disposed of", async () => {
+    const json = `{"version":1,"entries":[${'{"name":"a","type":"dir"},'.repeat(20_000)}{"name":"b","type":"dir"}]}`;
+    const externalToc = new Uint8Array(Buffer.from(json));
+    const blob = new MemoryBlob(readVector("everything.externaltoc.blob"));
+    {
+      using unverified = await openArchive(blob, { externalToc });
+      assert.equal(unverified.verify(unverified.tocDigest).entries.length, 2);
+    }
+    assert.equal(Buffer.from(externalToc).toString(), json);
+  });
+
   const other: Digest = `sha256:${"0".repeat(64)}`;
 
   test("refuses another TOC than the digest promises", async () => {

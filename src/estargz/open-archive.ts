@@ -49,17 +49,19 @@ export async function openArchive(
   const facts = { footer, blobSize: blob.size, limits };
   if (footer.kind === "external") {
     const json = await externalJson(options.externalToc, limits);
+    const ownsJson = json.buffer !== options.externalToc?.buffer;
     const payloadSize = blob.size - footer.footerSize;
-    return new UnverifiedArchive({ ...facts, json, compressed: undefined, payloadSize });
+    return new UnverifiedArchive({ ...facts, json, ownsJson, compressed: undefined, payloadSize });
   }
   const compressed = await readToc(blob, { ...options, footer, tail, limits });
   if (footer.kind === "zstd:chunked") {
     const json = await extractZstdToc(compressed, { footer, limits });
     const payloadSize = footer.tocOffset - SKIPPABLE_HEADER_SIZE;
-    return new UnverifiedArchive({ ...facts, json, compressed, payloadSize });
+    return new UnverifiedArchive({ ...facts, json, ownsJson: true, compressed, payloadSize });
   }
   const json = await extractGzipToc(compressed, limits);
-  return new UnverifiedArchive({ ...facts, json, compressed: undefined, payloadSize: footer.tocOffset });
+  const payloadSize = footer.tocOffset;
+  return new UnverifiedArchive({ ...facts, json, ownsJson: true, compressed: undefined, payloadSize });
 }
 
 /** The zstd:chunked position that the annotations state; undefined if they state none that is usable. */

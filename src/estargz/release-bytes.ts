@@ -13,7 +13,10 @@ const MIN_SIZE = 256 * 1024;
  * are a part of a larger buffer.
  */
 export function releaseBytes(bytes: Uint8Array): void {
-  const { buffer } = bytes;
-  if (bytes.byteOffset !== 0 || buffer.byteLength < MIN_SIZE || !(buffer instanceof ArrayBuffer)) return;
-  buffer.transfer(0);
+  if (bytes.byteOffset === 0) releaseBuffer(bytes);
+}
+
+/** The same for the whole buffer that the bytes lie in. */
+export function releaseBuffer({ buffer }: Uint8Array): void {
+  if (buffer.byteLength >= MIN_SIZE && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

@@ -55,7 +55,8 @@ export function resolveToc(decoded: readonly DecodedEntry[], options: ResolveToc
   const prefetch = byPath.get(PREFETCH_LANDMARK);
   const noPrefetch = byPath.has(NO_PREFETCH_LANDMARK);
   for (const name of [PREFETCH_LANDMARK, NO_PREFETCH_LANDMARK, TOC_NAME]) byPath.delete(name);
-  const entries = decoded.filter((entry) => byPath.get(entry.path) === entry);
+  const isWhole = byPath.size === decoded.length;
+  const entries = isWhole ? decoded : decoded.filter((entry) => byPath.get(entry.path) === entry);
   checkTree(entries, byPath);
   return {
     entries,
@@ -66,48 +67,47 @@ export function resolveToc(decoded: readonly DecodedEntry[], options: ResolveToc
   };
 }
 
-interface PlacedChunk {
-  readonly name: string;
-  readonly chunk: LocatedChunk;
-}
-
 /** Sorts all chunks by their place, refuses overlaps, and lets each member end where the next begins. */
 function placeChunks(decoded: readonly DecodedEntry[], options: ResolveTocOptions): void {
-  const placed: PlacedChunk[] = [];
-  for (const { name, chunks } of decoded) {
-    for (const chunk of chunks) if (chunk.kind === "data") placed.push({ name, chunk });
+  const placed: LocatedChunk[] = [];
+  for (const { chunks } of decoded) {
+    for (const chunk of chunks) if (chunk.kind === "data") placed.push(chunk);
   }
-  placed.sort((a, b) => a.chunk.blobOffset - b.chunk.blobOffset || a.chunk.innerOffset - b.chunk.innerOffset);
+  placed.sort((a, b) => a.blobOffset - b.blobOffset || a.innerOffset - b.innerOffset);
   let nextMember = Infinity;
-  let following: PlacedChunk | undefined;
+  let following: LocatedChunk | undefined;
   for (let i = placed.length - 1; i >= 0; i -= 1) {
     const current = placed[i];
     if (current === undefined) break;
     if (following !== undefined) {
-      if (following.chunk.blobOffset > current.chunk.blobOffset) nextMember = following.chunk.blobOffset;
-      else checkOverlap(current, following);
+      if (following.blobOffset > current.blobOffset) nextMember = following.blobOffset;
+      else if (following.innerOffset < current.innerOffset + current.size) {
+        const found = `one inside ${quote(nameOfChunk(decoded, current))}`;
+        throw invalidToc(nameOfChunk(decoded, following), "a chunk of its own", found);
+      }
     }
-    current.chunk.blobEnd = Math.min(current.chunk.blobEnd, nextMember);
-    checkRatio(current, options);
+    current.blobEnd = Math.min(current.blobEnd, nextMember);
+    checkRatio(current, { ...options, decoded });
     following = current;
   }
 }
 
-function checkOverlap(current: PlacedChunk, following: PlacedChunk): void {
-  const end = current.chunk.innerOffset + current.chunk.size;
-  if (following.chunk.innerOffset >= end) return;
-  const found = `one inside ${quote(current.name)}`;
-  throw invalidToc(following.name, "a chunk of its own", found);
+/** For messages: a chunk does not know whose it is. */
+function nameOfChunk(decoded: readonly DecodedEntry[], chunk: LocatedChunk): string | undefined {
+  return decoded.find(({ chunks }) => chunks.includes(chunk))?.name;
 }
 
-function checkRatio({ name, chunk }: PlacedChunk, options: ResolveTocOptions): void {
-  const { compression, limits } = options;
+function checkRatio(
+  chunk: LocatedChunk,
+  { compression, limits, decoded }: ResolveTocOptions & { readonly decoded: readonly DecodedEntry[] },
+): void {
   const ratio =
     compression === "gzip" ? Math.min(MAX_DEFLATE_RATIO, limits.maxInflateRatio) : limits.maxInflateRatio;
   const most = (chunk.blobEnd - chunk.blobOffset) * ratio;
   const size = chunk.innerOffset + chunk.size;
   if (size > most) {
-    throw limitExceeded(`TOC entry ${quote(name)}: bytes inflated from its member`, most, size);
+    const name = quote(nameOfChunk(decoded, chunk));
+    throw limitExceeded(`TOC entry ${name}: bytes inflated from its member`, most, size);
   }
 }
 

@@ -4,11 +4,13 @@
  * @module
  */
 import { hash } from "node:crypto";
+import { NO_BYTES } from "../bytes/index.ts";
 import { algorithmOf, digestMismatch, type Digest } from "../oci/index.ts";
 import { Archive, type ArchiveFormat } from "./archive.ts";
 import { decodeToc } from "./decode-toc.ts";
 import type { Footer } from "./footer.ts";
 import type { EstargzLimits } from "./limits.ts";
+import { releaseBuffer } from "./release-bytes.ts";
 import { resolveToc } from "./resolve-toc.ts";
 import type { TocEntry } from "./toc-entry.ts";
 import { invalidToc } from "./toc-fields.ts";
@@ -18,6 +20,8 @@ export interface FoundToc {
   readonly footer: Footer;
   /** The TOC's uncompressed bytes. */
   readonly json: Uint8Array;
+  /** Whether the buffer of `json` holds nothing else that anybody uses, so that disposing may free it. */
+  readonly ownsJson: boolean;
   /** Of zstd:chunked, the TOC's bytes as they lie in the blob. */
   readonly compressed: Uint8Array | undefined;
   readonly blobSize: number;
@@ -28,12 +32,14 @@ export interface FoundToc {
 /**
  * Bytes that claim to be a table of contents. Nothing of them can be read until a digest from a trusted place (the
  * layer's descriptor in a manifest) says that they are the right ones: `verify` is the only way to an {@link Archive}.
+ *
+ * Disposing frees the bytes at once, which may be more than 100 MB; archives that were made are as good as before.
  */
-export class UnverifiedArchive {
+export class UnverifiedArchive implements Disposable {
   readonly footer: Footer;
   /** The sha256 of the TOC JSON that was found. Not proof of anything. */
   readonly tocDigest: Digest;
-  readonly #found: FoundToc;
+  #found: FoundToc;
 
   constructor(found: FoundToc) {
     this.footer = found.footer;
@@ -65,6 +71,13 @@ export class UnverifiedArchive {
     if (compressed === undefined) throw invalidToc(undefined, "zstd:chunked", this.footer.kind);
     assertDigest("compressed TOC", compressed, manifestChecksum);
     return this.#read();
+  }
+
+  /** Frees the TOC's bytes, after which nothing can be proven. */
+  [Symbol.dispose](): void {
+    const { json, ownsJson } = this.#found;
+    if (ownsJson) releaseBuffer(json);
+    this.#found = { ...this.#found, json: NO_BYTES, compressed: undefined };
   }
 
   #read(): Archive {

@@ -58,7 +58,8 @@ export async function openLayerArchive(layer: Layer, options: OpenLayerOptions =
     return opaque("its manifest names no table of contents");
   }
   try {
-    return seekable(layer, { found: await findLayerToc(layer, options), proof, options });
+    using found = await findLayerToc(layer, options);
+    return seekable(layer, { found, proof, options });
   } catch (error) {
     return opaqueFrom(error, proof);
   }

@@ -11,7 +11,13 @@
  *
  * @module
  */
-import { digestOfPiece, type FileTable, sharedFloat64, sharedUint32, sharedUint8 } from "./file-table.ts";
+import {
+  comparePieceDigests,
+  type FileTable,
+  sharedFloat64,
+  sharedUint32,
+  sharedUint8,
+} from "./file-table.ts";
 
 /** Members, parts and targets in columns. Members are sorted by layer, then by place in the blob. */
 export interface FetchTable {
@@ -110,34 +116,49 @@ const NONE = 0xffff_ffff;
 
 /** Groups pieces of the same content; a group stands where its first piece does. */
 function targetsByDigest(table: FileTable, pieces: Uint32Array): Pick<FetchTable, "targetStart" | "target"> {
-  const groupOf = new Map<string, number>();
-  const first: number[] = [];
-  const last: number[] = [];
-  const next = new Uint32Array(table.pieces).fill(NONE);
-  for (const piece of pieces) {
-    const digest = digestOfPiece(table, piece);
-    const group = groupOf.get(digest);
-    // A table that gives one digest two sizes contradicts itself; each size is then checked for itself.
-    if (group === undefined || table.pieceSize[first[group] ?? 0] !== table.pieceSize[piece]) {
-      groupOf.set(digest, first.length);
-      first.push(piece);
-      last.push(piece);
-    } else {
-      next[last[group] ?? 0] = piece;
-      last[group] = piece;
-    }
-  }
-  const targetStart = sharedUint32(first.length + 1);
+  const { next, groups } = chainEqualPieces(table, pieces);
+  const targetStart = sharedUint32(groups + 1);
   const target = sharedUint32(pieces.length);
+  const grouped = new Uint8Array(pieces.length);
   let at = 0;
-  first.forEach((start, group) => {
-    for (let piece = start; piece !== NONE; piece = next[piece] ?? NONE) {
-      target[at] = piece;
+  let group = 0;
+  for (let start = 0; start < pieces.length; start += 1) {
+    if (grouped[start] === 1) continue;
+    for (let place = start; place !== NONE; place = next[place] ?? NONE) {
+      grouped[place] = 1;
+      target[at] = pieces[place] ?? 0;
       at += 1;
     }
-    targetStart[group + 1] = at;
-  });
+    group += 1;
+    targetStart[group] = at;
+  }
   return { targetStart, target };
+}
+
+/**
+ * For each place in the list the next place with a piece of the same content, or `NONE`. Found by sorting: a map would
+ * keep a text for every digest.
+ */
+function chainEqualPieces(
+  table: FileTable,
+  pieces: Uint32Array,
+): { readonly next: Uint32Array; readonly groups: number } {
+  const next = new Uint32Array(pieces.length).fill(NONE);
+  // A table that gives one digest two sizes contradicts itself; each size is then checked for itself.
+  const compare = (a: number, b: number): number => {
+    const [left, right] = [pieces[a] ?? 0, pieces[b] ?? 0];
+    return (
+      comparePieceDigests(table, left, right) || (table.pieceSize[left] ?? 0) - (table.pieceSize[right] ?? 0)
+    );
+  };
+  const places = Uint32Array.from(pieces.keys()).sort((a, b) => compare(a, b) || a - b);
+  let groups = Math.min(1, pieces.length);
+  for (let i = 1; i < places.length; i += 1) {
+    const [place, following] = [places[i - 1] ?? 0, places[i] ?? 0];
+    if (compare(place, following) === 0) next[place] = following;
+    else groups += 1;
+  }
+  return { next, groups };
 }
 
 function sameMember(table: FileTable, a: number, b: number): boolean {

@@ -12,7 +12,7 @@
  */
 import { encodePathText, hasEscapedBytes } from "../bytes/index.ts";
 import type { Chunk } from "../estargz/index.ts";
-import type { Digest } from "../oci/index.ts";
+import { type Digest, hexOf, parseDigest } from "../oci/index.ts";
 import type { FileNode, NodeMetadata } from "./root-nodes.ts";
 
 /** Files and pieces in columns. Made for `postMessage`: typed arrays over shared memory and plain values. */
@@ -36,7 +36,7 @@ export interface FileTable {
   /** In the file. */
   readonly pieceOffset: Float64Array;
   readonly pieceSize: Float64Array;
-  /** Digests as text, each in a cell of `digestSize` bytes that is filled up with zeros. */
+  /** Digests, each in a cell of `digestSize` bytes: its length in one byte, its bytes, zeros. */
   readonly pieceDigest: Uint8Array;
   readonly digestSize: number;
   /** Where the piece comes from: layer, member, and place in the decompressed member. */
@@ -49,71 +49,58 @@ export interface FileTable {
 }
 
 /**
- * Lays files out in columns; nothing of the nodes is needed afterwards.
+ * Lays files out in columns; nothing of the nodes is needed afterwards. They are iterated twice.
  *
  * Every data chunk must have a digest.
  */
-export function createFileTable(files: readonly FileNode[]): FileTable {
-  const pieceStart = sharedUint32(files.length + 1);
-  files.forEach(({ chunks }, file) => {
-    pieceStart[file + 1] = (pieceStart[file] ?? 0) + chunks.filter(isData).length;
-  });
-  const pieces = pieceStart[files.length] ?? 0;
-  return {
-    files: files.length,
-    pieces,
-    ...pathColumns(files),
-    size: fill(sharedFloat64(files.length), files, ({ size }) => size),
-    mode: fill(new Uint16Array(shared(2 * files.length)), files, ({ metadata }) => metadata.mode & 0o7777),
-    uid: fill(sharedFloat64(files.length), files, ({ metadata }) => metadata.uid),
-    gid: fill(sharedFloat64(files.length), files, ({ metadata }) => metadata.gid),
-    seconds: fill(sharedFloat64(files.length), files, ({ metadata }) => metadata.mtime.seconds),
-    nanoseconds: fill(sharedUint32(files.length), files, ({ metadata }) => metadata.mtime.nanoseconds),
-    xattrs: new Map(
-      files.flatMap(({ metadata }, file) => (metadata.xattrs.size > 0 ? [[file, metadata.xattrs]] : [])),
-    ),
-    pieceStart,
-    ...pieceColumns(files, pieces),
-    present: sharedUint8(pieces),
-  };
+export function createFileTable(files: Iterable<FileNode>): FileTable {
+  const table = emptyTable(extentOf(files));
+  const writer = new TableWriter(table);
+  for (const file of files) writer.add(file);
+  return table;
 }
 
-function pathColumns(files: readonly FileNode[]): Pick<FileTable, "pathStart" | "pathBytes"> {
-  const pathStart = sharedFloat64(files.length + 1);
-  // No UTF-16 unit takes more than three bytes; what is not touched takes no memory.
-  const pathBytes = sharedUint8(files.reduce((sum, { path }) => sum + 3 * path.length, 0));
-  const text = Buffer.from(pathBytes.buffer);
-  let at = 0;
-  files.forEach(({ path }, file) => {
-    if (hasEscapedBytes(path)) {
-      const bytes = encodePathText(path);
-      pathBytes.set(bytes, at);
-      at += bytes.length;
-    } else at += text.write(path, at);
-    pathStart[file + 1] = at;
-  });
-  return { pathStart, pathBytes };
+/** How large a table has to be. */
+interface TableExtent {
+  files: number;
+  pieces: number;
+  /** UTF-16 units. */
+  pathLength: number;
+  /** Bytes of the longest digest. */
+  digestLength: number;
 }
 
-type PieceColumns = Pick<
-  FileTable,
-  | "pieceFile"
-  | "pieceOffset"
-  | "pieceSize"
-  | "pieceDigest"
-  | "digestSize"
-  | "pieceLayer"
-  | "pieceBlobOffset"
-  | "pieceBlobEnd"
-  | "pieceInnerOffset"
->;
-
-function pieceColumns(files: readonly FileNode[], pieces: number): PieceColumns {
-  let digestSize = 0;
-  for (const { chunks } of files) {
-    for (const { digest } of chunks) digestSize = Math.max(digestSize, digest?.length ?? 0);
+function extentOf(files: Iterable<FileNode>): TableExtent {
+  const extent: TableExtent = { files: 0, pieces: 0, pathLength: 0, digestLength: 0 };
+  for (const { path, chunks } of files) {
+    extent.files += 1;
+    extent.pathLength += path.length;
+    for (const chunk of chunks) {
+      if (!isData(chunk)) continue;
+      extent.pieces += 1;
+      extent.digestLength = Math.max(extent.digestLength, digestLengthOf(chunk));
+    }
   }
-  const columns = {
+  return extent;
+}
+
+/** Memory that is not touched yet takes none. */
+function emptyTable({ files, pieces, pathLength, digestLength }: TableExtent): MutableTable {
+  const digestSize = 1 + digestLength;
+  return {
+    files,
+    pieces,
+    pathStart: sharedFloat64(files + 1),
+    // No UTF-16 unit takes more than three bytes.
+    pathBytes: sharedUint8(3 * pathLength),
+    size: sharedFloat64(files),
+    mode: new Uint16Array(shared(2 * files)),
+    uid: sharedFloat64(files),
+    gid: sharedFloat64(files),
+    seconds: sharedFloat64(files),
+    nanoseconds: sharedUint32(files),
+    xattrs: new Map(),
+    pieceStart: sharedUint32(files + 1),
     pieceFile: sharedUint32(pieces),
     pieceOffset: sharedFloat64(pieces),
     pieceSize: sharedFloat64(pieces),
@@ -123,35 +110,93 @@ function pieceColumns(files: readonly FileNode[], pieces: number): PieceColumns 
     pieceBlobOffset: sharedFloat64(pieces),
     pieceBlobEnd: sharedFloat64(pieces),
     pieceInnerOffset: sharedFloat64(pieces),
+    present: sharedUint8(pieces),
   };
-  const digests = Buffer.from(columns.pieceDigest.buffer);
-  let piece = 0;
-  files.forEach(({ chunks, layer }, file) => {
-    for (const chunk of chunks) {
-      if (!isData(chunk)) continue;
-      columns.pieceFile[piece] = file;
-      columns.pieceOffset[piece] = chunk.fileOffset;
-      columns.pieceSize[piece] = chunk.size;
-      digests.write(chunk.digest ?? "", piece * digestSize, "latin1");
-      columns.pieceLayer[piece] = layer;
-      columns.pieceBlobOffset[piece] = chunk.blobOffset;
-      columns.pieceBlobEnd[piece] = chunk.blobEnd;
-      columns.pieceInnerOffset[piece] = chunk.innerOffset;
-      piece += 1;
-    }
-  });
-  return columns;
+}
+
+interface MutableTable extends FileTable {
+  readonly xattrs: Map<number, ReadonlyMap<string, Uint8Array>>;
+}
+
+/** Fills a table, file by file. */
+class TableWriter {
+  readonly #table: MutableTable;
+  readonly #pathText: Buffer;
+  readonly #digests: Buffer;
+  #file = 0;
+  #piece = 0;
+  #pathEnd = 0;
+
+  constructor(table: MutableTable) {
+    this.#table = table;
+    this.#pathText = Buffer.from(table.pathBytes.buffer);
+    this.#digests = Buffer.from(table.pieceDigest.buffer);
+  }
+
+  add({ path, size, metadata, layer, chunks }: FileNode): void {
+    const table = this.#table;
+    const file = this.#file;
+    this.#addPath(path);
+    table.size[file] = size;
+    table.mode[file] = metadata.mode & 0o7777;
+    table.uid[file] = metadata.uid;
+    table.gid[file] = metadata.gid;
+    table.seconds[file] = metadata.mtime.seconds;
+    table.nanoseconds[file] = metadata.mtime.nanoseconds;
+    if (metadata.xattrs.size > 0) table.xattrs.set(file, metadata.xattrs);
+    for (const chunk of chunks) if (isData(chunk)) this.#addPiece(chunk, layer);
+    this.#file += 1;
+    table.pathStart[this.#file] = this.#pathEnd;
+    table.pieceStart[this.#file] = this.#piece;
+  }
+
+  #addPath(path: string): void {
+    if (hasEscapedBytes(path)) {
+      const bytes = encodePathText(path);
+      this.#table.pathBytes.set(bytes, this.#pathEnd);
+      this.#pathEnd += bytes.length;
+    } else this.#pathEnd += this.#pathText.write(path, this.#pathEnd);
+  }
+
+  #addPiece(chunk: Chunk, layer: number): void {
+    const table = this.#table;
+    const piece = this.#piece;
+    const cell = piece * table.digestSize;
+    table.pieceFile[piece] = this.#file;
+    table.pieceOffset[piece] = chunk.fileOffset;
+    table.pieceSize[piece] = chunk.size;
+    this.#digests[cell] = digestLengthOf(chunk);
+    if (chunk.digest !== undefined) this.#digests.write(hexOf(chunk.digest), cell + 1, "hex");
+    table.pieceLayer[piece] = layer;
+    table.pieceBlobOffset[piece] = chunk.blobOffset;
+    table.pieceBlobEnd[piece] = chunk.blobEnd;
+    table.pieceInnerOffset[piece] = chunk.innerOffset;
+    this.#piece += 1;
+  }
+}
+
+/** Bytes of a chunk's digest. */
+function digestLengthOf({ digest }: Chunk): number {
+  return digest === undefined ? 0 : hexOf(digest).length / 2;
 }
 
 /** The digest of a piece's content. */
-export function digestOfPiece(table: FileTable, piece: number): Digest {
-  const { pieceDigest, digestSize } = table;
-  const start = piece * digestSize;
-  let end = start + digestSize;
-  while (end > start && pieceDigest[end - 1] === 0) end -= 1;
-  return Buffer.from(pieceDigest.buffer, pieceDigest.byteOffset + start, end - start).toString(
-    "latin1",
-  ) as Digest;
+export function digestOfPiece({ pieceDigest, digestSize }: FileTable, piece: number): Digest {
+  const cell = piece * digestSize;
+  const length = pieceDigest[cell] ?? 0;
+  const hex = Buffer.from(pieceDigest.buffer, pieceDigest.byteOffset + cell + 1, length).toString("hex");
+  return parseDigest(`sha${8 * length}:${hex}`);
+}
+
+/** Orders pieces by their digests, in no order that means anything: negative, 0 for equal ones, or positive. */
+export function comparePieceDigests({ pieceDigest, digestSize }: FileTable, a: number, b: number): number {
+  const startA = a * digestSize;
+  const startB = b * digestSize;
+  for (let at = 0; at < digestSize; at += 1) {
+    const difference = (pieceDigest[startA + at] ?? 0) - (pieceDigest[startB + at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 /** A file's path inside the root, as the filesystem has it: a view. */
@@ -174,15 +219,6 @@ const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
 function isData({ kind }: Chunk): boolean {
   return kind === "data";
-}
-
-function fill<A extends Uint16Array | Uint32Array | Float64Array, T>(
-  column: A,
-  rows: readonly T[],
-  valueOf: (row: T) => number,
-): A {
-  rows.forEach((row, index) => (column[index] = valueOf(row)));
-  return column;
 }
 
 /** A column in shared memory. */

@@ -4,7 +4,9 @@
  * @module
  */
 import { EsgzError } from "../errors/index.ts";
+import type { Chunk } from "../estargz/index.ts";
 import {
+  type FileContent,
   layerTreeFromArchive,
   mergeLayers,
   type RootInode,
@@ -24,69 +26,100 @@ import type {
 } from "./root-nodes.ts";
 import type { StagedLayer } from "./stage-layers.ts";
 
+const NO_CHUNKS: readonly Chunk[] = [];
+
 /**
- * Merges indexed and staged layers.
+ * Merges indexed and staged layers. Nothing of the archives but their chunks is in the tree.
  *
  * @throws {EsgzError} `PATH_INVALID`, `TAR_INVALID`
  */
-export function mergeRootNodes(
+export function mergeRootTree(
   indexes: readonly IndexedLayer[],
   staged: ReadonlyMap<number, StagedLayer>,
-): RootNodes {
+): RootTree {
   const trees = indexes.map(({ layer, archive }) =>
     archive === undefined
       ? (staged.get(layer.index)?.tree ?? { entries: [] })
       : layerTreeFromArchive(archive),
   );
-  return nodesOf(mergeLayers(trees));
+  return mergeLayers(trees);
 }
 
-/** Sorts a merged tree by what has to be done. */
+/**
+ * Sorts a merged tree by what has to be done.
+ *
+ * @throws {EsgzError} `TOC_INVALID` for a chunk without a digest
+ */
 export function nodesOf(tree: RootTree): RootNodes {
   const directories: DirectoryNode[] = [];
-  const files: FileNode[] = [];
   const staged: StagedNode[] = [];
   const symlinks: SymlinkNode[] = [];
   const specials: SpecialNode[] = [];
   const links: HardLinkNode[] = [];
-  const firstNames = new Map<RootInode, string>();
-  for (const { path, node } of walkRootTree(tree)) {
-    const { inode } = node;
-    const metadata = metadataOf(inode);
-    const first = firstNames.get(inode);
-    if (inode.type === "dir") {
-      if (path !== "") directories.push({ path, metadata });
+  for (const { path, inode, first } of walkInodes(tree)) {
+    const { type, content } = inode;
+    if (type === "dir") {
+      if (path !== "") directories.push({ path, metadata: metadataOf(inode) });
     } else if (first !== undefined) links.push({ path, target: first });
-    else {
-      firstNames.set(inode, path);
-      if (inode.type === "symlink") symlinks.push({ path, metadata, target: inode.linkName });
-      else if (inode.type === "reg") addFile({ path, metadata, inode }, { files, staged });
-      else {
-        const { type, devMajor, devMinor } = inode;
-        specials.push({ path, metadata, type, devMajor, devMinor });
-      }
+    else if (type === "symlink") {
+      symlinks.push({ path, metadata: metadataOf(inode), target: inode.linkName });
+    } else if (type === "reg") {
+      if (content?.kind === "tar") staged.push(stagedNode(path, inode, content));
+      else assertVerifiable(path, content);
+    } else {
+      const { devMajor, devMinor } = inode;
+      specials.push({ path, metadata: metadataOf(inode), type, devMajor, devMinor });
     }
   }
+  const files = { [Symbol.iterator]: () => filesOf(tree) };
   return { root: metadataOf(tree.root.inode), directories, files, staged, symlinks, specials, links };
 }
 
-function addFile(
-  { path, metadata, inode }: { path: string; metadata: NodeMetadata; inode: RootInode },
-  { files, staged }: { files: FileNode[]; staged: StagedNode[] },
-): void {
-  const { content, size, layer } = inode;
-  if (content === undefined) files.push({ path, metadata, size, layer, chunks: [] });
-  else if (content.kind === "tar") staged.push({ path, size, layer, tarOffset: content.tarOffset });
-  else {
-    const unverifiable = content.chunks.some(({ kind, digest }) => kind === "data" && digest === undefined);
-    if (unverifiable) {
-      throw new EsgzError(
-        "TOC_INVALID",
-        `Cannot pull file "${path}": expected a digest for every chunk, got none`,
-      );
-    }
-    files.push({ path, metadata, size, layer, chunks: content.chunks });
+/** The regular files that do not lie in the staging directory. Their metadata is that of the tree, and more than it says. */
+function* filesOf(tree: RootTree): Generator<FileNode, void, undefined> {
+  for (const { path, inode, first } of walkInodes(tree)) {
+    const { type, content, size, layer } = inode;
+    if (type !== "reg" || first !== undefined || content?.kind === "tar") continue;
+    yield { path, metadata: inode, size, layer, chunks: content?.chunks ?? NO_CHUNKS };
   }
+}
+
+interface PlacedInode {
+  readonly path: string;
+  readonly inode: RootInode;
+  /** The first path of a file, if this is a further one. */
+  readonly first: string | undefined;
+}
+
+function* walkInodes(tree: RootTree): Generator<PlacedInode, void, undefined> {
+  const firstNames = new Map<RootInode, string>();
+  for (const { path, node } of walkRootTree(tree)) {
+    const { inode } = node;
+    const isShared = inode.type !== "dir" && inode.nlink > 1;
+    const first = isShared ? firstNames.get(inode) : undefined;
+    if (isShared && first === undefined) firstNames.set(inode, path);
+    yield { path, inode, first };
+  }
+}
+
+function stagedNode(
+  path: string,
+  { size, layer }: RootInode,
+  { tarOffset }: FileContent & { readonly kind: "tar" },
+): StagedNode {
+  return { path, size, layer, tarOffset };
+}
+
+function assertVerifiable(
+  path: string,
+  content: (FileContent & { readonly kind: "chunks" }) | undefined,
+): void {
+  const isVerifiable = content?.chunks.every(({ kind, digest }) => kind === "zeros" || digest !== undefined);
+  if (isVerifiable !== false) return;
+  throw new EsgzError(
+    "TOC_INVALID",
+    `Cannot pull file "${path}": expected a digest for every chunk, got none`,
+  );
 }
 
 function metadataOf({ mode, uid, gid, mtime, xattrs }: RootInode): NodeMetadata {

@@ -5,10 +5,11 @@
  */
 import { mapConcurrent } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import { findRootNode, type RootTree } from "../image/index.ts";
 import type { Descriptor } from "../oci/index.ts";
 import { createFileTable, type FileTable } from "./file-table.ts";
 import { type IndexedLayer, noticeOf, openLayerIndexes } from "./layer-indexes.ts";
-import { mergeRootNodes } from "./merge-root-nodes.ts";
+import { mergeRootTree, nodesOf } from "./merge-root-nodes.ts";
 import type { LayerNotice } from "./pull-report.ts";
 import type { PullSession } from "./pull-session.ts";
 import { type PullState, STATE_NAME } from "./pull-state.ts";
@@ -35,13 +36,23 @@ export interface MergedRoot extends Omit<RootNodes, "files"> {
 }
 
 /**
- * Reads all indexes, stages the layers that have none, and merges. What indexes and trees take in memory is free when
- * this returns: before the transfer, which is long, and during which a large heap makes every collection dear.
+ * Reads all indexes, stages the layers that have none, and merges. What indexes take in memory is free when the trees are
+ * merged, and what trees take when this returns: before the transfer, which is long.
  */
 export async function openMergedRoot(
   session: PullSession,
-  { state, pool }: { readonly state: PullState; readonly pool: WorkerPool },
+  options: { readonly state: PullState; readonly pool: WorkerPool },
 ): Promise<MergedRoot> {
+  const { tree, sources } = await openMergedTree(session, options);
+  assertNoConflict(tree);
+  const { files, ...nodes } = nodesOf(tree);
+  return { ...nodes, table: createFileTable(files), sources };
+}
+
+async function openMergedTree(
+  session: PullSession,
+  { state, pool }: { readonly state: PullState; readonly pool: WorkerPool },
+): Promise<{ readonly tree: RootTree; readonly sources: readonly LayerSource[] }> {
   const { image, phases, progress, emit, signal } = session;
   const observer = {
     onRequest: () => {
@@ -56,10 +67,8 @@ export async function openMergedRoot(
   emit({ kind: "index-loaded", seconds: phases.elapsed, layers: indexes.map(noticeOf) });
   const staged = await stageOpaqueLayers(indexes, { session, state, pool });
   phases.end("transfer");
-  const { files, ...nodes } = mergeRootNodes(indexes, staged);
-  const table = createFileTable(files);
-  assertNoConflict({ ...nodes, files });
-  return { ...nodes, table, sources: indexes.map((index) => sourceOf(index, staged)) };
+  const tree = mergeRootTree(indexes, staged);
+  return { tree, sources: indexes.map((index) => sourceOf(index, staged)) };
 }
 
 async function stageOpaqueLayers(
@@ -90,9 +99,8 @@ function sourceOf(index: IndexedLayer, staged: ReadonlyMap<number, StagedLayer>)
   };
 }
 
-function assertNoConflict({ directories, files, staged, symlinks, specials, links }: RootNodes): void {
-  const all = [directories, files, staged, symlinks, specials, links];
-  if (all.every((nodes) => nodes.every(({ path }) => path !== STATE_NAME))) return;
+function assertNoConflict(tree: RootTree): void {
+  if (findRootNode(tree, STATE_NAME) === undefined) return;
   throw new EsgzError(
     "NOT_SUPPORTED",
     `Cannot pull image: expected no "${STATE_NAME}" in its root, which is the name of this pull's own state`,

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { Chunk } from "../estargz/index.ts";
 import { createFetchTable, markWholeFiles } from "./fetch-table.ts";
-import { createFileTable } from "./file-table.ts";
+import { createFileTable, digestOfPiece } from "./file-table.ts";
 import { interleaveRanges, planLayer } from "./range-plan.ts";
 import type { FileNode } from "./root-nodes.ts";
 
@@ -62,6 +62,22 @@ describe("planLayer()", () => {
     assert.equal(fetch.members, 2);
     assert.equal(plan.skippedBytes, 300);
     assert.deepEqual([...fetch.target], [0, 1, 2]);
+  });
+
+  test("tells digests of other sizes and algorithms apart, and one digest that has two sizes", () => {
+    const long = `sha512:${"0".repeat(63)}1${"0".repeat(64)}` as const;
+    const files = [
+      file(0, [chunk(0, 100, 1)]),
+      file(1, [{ ...chunk(100, 200, 1), digest: long }]),
+      file(2, [{ ...chunk(200, 300, 1), size: 20 }]),
+      file(3, [{ ...chunk(300, 400, 1), digest: long }]),
+      file(4, [chunk(400, 500, 1)]),
+    ];
+    const { table, fetch } = planOf(files, 500);
+    assert.deepEqual([...fetch.targetStart], [0, 2, 4, 5]);
+    assert.deepEqual([...fetch.target], [0, 4, 1, 3, 2]);
+    assert.equal(digestOfPiece(table, 1), long);
+    assert.equal(digestOfPiece(table, 4), `sha256:${"0".repeat(63)}1`);
   });
 
   test("marks as whole the files that one batch completes", () => {

@@ -77,7 +77,8 @@ export interface RootNodes {
   readonly root: NodeMetadata;
   /** Without the root; parents before children. */
   readonly directories: readonly DirectoryNode[];
-  readonly files: readonly FileNode[];
+  /** Made anew each time that they are iterated, for there are many and they are needed only once or twice. */
+  readonly files: Iterable<FileNode>;
   readonly staged: readonly StagedNode[];
   readonly symlinks: readonly SymlinkNode[];
   readonly specials: readonly SpecialNode[];
