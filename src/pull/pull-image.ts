@@ -23,6 +23,11 @@ export interface PullOptions {
   readonly onProgress?: ((event: PullEvent) => void) | undefined;
   /** How hard to work; what is missing has the value of {@linkcode DEFAULT_TUNING}. */
   readonly tuning?: Partial<PullTuning> | undefined;
+  /**
+   * Called once before the transfer of a large image, when its indexes, tens of megabytes, have just become garbage: V8
+   * sees no need to collect it while little is allocated. For programs that run with `--expose-gc`.
+   */
+  readonly collectGarbage?: (() => void) | undefined;
   readonly clock?: Clock | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -70,6 +75,7 @@ export async function pullImage(
     phases,
     progress: new PullProgress({ clock, emit, layers }),
     emit,
+    collectGarbage: options.collectGarbage ?? (() => undefined),
     signal,
   };
   const outcome = await pullTo(session, target);

@@ -24,6 +24,8 @@ import { startWorkers, type WorkerPool } from "./worker-pool.ts";
 
 /** Compressed bytes that go to a worker at once. */
 const BATCH_SIZE = 1 << 20;
+/** With fewer files, what indexes leave behind is not worth the tens of milliseconds that collecting takes. */
+const MANY_FILES = 20_000;
 /** Files, roughly, that go to a worker at once. */
 const BATCH_PIECES = 256;
 
@@ -49,6 +51,7 @@ export async function pullToRootfs(session: PullSession, directory: string): Pro
   const pull: RootPull = { ...session, state, pool, root };
   const reusedBytes = await prepare(pull);
   const { fetch, plans } = await planFetch(pull);
+  if (root.table.files + root.staged.length >= MANY_FILES) session.collectGarbage();
   phases.end("plan");
   await transferLayers(pull, { plans, ready: createTree(pull, fetch) });
   phases.end("transfer");

@@ -32,6 +32,7 @@ export interface PullSession {
   readonly phases: PhaseClock;
   readonly progress: PullProgress;
   readonly emit: (event: PullEvent) => void;
+  readonly collectGarbage: () => void;
   readonly signal: AbortSignal;
 }
 

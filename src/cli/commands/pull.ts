@@ -81,6 +81,8 @@ async function pullTo(
         ...(flags.connections === undefined ? {} : { connections: flags.connections }),
       },
       onProgress: (event) => showEvent(board, event),
+      // There if bin/esgz.js could start node with it.
+      collectGarbage: () => globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" }),
       signal: environment.signal,
     });
     board.finish();
