@@ -67,6 +67,7 @@ export class SnapshotService {
         onEvent: (event) => noteSnapshotEvent(event, services),
       }),
     );
+    services.views.warm().catch((error: unknown) => log.warn({ err: error }, "cannot mount layers"));
     const routes: Parameters<typeof serveGrpc>[0]["routes"] = (router) => routeSnapshots(router, snapshotter);
     const server = await serveGrpc({ routes, listen: { fd: socket.fd } });
     parts.move();
