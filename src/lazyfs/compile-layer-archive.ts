@@ -31,34 +31,42 @@ const MAX_MEMBER_SIZE = 0xffff_ffff;
  */
 export function compileLayerArchive(archive: Archive, options: CompileLayerOptions = {}): CompiledLayer {
   const plan = new DevicePlan();
-  const extents = new Map<TocEntry, readonly ErofsExtent[]>();
+  const { entries } = archive;
+  const extents: (readonly ErofsExtent[] | undefined)[] = entries.map(() => undefined);
   const rows: ChunkRow[] = [];
-  for (const { entry } of filesInBlobOrder(archive)) {
-    const chunks = entry.chunks.filter(({ kind }) => kind === "data");
+  for (const at of filesInBlobOrder(entries)) {
+    const entry = entries[at];
+    if (entry === undefined) continue;
+    const chunks = entry.chunks.filter(isData);
     const file = placeFile(plan, { size: entry.size, stored: storedRuns(chunks) });
-    extents.set(entry, file.extents);
+    extents[at] = file.extents;
     for (const chunk of chunks) rows.push(rowFrom(chunk, { place: file.placeOf(chunk.fileOffset), entry }));
   }
   const tree = new LayerTree();
-  for (const entry of archive.entries) tree.add(entry, extents.get(entry));
+  for (const [at, entry] of entries.entries()) tree.add(entry, extents[at]);
   return { ...compileLayer(tree, { ...options, dataSize: plan.size }), rows, dataSize: plan.size };
 }
 
-interface PlacedFile {
-  readonly entry: TocEntry;
-  readonly first: Chunk;
+/** The indexes of the entries that have bytes in the blob, by where those begin in it. */
+function filesInBlobOrder(entries: readonly TocEntry[]): Uint32Array {
+  const files: number[] = [];
+  const blobOffsets = new Float64Array(entries.length);
+  const innerOffsets = new Float64Array(entries.length);
+  for (const [at, { chunks }] of entries.entries()) {
+    const first = chunks.find(isData);
+    if (first === undefined) continue;
+    files.push(at);
+    blobOffsets[at] = first.blobOffset;
+    innerOffsets[at] = first.innerOffset;
+  }
+  return Uint32Array.from(files).sort(
+    (a, b) =>
+      (blobOffsets[a] ?? 0) - (blobOffsets[b] ?? 0) || (innerOffsets[a] ?? 0) - (innerOffsets[b] ?? 0),
+  );
 }
 
-/** The files that have bytes in the blob, by where they begin in it. */
-function filesInBlobOrder(archive: Archive): readonly PlacedFile[] {
-  const files: PlacedFile[] = [];
-  for (const entry of archive.entries) {
-    const first = entry.chunks.find(({ kind }) => kind === "data");
-    if (first !== undefined) files.push({ entry, first });
-  }
-  return files.sort(
-    (a, b) => a.first.blobOffset - b.first.blobOffset || a.first.innerOffset - b.first.innerOffset,
-  );
+function isData({ kind }: Chunk): boolean {
+  return kind === "data";
 }
 
 /** The runs of a file's bytes, chunks that follow each other joined. */
@@ -76,25 +84,37 @@ function rowFrom(
   chunk: Chunk,
   { place, entry }: { readonly place: number; readonly entry: TocEntry },
 ): ChunkRow {
-  const { size, blobOffset, blobEnd, innerOffset, digest } = chunk;
-  const memberSize = blobEnd - blobOffset;
+  const memberSize = chunk.blobEnd - chunk.blobOffset;
   if (memberSize > MAX_MEMBER_SIZE) {
     throw unsupported(entry, `compressed members of at most ${MAX_MEMBER_SIZE} bytes`, String(memberSize));
   }
-  return {
-    place,
-    size,
-    blobOffset,
-    memberSize,
-    innerOffset,
-    digest: rawSha256(digest, entry),
-  };
-}
-
-function rawSha256(digest: Digest | undefined, entry: TocEntry): Uint8Array {
+  const { digest } = chunk;
   if (digest === undefined) throw unsupported(entry, "chunks with a digest", "one without");
   if (algorithmOf(digest) !== "sha256") throw unsupported(entry, "chunks with a SHA-256", digest);
-  return Buffer.from(hexOf(digest), "hex");
+  return new ArchiveRow(chunk, { place, digest });
+}
+
+/** A row that makes its raw digest when it is asked for: as an array of its own it would be larger than all the rest. */
+class ArchiveRow implements ChunkRow {
+  readonly place: number;
+  readonly size: number;
+  readonly blobOffset: number;
+  readonly memberSize: number;
+  readonly innerOffset: number;
+  readonly #digest: Digest;
+
+  constructor(chunk: Chunk, { place, digest }: { readonly place: number; readonly digest: Digest }) {
+    this.place = place;
+    this.size = chunk.size;
+    this.blobOffset = chunk.blobOffset;
+    this.memberSize = chunk.blobEnd - chunk.blobOffset;
+    this.innerOffset = chunk.innerOffset;
+    this.#digest = digest;
+  }
+
+  get digest(): Uint8Array {
+    return Buffer.from(hexOf(this.#digest), "hex");
+  }
 }
 
 function unsupported({ path }: TocEntry, expected: string, found: string): EsgzError {
