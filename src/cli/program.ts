@@ -19,6 +19,7 @@ import { registerMount } from "./commands/mount.ts";
 import { registerPull } from "./commands/pull.ts";
 import { registerRegistry } from "./commands/registry.ts";
 import { registerRun } from "./commands/run.ts";
+import { registerStore } from "./commands/store.ts";
 import { registerTop } from "./commands/top.ts";
 import { registerUmount } from "./commands/umount.ts";
 import { registerVerify } from "./commands/verify.ts";
@@ -51,6 +52,7 @@ export function createProgram(environment: Environment): Command {
     registerMount,
     registerUmount,
     registerRun,
+    registerStore,
     registerTop,
     registerImages,
     registerRm,

@@ -13,6 +13,9 @@
  * POST   /v1/prune     PruneRequest        PruneSummary
  * POST   /v1/stop      {}                  {}   ends holder and server; mounts that are in use keep it from ending unless {force}
  * POST   /v1/renew     {}                  {}   has another server take over; mounts stay
+ * POST   /v1/layer-stores {directory}     {}   mounts an additional layer store for Podman and CRI-O
+ * GET    /v1/layer-stores                 string[], directories
+ * DELETE /v1/layer-stores?directory=DIR   {}
  * GET    /metrics                          Prometheus text
  * ```
  *

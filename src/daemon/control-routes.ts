@@ -8,9 +8,11 @@ import { metricsOf } from "./collect-metrics.ts";
 import type { DaemonInfo } from "./control-protocol.ts";
 import type { ControlRoute } from "./control-server.ts";
 import { assertAbsolute, type ImageWork } from "./image-work.ts";
+import type { LayerStores } from "./layer-stores.ts";
 import type { MountWork } from "./mount-work.ts";
 import { packageVersion } from "./package-version.ts";
 import {
+  parseLayerStoreRequest,
   parseMountRequest,
   parsePruneRequest,
   parsePullRequest,
@@ -25,13 +27,19 @@ export interface ControlSubjects {
   readonly images: ImageWork;
   readonly mounts: MountWork;
   readonly stored: StoreWork;
+  readonly stores: LayerStores;
   /** Requests that were answered, for the metrics. */
   readonly served: () => number;
 }
 
 /** All requests. */
 export function controlRoutes(subjects: ControlSubjects): readonly ControlRoute[] {
-  return [...daemonRoutes(subjects), ...imageRoutes(subjects), ...mountRoutes(subjects)];
+  return [
+    ...daemonRoutes(subjects),
+    ...imageRoutes(subjects),
+    ...mountRoutes(subjects),
+    ...layerStoreRoutes(subjects),
+  ];
 }
 
 /** The request of the metrics, for an address of its own too. */
@@ -123,6 +131,25 @@ function mountRoutes({ mounts }: ControlSubjects): readonly ControlRoute[] {
       answer: "json",
       handle: async ({ query }) =>
         await mounts.unmount(required(query, "target"), { lazy: query.get("lazy") === "1" }),
+    },
+  ];
+}
+
+function layerStoreRoutes({ stores }: ControlSubjects): readonly ControlRoute[] {
+  const path = "/v1/layer-stores";
+  return [
+    {
+      method: "POST",
+      path,
+      answer: "json",
+      handle: async ({ body }) => await stores.serve(parseLayerStoreRequest(body).directory),
+    },
+    { method: "GET", path, answer: "json", handle: () => stores.directories },
+    {
+      method: "DELETE",
+      path,
+      answer: "json",
+      handle: async ({ query }) => await stores.remove(required(query, "directory")),
     },
   ];
 }

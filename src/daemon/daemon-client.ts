@@ -148,6 +148,16 @@ export class DaemonClient implements AsyncDisposable {
     await this.#json({ method: "POST", path: "/v1/renew", body: {}, ...options });
   }
 
+  /** Mounts an additional layer store for Podman and CRI-O. */
+  async serveLayers(directory: string, options: CallOptions = {}): Promise<void> {
+    await this.#json({ method: "POST", path: "/v1/layer-stores", body: { directory }, ...options });
+  }
+
+  /** Takes an additional layer store away. */
+  async removeLayerStore(directory: string, options: CallOptions = {}): Promise<void> {
+    await this.#json({ method: "DELETE", path: "/v1/layer-stores", query: { directory }, ...options });
+  }
+
   /** Prometheus text. */
   async metrics(options: CallOptions = {}): Promise<string> {
     const chunks: Buffer[] = [];

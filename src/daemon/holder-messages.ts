@@ -31,6 +31,8 @@ export interface DaemonSettings {
   readonly idleExitMs?: number | undefined;
   /** In place of what is configured. */
   readonly logLevel?: LogLevel | undefined;
+  /** Directories for additional layer stores, absolute. */
+  readonly layerStores?: readonly string[] | undefined;
   /** Sockets beside `control.sock`, with absolute paths; see socket-names.ts. */
   readonly sockets?: readonly { readonly name: string; readonly path: string }[];
 }

@@ -35,6 +35,7 @@ const Mount = v.object({
   ownerPid: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
 });
 const Prune = v.optional(v.object({ all: v.optional(v.boolean()) }), {});
+const LayerStore = v.object({ directory: AbsolutePath });
 const Stop = v.optional(v.object({ force: v.optional(v.boolean()) }), {});
 
 /** @throws {EsgzError} `REQUEST_INVALID` */
@@ -55,6 +56,11 @@ export function parsePruneRequest(body: unknown): PruneRequest {
 /** @throws {EsgzError} `REQUEST_INVALID` */
 export function parseStopRequest(body: unknown): { readonly force?: boolean } {
   return parsed(Stop as v.GenericSchema<unknown, { readonly force?: boolean }>, body);
+}
+
+/** @throws {EsgzError} `REQUEST_INVALID` */
+export function parseLayerStoreRequest(body: unknown): { readonly directory: string } {
+  return parsed(LayerStore as v.GenericSchema<unknown, { readonly directory: string }>, body);
 }
 
 function parsed<T>(schema: v.GenericSchema<unknown, T>, body: unknown): T {

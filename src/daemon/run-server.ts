@@ -10,6 +10,7 @@ import { type HolderChannel, type ServerEnd } from "./holder-channel.ts";
 import type { ServerStart } from "./holder-messages.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import { ImageWork } from "./image-work.ts";
+import { LayerStores } from "./layer-stores.ts";
 import { MemoryTrim } from "./memory-trim.ts";
 import { MountWork } from "./mount-work.ts";
 import { loadServerConfig, readSettings } from "./server-config.ts";
@@ -51,6 +52,7 @@ async function serve(services: Services): Promise<void> {
   for (const { name, fd } of start.listening) if (name === "control") await control.listen({ fd });
   const metrics = await listenForMetrics(services, work);
   await mounts.resume();
+  await work.stores.resume();
   const snapshots = await openSnapshots(services, work);
   using idle = watchIdleness(services, work);
   using trim = new MemoryTrim(() => control.active > 0 || isFetching(services));
@@ -75,6 +77,7 @@ interface ServerWork {
   readonly images: ImageWork;
   readonly mounts: MountWork;
   readonly stored: StoreWork;
+  readonly stores: LayerStores;
   readonly upkeep: Upkeep;
 }
 
@@ -82,12 +85,13 @@ function createWork(services: Services): ServerWork {
   const images = new ImageWork(services);
   const mounts = new MountWork(services, images);
   const stored = new StoreWork(services, images);
+  const stores = new LayerStores({ services, mounts, stored });
   const onFailure = failureLog(services.log);
   const control: ControlServer = new ControlServer({
-    routes: controlRoutes({ services, images, mounts, stored, served: () => control.served }),
+    routes: controlRoutes({ services, images, mounts, stored, stores, served: () => control.served }),
     onFailure,
   });
-  return { control, images, mounts, stored, upkeep: new Upkeep(services, () => control.served) };
+  return { control, images, mounts, stored, stores, upkeep: new Upkeep(services, () => control.served) };
 }
 
 /** Snapshots for containerd and BuildKit, where there is a socket for them; others do not pay for it. */
@@ -132,12 +136,12 @@ function failureLog(log: ServerLog): (error: unknown, request: string) => void {
   return (error, request) => log.warn({ err: error, request }, "a request failed");
 }
 
-function watchIdleness(services: Services, { control, mounts }: ServerWork): IdleWatch | undefined {
+function watchIdleness(services: Services, { control, mounts, stores }: ServerWork): IdleWatch | undefined {
   const idleMs = idleMsOf(services.start, services.config);
   if (idleMs === undefined) return undefined;
   return new IdleWatch({
     idleMs,
-    isBusy: () => control.active > 0 || mounts.isNeeded,
+    isBusy: () => control.active > 0 || mounts.isNeeded || stores.directories.length > 0,
     onIdle: () => {
       services.log.info({ idleMs }, "nothing to do");
       services.channel.send({ kind: "stop", why: "idle" });
@@ -169,7 +173,13 @@ function holdRetirement({ channel, start, log }: Services): void {
 }
 
 /** Mounts that this server leaves stay, with readers that wait; unless all is to end. */
-async function finish(services: Services, { mounts, upkeep }: ServerWork, end: ServerEnd): Promise<void> {
+async function finish(
+  services: Services,
+  { mounts, stores, upkeep }: ServerWork,
+  end: ServerEnd,
+): Promise<void> {
+  if (end === "stop") await stores.removeAll();
+  await stores[Symbol.asyncDispose]();
   await mounts[Symbol.asyncDispose]();
   await upkeep[Symbol.asyncDispose]();
   if (end === "stop") {

@@ -6,7 +6,13 @@
 import { availableParallelism } from "node:os";
 import { systemClock } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import { type FetchEvent, LayerFetcher, LayerViews, type ViewEvent } from "../lazyfs/index.ts";
+import {
+  type FetchEvent,
+  isLayerStoreFuse,
+  LayerFetcher,
+  LayerViews,
+  type ViewEvent,
+} from "../lazyfs/index.ts";
 import { openStore, type Store, type StoreEvent, type StoreOptions } from "../store/index.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
 import { EventCounts } from "./event-counts.ts";
@@ -67,7 +73,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       fetcher,
       directory: start.settings.store,
       clock: systemClock,
-      adopted: start.adopted,
+      adopted: start.adopted.filter((fuse) => !isLayerStoreFuse(fuse)),
       keeper: { adopt: (fuse) => channel.adopt(fuse), disown: (id) => channel.disown(id) },
       rootless: process.geteuid?.() !== 0,
       onEvent: (event) => noteViewEvent(event, { log, counts, channel }),

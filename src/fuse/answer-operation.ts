@@ -14,7 +14,13 @@ import {
 import type { Entry } from "./entry.ts";
 import { ErrnoError, type ErrnoName } from "./errno.ts";
 import type { ReadRequest } from "./file-messages.ts";
-import { DEFERRED, type Answer, type Filesystem, type RequestContext } from "./filesystem.ts";
+import {
+  DEFERRED,
+  type Answer,
+  type ChangeAttempt,
+  type Filesystem,
+  type RequestContext,
+} from "./filesystem.ts";
 import { encodeBody, type EmptyBody } from "./message-codec.ts";
 import { MessageWriter } from "./message-writer.ts";
 import type { FilesystemStatistics } from "./node-messages.ts";
@@ -99,15 +105,15 @@ export const ANSWERERS: { readonly [N in OperationName]: Answerer<N> } = {
 
   SETATTR: () => fail("EROFS"),
   SYMLINK: () => fail("EROFS"),
-  MKNOD: () => fail("EROFS"),
-  MKDIR: () => fail("EROFS"),
-  UNLINK: () => fail("EROFS"),
-  RMDIR: () => fail("EROFS"),
+  MKNOD: (call, { name }) => refuse(call, { operation: "mknod", name }),
+  MKDIR: (call, { name }) => refuse(call, { operation: "mkdir", name }),
+  UNLINK: (call, { name }) => refuse(call, { operation: "unlink", name }),
+  RMDIR: (call, { name }) => refuse(call, { operation: "rmdir", name }),
   RENAME: () => fail("EROFS"),
   RENAME2: () => fail("EROFS"),
   LINK: () => fail("EROFS"),
   WRITE: () => fail("EROFS"),
-  CREATE: () => fail("EROFS"),
+  CREATE: (call, { name }) => refuse(call, { operation: "create", name }),
   TMPFILE: () => fail("EROFS"),
   SETXATTR: () => fail("EROFS"),
   REMOVEXATTR: () => fail("EROFS"),
@@ -137,6 +143,14 @@ const NO_STATISTICS: FilesystemStatistics = {
   nameLimit: 255,
   fragmentSize: 4096,
 };
+
+function refuse(
+  { filesystem, node, context }: Call,
+  attempt: Pick<ChangeAttempt, "operation" | "name">,
+): Answer<never> {
+  if (filesystem.refuse === undefined) return fail("EROFS");
+  return then(filesystem.refuse({ ...attempt, directory: node }, context), (errno) => fail(errno));
+}
 
 function listNames(call: Call, request: ReadRequest): Answer<Uint8Array> {
   const { filesystem, node, context } = call;

@@ -20,6 +20,7 @@ import type { DirectoryEntry, DirectoryEntryPlus } from "./directory-messages.ts
 import type { AttributesReply, Entry } from "./entry.ts";
 import type { IoctlReply, IoctlRequest, LseekRequest, OpenReply, OpenRequest } from "./file-messages.ts";
 import type { FilesystemStatistics } from "./node-messages.ts";
+import type { ErrnoName } from "./errno.ts";
 import type { StatxReply, StatxRequest } from "./statx-message.ts";
 
 /** Says that another filesystem object answers, on another thread. */
@@ -63,7 +64,14 @@ export interface ReaddirOptions {
   readonly offset: number;
 }
 
-/** A filesystem, read-only: operations that change something are answered with EROFS. */
+/** Somebody tries to make a name, or to remove one. */
+export interface ChangeAttempt {
+  readonly operation: "create" | "mkdir" | "mknod" | "rmdir" | "unlink";
+  readonly directory: number;
+  readonly name: string;
+}
+
+/** A filesystem, read-only: operations that change something are answered with EROFS, or as `refuse` says. */
 export interface Filesystem {
   /**
    * The node of a name of at most 255 bytes in a directory; undefined is ENOENT. An entry counts as one lookup of its node; an entry with node
@@ -135,6 +143,12 @@ export interface Filesystem {
 
   /** Absent: ENOTTY. */
   ioctl?(node: number, options: IoctlRequest, context: RequestContext): Answer<IoctlReply>;
+
+  /**
+   * The error to refuse an attempt with: nothing changes, but a filesystem may take attempts for messages. Only mounts that
+   * were made with `attempts` let them through. Absent: EROFS.
+   */
+  refuse?(attempt: ChangeAttempt, context: RequestContext): Answer<ErrnoName>;
 
   /** The mount ended. Not called when the server is killed, nor on all kinds of mounts. Absent: nothing happens. */
   destroy?(): void;

@@ -25,6 +25,8 @@ export interface FuseMountOptions {
   /** Set-user-id programs and device nodes count. Default: false. */
   readonly allowSetuid?: boolean;
   readonly allowDevices?: boolean;
+  /** Attempts to change something reach the server, which refuses them in its way; else the kernel does. Default: false. */
+  readonly attempts?: boolean;
   /** "command" and "fusermount" use those programs; "call" is `mount(2)`. Default: what works here, without a command where possible. */
   readonly method?: "call" | "command" | "fusermount";
   readonly signal?: AbortSignal;
@@ -47,7 +49,7 @@ const ROOT_MODE = 0o040000;
 const UNSAFE = /[,\\\s]/;
 
 /**
- * The plan of a mount that is made with this process's rights. Mounts are always read-only.
+ * The plan of a mount that is made with this process's rights. Mounts are read-only but for `attempts`.
  *
  * @throws {EsgzError} `CONFIGURATION_INVALID` if a name would end its option.
  */
@@ -68,8 +70,8 @@ export function planMount(
     source,
     type: options.subtype === undefined ? "fuse" : `fuse.${options.subtype}`,
     data,
-    words: ["ro", ...(setuid ? [] : ["nosuid"]), ...(devices ? [] : ["nodev"])],
-    flags: MS_RDONLY | (setuid ? 0 : MS_NOSUID) | (devices ? 0 : MS_NODEV),
+    words: [accessWord(options), ...(setuid ? [] : ["nosuid"]), ...(devices ? [] : ["nodev"])],
+    flags: (options.attempts === true ? 0 : MS_RDONLY) | (setuid ? 0 : MS_NOSUID) | (devices ? 0 : MS_NODEV),
   };
 }
 
@@ -78,7 +80,11 @@ export function fusermountWords(options: FuseMountOptions): string[] {
   const source = options.source ?? "esgz";
   for (const name of [source, options.subtype ?? ""]) checkName(name);
   const subtype = options.subtype === undefined ? [] : [`subtype=${options.subtype}`];
-  return ["ro", "nosuid", "nodev", `fsname=${source}`, ...subtype, ...optionWords(options)];
+  return [accessWord(options), "nosuid", "nodev", `fsname=${source}`, ...subtype, ...optionWords(options)];
+}
+
+function accessWord({ attempts }: FuseMountOptions): "ro" | "rw" {
+  return attempts === true ? "rw" : "ro";
 }
 
 function optionWords(options: FuseMountOptions): string[] {

@@ -39,3 +39,6 @@ export {
   LayerFetcher,
   type LayerFetcherOptions,
 } from "./layer-fetcher.ts";
+export { isLayerStoreFuse, LayerStore, type LayerStoreOptions } from "./layer-store.ts";
+export type { LayerStoreHost, StoreLayer } from "./layer-store-host.ts";
+export type { LayerStoreObserver } from "./layer-store-tree.ts";

@@ -24,6 +24,8 @@ export interface KeptFuseOptions {
   readonly features: FuseFeatures;
   /** Other users may use it, where this user may allow that. */
   readonly allowOther: boolean;
+  /** Attempts to change something reach the server. Default false. */
+  readonly attempts?: boolean | undefined;
   /** Whoever has the descriptor too, so that the mount outlives this process. */
   readonly keeper: FuseKeeper | undefined;
 }
@@ -81,8 +83,14 @@ export class KeptFuse {
 
 /** `fusermount3` refuses `allow_other` unless the machine's configuration has it. */
 async function mountAllowing(directory: string, options: KeptFuseOptions): Promise<FuseMount> {
-  const { source, allowOther } = options;
-  const plain: FuseMountOptions = { source, subtype: "esgz", allowSetuid: true, allowDevices: true };
+  const { source, allowOther, attempts = false } = options;
+  const plain: FuseMountOptions = {
+    source,
+    subtype: "esgz",
+    allowSetuid: true,
+    allowDevices: true,
+    attempts,
+  };
   if (!allowOther) return await mountFuse(directory, plain);
   try {
     return await mountFuse(directory, { ...plain, allowOther: true });

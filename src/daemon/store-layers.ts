@@ -1,0 +1,225 @@
+/**
+ * The layers of additional layer stores: from registries, in the store, shown by the views.
+ *
+ * @module
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { SingleFlight, systemClock } from "../async/index.ts";
+import type { ByteRange, ReadOptions } from "../blob/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
+import type { LayerStoreHost, StoreLayer } from "../lazyfs/index.ts";
+import { type Digest, hexOf } from "../oci/index.ts";
+import { BlobWindows } from "./blob-windows.ts";
+import type { MountWork } from "./mount-work.ts";
+import { NamedImages } from "./named-images.ts";
+import type { RemoteImage } from "./remote-image.ts";
+import { RemoteImages } from "./remote-images.ts";
+import type { Services } from "./services.ts";
+import { storeLayerInfo } from "./store-layer-info.ts";
+import { StoreLayerRecords } from "./store-layer-records.ts";
+import type { StoreWork } from "./store-work.ts";
+
+/** What it works with. */
+export interface StoreLayersOptions {
+  readonly services: Services;
+  readonly mounts: MountWork;
+  readonly stored: StoreWork;
+  /** The root of the store, without symbolic links. */
+  readonly root: string;
+}
+
+type Wanted = Pick<StoreLayer, "reference" | "digest">;
+
+/** An engine that found a layer says soon that it uses it, or never. */
+const UNUSED_MS = 120_000;
+/** Engines let go of one record of a layer and take up another. */
+const RELEASED_MS = 3000;
+
+/** Finds layers for engines, and shows them while they are used. */
+export class StoreLayers implements LayerStoreHost, AsyncDisposable {
+  readonly pool: string;
+  readonly #options: StoreLayersOptions;
+  readonly #services: Services;
+  readonly #records: StoreLayerRecords;
+  readonly #named: NamedImages;
+  readonly #images: RemoteImages;
+  readonly #windows = new BlobWindows();
+  readonly #showing = new SingleFlight<Digest, string>();
+  readonly #ending = new AbortController();
+  /** When layers that nobody uses are to go. */
+  readonly #leaving = new Map<StoreLayer, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #tidying: Promise<void> = Promise.resolve();
+
+  /** @throws {EsgzError} `STORE_INVALID` */
+  constructor(options: StoreLayersOptions) {
+    const { store, clients } = options.services;
+    this.#options = options;
+    this.#services = options.services;
+    this.pool = join(options.root, "pool");
+    this.#records = new StoreLayerRecords(store);
+    this.#named = new NamedImages(clients);
+    this.#images = new RemoteImages({ store, clients, onResolved: (image) => this.#prefetch(image) });
+    for (const { layer, uses } of this.#records.values()) if (uses === 0) this.#leave(layer, UNUSED_MS);
+  }
+
+  /** Makes what engines may look at. @throws what `mkdir()` throws */
+  async makeDirectories(): Promise<void> {
+    await mkdir(this.pool, { recursive: true, mode: 0o700 });
+  }
+
+  *layers(): Generator<StoreLayer> {
+    for (const { layer } of this.#records.values()) yield layer;
+  }
+
+  async hasImage(reference: string, options: ReadOptions): Promise<boolean> {
+    for (const { layer } of this.#records.values()) if (layer.reference === reference) return true;
+    await this.#named.open(reference, options);
+    return true;
+  }
+
+  async findLayer(wanted: Wanted, options: ReadOptions): Promise<StoreLayer | undefined> {
+    const known = this.#records.get(wanted);
+    if (known !== undefined && (await this.#isThere(known.layer))) {
+      if (known.uses === 0) this.#leave(known.layer, UNUSED_MS);
+      return known.layer;
+    }
+    const found = await this.#resolve(wanted, options);
+    if (found === undefined) return undefined;
+    const layer = known?.layer ?? found;
+    if (known === undefined) {
+      this.#records.set({ layer, uses: 0 });
+      this.#leave(layer, UNUSED_MS);
+    }
+    return layer;
+  }
+
+  async showLayer(layer: StoreLayer, options: ReadOptions): Promise<string> {
+    options.signal?.throwIfAborted();
+    return await this.#showing.run(layer.blob, async () => {
+      const id = `layer-${hexOf(layer.blob).slice(0, 40)}`;
+      const { views, config } = this.#services;
+      const standing = views.mounts().find((mount) => mount.id === id);
+      if (standing !== undefined) return standing.directory;
+      if (!(await this.#isThere(layer))) await this.#resolve(layer, options);
+      await using handle = await this.#services.store.openLayer(layer.blob, { tocDigest: "any" });
+      if (handle === undefined) throw notThere(layer.blob);
+      const directory = join(this.#options.root, "mounts", id, "root");
+      await this.#options.mounts.mountLayer(handle, { id, directory, background: config.background });
+      return directory;
+    });
+  }
+
+  async readBlob(layer: StoreLayer, range: ByteRange, options: ReadOptions): Promise<Uint8Array> {
+    const { store, clients } = this.#services;
+    await using handle = await store.openLayer(layer.blob, { tocDigest: "any" });
+    if (handle === undefined) throw notThere(layer.blob);
+    const open = async (): ReturnType<typeof clients.openBlob> => await clients.openBlob(handle.layer);
+    return await this.#windows.read({ key: layer.blob, size: layer.blobSize, open }, range, options);
+  }
+
+  useLayer(layer: StoreLayer): void {
+    const uses = (this.#records.get(layer)?.uses ?? 0) + 1;
+    this.#leaving.delete(layer);
+    this.#records.set({ layer, uses });
+  }
+
+  releaseLayer(layer: StoreLayer): void {
+    const known = this.#records.get(layer);
+    if (known === undefined || known.uses === 0) return;
+    const uses = known.uses - 1;
+    this.#records.set({ layer: known.layer, uses });
+    if (uses === 0) this.#leave(known.layer, RELEASED_MS);
+  }
+
+  /** Ends what goes on in the background. Mounts stay. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#ending.abort();
+    await this.#tidying;
+    await this.#images[Symbol.asyncDispose]();
+  }
+
+  async #isThere({ blob }: StoreLayer): Promise<boolean> {
+    await using handle = await this.#services.store.openLayer(blob, { tocDigest: "any" });
+    return handle !== undefined;
+  }
+
+  /** Has a layer in the store, and all others of its image with it. */
+  async #resolve(wanted: Wanted, options: ReadOptions): Promise<StoreLayer | undefined> {
+    const found = await this.#named.layer(wanted, options);
+    if (found === undefined) return undefined;
+    const { digest, size } = found.layer.descriptor;
+    const { reference } = wanted;
+    const { manifest } = found.image;
+    const opened = await this.#images.layer({ reference, digest, manifest, skipVerify: false });
+    if (opened.kind === "declined") {
+      this.#services.log.warn({ ...wanted, reason: opened.reason }, "a layer cannot be lazy");
+      return undefined;
+    }
+    return { ...wanted, blob: digest, blobSize: size, info: storeLayerInfo(found.layer, wanted.digest) };
+  }
+
+  #leave(layer: StoreLayer, ms: number): void {
+    this.#leaving.set(layer, systemClock.nowMs() + ms);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#leaving.size === 0 || this.#ending.signal.aborted) return;
+    const ms = Math.max(0, Math.min(...this.#leaving.values()) - systemClock.nowMs());
+    this.#timer = setTimeout(() => {
+      this.#tidying = this.#tidy();
+    }, ms);
+    this.#timer.unref();
+  }
+
+  /** Lets go of layers that nobody uses, and makes room. */
+  async #tidy(): Promise<void> {
+    const nowMs = systemClock.nowMs();
+    const due = [...this.#leaving].filter(([, atMs]) => atMs <= nowMs).map(([layer]) => layer);
+    try {
+      for (const layer of due) await this.#forget(layer);
+      if (due.length > 0) await this.#options.stored.pruneLayers({ signal: this.#ending.signal });
+    } catch (error) {
+      if (!this.#ending.signal.aborted) this.#services.log.warn({ err: error }, "cannot tidy up");
+    }
+    this.#schedule();
+  }
+
+  async #forget(layer: StoreLayer): Promise<void> {
+    this.#leaving.delete(layer);
+    this.#records.remove(layer);
+    if (this.#records.hasBlob(layer.blob)) return;
+    await this.#showing
+      .run(layer.blob, async () => {
+        await this.#options.mounts.unmount(`layer-${hexOf(layer.blob).slice(0, 40)}`, { lazy: true });
+        return "";
+      })
+      .catch((error: unknown) => {
+        if (!isEsgzError(error, "FILE_NOT_FOUND")) throw error;
+      });
+  }
+
+  /** What images say is read first, as soon as it is known where it lies. */
+  #prefetch(image: RemoteImage): void {
+    const { config, fetcher, uses, log } = this.#services;
+    const { signal } = this.#ending;
+    if (!config.prefetch) return;
+    const work = async (): Promise<void> => {
+      const layers = (await image.lazyLayers()).map(({ layer }) => layer);
+      const wanted = layers.filter(({ complete, source }) => !complete && source.prefetchSize > 0);
+      await using used = await uses.use(wanted.map(({ digest }) => digest));
+      await Promise.all(used.layers.map((layer) => fetcher.prefetch(layer, { signal })));
+    };
+    work().catch((error: unknown) => {
+      if (!signal.aborted) log.warn({ err: error }, "cannot prefetch");
+    });
+  }
+}
+
+function notThere(digest: Digest): EsgzError {
+  return new EsgzError("STORE_INVALID", `Cannot show layer ${digest}: expected it in the store, got none`);
+}
