@@ -7,7 +7,7 @@ import { Semaphore, systemClock } from "../async/index.ts";
 import { type ErrorCode, EsgzError, isEsgzError } from "../errors/index.ts";
 import { type ImageName, openImageSource, parseImageName } from "../image/index.ts";
 import { openStoredImage, type PreparedImage, prepareImage } from "../lazyfs/index.ts";
-import { normalizePlatform, parsePlatform, type Platform } from "../oci/index.ts";
+import { type Digest, normalizePlatform, parsePlatform, type Platform } from "../oci/index.ts";
 import type { Layer } from "../store/index.ts";
 import type { ControlCall } from "./control-server.ts";
 import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
@@ -32,6 +32,10 @@ const UNREACHABLE: ReadonlySet<ErrorCode> = new Set([
   "REGISTRY_UNAVAILABLE",
   "TIMED_OUT",
 ]);
+/** Nobody waited for a fetch for so long: the link is idle ... */
+const QUIET_MS = 2000;
+/** ... and after so long the background begins all the same. */
+const LATEST_BACKGROUND_MS = 30_000;
 /** Any number of preparations, but none while the store is pruned. */
 const SHARES = 1024;
 
@@ -56,7 +60,13 @@ export class ImageWork {
    *
    * @throws {EsgzError} as `prepareImage()`
    */
-  async prepare(request: ImageRequest, work: Work): Promise<ReadyImage> {
+  async prepare(
+    request: ImageRequest,
+    work: Work & {
+      /** Told of each layer whose metadata has come, before that of the others has. */
+      readonly onLazyLayer?: (digest: Digest) => void;
+    },
+  ): Promise<ReadyImage> {
     const beginMs = systemClock.nowMs();
     const before = this.#services.clients.traffic.bytes;
     const progress = new PreparationProgress(request.reference, { emit: work.emit, beginMs });
@@ -104,6 +114,7 @@ export class ImageWork {
     if (missing.length === 0) return;
     const { fetcher, log } = this.#services;
     try {
+      await this.#untilQuiet(signal);
       const report = await this.#counted(() => fetcher.fill(missing, { priority: "background", signal }));
       log.info(report, "the rest of an image is here");
     } catch (error) {
@@ -111,9 +122,23 @@ export class ImageWork {
     }
   }
 
+  /** What has just been mounted is being started: processor and link are its own until it reads no more, for a while. */
+  async #untilQuiet(signal: AbortSignal): Promise<void> {
+    const endMs = systemClock.nowMs() + LATEST_BACKGROUND_MS;
+    for (let seen = -1; systemClock.nowMs() < endMs;) {
+      const { demandReads } = this.#services.fetcher.statistics();
+      if (demandReads === seen) return;
+      seen = demandReads;
+      await systemClock.sleep(QUIET_MS, { signal });
+    }
+  }
+
   async #open(
     request: ImageRequest,
-    work: Work & { readonly progress: PreparationProgress },
+    work: Work & {
+      readonly progress: PreparationProgress;
+      readonly onLazyLayer?: (digest: Digest) => void;
+    },
   ): Promise<PreparedImage> {
     const { store } = this.#services;
     const { signal, progress } = work;
@@ -142,7 +167,9 @@ export class ImageWork {
       platform,
       signal,
       progress,
+      onLazyLayer,
     }: Work & {
+      readonly onLazyLayer?: (digest: Digest) => void;
       readonly request: ImageRequest;
       readonly platform: Platform;
       readonly progress: PreparationProgress;
@@ -162,6 +189,7 @@ export class ImageWork {
       onEvent: (event) => {
         if (event.kind === "layer-declined")
           log.info({ ...event, image: request.reference }, "a layer is not lazy");
+        if (event.kind === "layer" && event.lazy) onLazyLayer?.(event.layer);
         progress.onEvent(event);
       },
     });

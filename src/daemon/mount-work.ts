@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { MountRecord } from "../lazyfs/index.ts";
+import type { Digest } from "../oci/index.ts";
 import type { Layer, LayerHandle } from "../store/index.ts";
 import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { presentBytesOf } from "./fill-progress.ts";
@@ -64,10 +65,17 @@ export class MountWork implements AsyncDisposable {
   async mount(request: MountRequest, work: Work): Promise<MountResult> {
     const beginMs = systemClock.nowMs();
     const extra = this.#extraOf(request);
-    await using ready = await this.#images.prepare(request, work);
+    const prefetched = new Set<Digest>();
+    const prefetch = (digest: Digest): void => {
+      if (prefetched.has(digest) || !(request.prefetch ?? this.#services.config.prefetch)) return;
+      prefetched.add(digest);
+      this.#inBackground(this.#prefetch(digest));
+    };
+    this.#inBackground(this.#services.views.warm());
+    await using ready = await this.#images.prepare(request, { ...work, onLazyLayer: prefetch });
     const { image } = ready;
+    for (const { digest, lazy, present } of ready.layers) if (lazy && present !== true) prefetch(digest);
     const id = randomBytes(8).toString("hex");
-    if (request.prefetch ?? this.#services.config.prefetch) this.#inBackground(this.#prefetch(ready));
     const directory = request.directory ?? (await this.#makeRoot(id));
     const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });
     this.#extras.set(id, extra);
@@ -193,21 +201,18 @@ export class MountWork implements AsyncDisposable {
     return directory;
   }
 
-  /** What the image says is read first, at once; the layers stay open meanwhile. */
-  async #prefetch({ image }: ReadyImage): Promise<void> {
+  /** What a layer says is read first, as soon as it is known where it is; the layer stays open meanwhile. */
+  async #prefetch(digest: Digest): Promise<void> {
     const { uses, fetcher, log } = this.#services;
     const { signal } = this.#ending;
-    const lazy = image.layers.filter((layer) => layer.lazy && !layer.handle.layer.complete);
-    await using used = await uses.use(lazy.map(({ descriptor }) => descriptor.digest));
-    const outcomes = await Promise.allSettled(
-      used.layers.map(async (layer) => {
+    await using used = await uses.use([digest]);
+    try {
+      for (const layer of used.layers) {
         const report = await fetcher.prefetch(layer, { signal });
-        if (report.bytes > 0) log.debug({ layer: layer.digest, ...report }, "prefetched");
-      }),
-    );
-    for (const outcome of outcomes) {
-      if (outcome.status === "rejected" && !signal.aborted)
-        log.warn({ err: outcome.reason as unknown }, "cannot prefetch");
+        if (report.bytes > 0) log.debug({ layer: digest, ...report }, "prefetched");
+      }
+    } catch (error) {
+      if (!signal.aborted) log.warn({ err: error, layer: digest }, "cannot prefetch");
     }
   }
 

@@ -15,6 +15,7 @@ import { MemoryTrim } from "./memory-trim.ts";
 import { MountWork } from "./mount-work.ts";
 import { loadServerConfig, readSettings } from "./server-config.ts";
 import { createServerLog, type ServerLog } from "./server-log.ts";
+import { rehearsePreparation } from "../lazyfs/index.ts";
 import { openServices, serverEnds, type Services } from "./services.ts";
 import type { SnapshotService } from "./snapshot-service.ts";
 import { SNAPSHOTS_SOCKET } from "./socket-names.ts";
@@ -64,12 +65,32 @@ async function serve(services: Services): Promise<void> {
   channel.send({ kind: "ready", config: JSON.stringify(config) });
   log.info({ store: start.settings.store, restarts: start.restarts }, "serving");
   upkeep.beginReverifying();
+  using _practice = start.restarts === 0 ? practiseWhenIdle(services, control) : undefined;
   const end = await channel.ended;
   log.info({ end }, "ending");
   if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });
   const closing = { graceMs: end === "stop" ? 0 : config.graceMs, reason: serverEnds() };
   await Promise.all([control.close(closing), metrics?.close(closing), snapshots?.close(closing)]);
   await finish(services, work, end);
+}
+
+const PRACTICE_AFTER_MS = 300;
+
+/** Once, unless there is work already, which is practice itself. */
+function practiseWhenIdle({ log, clients }: Services, control: ControlServer): Disposable {
+  const ending = new AbortController();
+  const timer = setTimeout(() => {
+    if (control.active > 0 || control.served > 1) return;
+    Promise.all([rehearsePreparation({ signal: ending.signal }), clients.clientFor({})]).catch(
+      (error: unknown) => log.warn({ err: error }, "practice failed"),
+    );
+  }, PRACTICE_AFTER_MS);
+  return {
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      ending.abort();
+    },
+  };
 }
 
 interface ServerWork {

@@ -36,7 +36,7 @@ export class FetchedLayer {
     this.layer = layer;
     this.#context = context;
     this.runs = new MemberRuns(layer);
-    this.ahead = new ReadAhead(context.tuning);
+    this.ahead = new ReadAhead(readAheadLimits(context));
   }
 
   /** Ends all work for the layer. */
@@ -109,4 +109,24 @@ export class FetchedLayer {
     this.ahead.clear();
     this.#context.memory.drop(this.layer);
   }
+}
+
+/** Device bytes for a byte of the blob, roughly: what is compressed takes two to three times the room. */
+const EXPANSION = 2;
+/** Of a link that is not known yet. */
+const FIRST_WINDOW = 512 << 10;
+const LARGEST_FIRST_WINDOW = 2 << 20;
+
+/** A reader who begins somewhere gets what travels in the time of one round trip. */
+function readAheadLimits({ tuning, board }: FetchContext): {
+  readonly readAheadMin: number;
+  readonly readAheadMax: number;
+} {
+  return {
+    get readAheadMin(): number {
+      const along = Math.round(board.roundTripBytes ?? FIRST_WINDOW / EXPANSION) * EXPANSION;
+      return Math.max(tuning.readAheadMin, Math.min(LARGEST_FIRST_WINDOW, tuning.readAheadMax, along));
+    },
+    readAheadMax: tuning.readAheadMax,
+  };
 }

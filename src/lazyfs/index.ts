@@ -42,3 +42,4 @@ export {
 export { isLayerStoreFuse, LayerStore, type LayerStoreOptions } from "./layer-store.ts";
 export type { LayerStoreHost, StoreLayer } from "./layer-store-host.ts";
 export type { LayerStoreObserver } from "./layer-store-tree.ts";
+export { rehearsePreparation } from "./rehearse-preparation.ts";

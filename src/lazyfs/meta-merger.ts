@@ -8,10 +8,10 @@ import type { Layer } from "../store/index.ts";
 import { programBeside, WorkerPool } from "../workers/index.ts";
 import { type MergedBytes, type MergePart, mergeStoredMetas } from "./merge-stored-metas.ts";
 
-/** With fewer chunks, and so fewer files, merging is done before a thread has started: about 20 ms. */
-const FEW_CHUNKS = 4000;
+/** With fewer chunks, and so fewer files, merging is done before a thread has started and learned its code: about 60 ms. */
+const FEW_CHUNKS = 12_000;
 /** Layers of so many bytes together will hardly have few files. */
-const LARGE_IMAGE = 64 << 20;
+const LARGE_IMAGE = 200 << 20;
 
 /** Merges metadata. Disposing ends its thread. */
 export class MetaMerger implements AsyncDisposable {

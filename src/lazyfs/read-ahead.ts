@@ -35,7 +35,7 @@ const SEQUENCES = 8;
 const BACKWARD_SLACK = 256 << 10;
 const FORWARD_SLACK = 128 << 10;
 /** A read that waits takes no more along with itself; the rest of its window travels beside it. */
-const MAX_TAKEN_ALONG = 1 << 20;
+const MAX_TAKEN_ALONG = 2 << 20;
 
 /** Follows the readers of one layer. */
 export class ReadAhead {

@@ -17,6 +17,8 @@ export interface WatchedTransfer {
 }
 
 const INTERVAL_MS = 250;
+/** Fewer bytes come in one piece, and tell nothing of a rate. */
+const LEAST_RUN = 128 << 10;
 
 /** Watches as long as there is something to watch, and has no timer otherwise. */
 export class TransferBoard {
@@ -28,6 +30,8 @@ export class TransferBoard {
   #backgroundRate: number | undefined;
   /** The shortest wait for a first byte. */
   #roundTripMs = Infinity;
+  /** Bytes per millisecond of one connection once it runs, as a moving average that follows upwards faster. */
+  #connectionRate: number | undefined;
   #watch: AbortController | undefined;
 
   constructor(clock: Clock) {
@@ -85,6 +89,20 @@ export class TransferBoard {
   /** Notes how long a first byte took. */
   noteFirstByte(ms: number): void {
     this.#roundTripMs = Math.min(this.#roundTripMs, ms);
+  }
+
+  /** Notes how fast bytes came behind the first ones of a transfer that was not held up here. */
+  noteRun(bytes: number, ms: number): void {
+    if (bytes < LEAST_RUN) return;
+    const rate = bytes / Math.max(1, ms);
+    const known = this.#connectionRate ?? rate;
+    this.#connectionRate = rate > known ? (known + rate) / 2 : (7 * known + rate) / 8;
+  }
+
+  /** The bytes that travel in the time of one round trip: taking them along costs as much as asking again. */
+  get roundTripBytes(): number | undefined {
+    if (this.#connectionRate === undefined || this.#roundTripMs === Infinity) return undefined;
+    return this.#connectionRate * this.#roundTripMs;
   }
 
   #startWatch(): void {

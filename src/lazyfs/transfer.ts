@@ -218,6 +218,7 @@ export class Transfer implements WatchedTransfer {
     const stream = new RangeStream(blob, { offset: this.#at, end, signal: this.#signal });
     this.#countRequest();
     this.#stream = stream;
+    let run: { readonly startMs: number; readonly received: number } | undefined;
     try {
       while (this.#at < this.#end) {
         await this.#stepAside();
@@ -230,14 +231,20 @@ export class Transfer implements WatchedTransfer {
         this.#activeMs += ms;
         if (piece === undefined) return;
         this.#count(piece.length);
+        run ??= { startMs: this.#context.clock.nowMs(), received: this.#received };
         await this.#take(piece);
       }
+      if (run !== undefined && this.isUrgent) this.#noteRun(run);
       // To the natural end: a connection that is left early cannot be used again.
       if (this.#end === end) await stream.next().catch(() => undefined);
     } finally {
       this.#stream = undefined;
       await stream.close();
     }
+  }
+
+  #noteRun({ startMs, received }: { readonly startMs: number; readonly received: number }): void {
+    this.#context.board.noteRun(this.#received - received, this.#context.clock.nowMs() - startMs);
   }
 
   /** On a slow link the background asks for parts even of one member: what was asked for is in the way of reads. */
