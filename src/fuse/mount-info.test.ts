@@ -28,6 +28,9 @@ test("planMount() is read-only without set-user-id and devices, unless told othe
   });
   const open = planMount({ allowSetuid: true, allowDevices: true, defaultPermissions: false }, ids);
   assert.deepEqual([open.words, open.flags, open.type], [["ro"], 1, "fuse"]);
+  const told = planMount({ attempts: true }, ids);
+  assert.deepEqual([told.words, told.flags], [["rw", "nosuid", "nodev"], 6]);
+  assert.equal(fusermountWords({ attempts: true })[0], "rw");
 });
 
 test("names that would end an option are refused", () => {

@@ -42,6 +42,31 @@ test("a filesystem without methods answers what each of them documents", () => {
   }
 });
 
+test("a filesystem is told of attempts to make and remove names, and chooses the error", () => {
+  const told: unknown[] = [];
+  const filesystem: Filesystem = {
+    ...BARE,
+    refuse: (attempt) => {
+      told.push(attempt);
+      return attempt.operation === "create" ? "ENOENT" : "EACCES";
+    },
+  };
+  const create = { flags: 0, mode: 0, umask: 0, openFlags: 0, name: "use" };
+  assert.deepEqual(
+    exchange(filesystem, "CREATE", create).map(({ errno }) => errno),
+    [2],
+  );
+  assert.deepEqual(
+    exchange(filesystem, "RMDIR", { name: "a" }).map(({ errno }) => errno),
+    [13],
+  );
+  const directory = 2;
+  assert.deepEqual(told, [
+    { operation: "create", name: "use", directory },
+    { operation: "rmdir", name: "a", directory },
+  ]);
+});
+
 test("every change is answered with EROFS", () => {
   const time = { seconds: 0, nanoseconds: 0 };
   const [name, mode, umask, handle, offset, size, flags] = ["a", 0, 0, 0, 0, 0, 0];
