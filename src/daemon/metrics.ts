@@ -100,7 +100,12 @@ export const METRICS: readonly Metric[] = [
     "Chunks and blobs that did not match their digests, by where they came from",
     ({ fetch, counts }) => [
       [{ from: "registry" }, fetch.verificationFailures],
-      [{ from: "disk" }, counts.get("store:chunk-rejected") + counts.get("store:content-rejected")],
+      [
+        { from: "disk" },
+        counts.get("store:chunk-rejected") +
+          counts.get("store:content-rejected") +
+          counts.get("view:view-changed"),
+      ],
     ],
   ),
   counter(

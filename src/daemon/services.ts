@@ -168,7 +168,9 @@ function noteViewEvent(event: ViewEvent, notes: Notes & { readonly channel: Hold
   if (event.kind === "server-failed") {
     log.fatal(event, "a thread that serves mounts failed: another server takes over");
     channel.end("retire");
-  } else
+  } else if (event.kind === "view-changed")
+    log.error(event, "files of a mount were changed: mounting it anew");
+  else
     log.warn(event, event.kind === "read-failed" ? "a reader got an error" : "cannot clean up after a mount");
 }
 

@@ -3,17 +3,15 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { closeSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { EsgzError, messageOf } from "../errors/index.ts";
+import { messageOf } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { AdoptedFuse } from "./fuse-claim.ts";
+import { checkView } from "./check-view.ts";
 import { LAYER_FILES_ID } from "./layer-files.ts";
-import { parseMountState, type MountState, type TreePlan } from "./mount-record.ts";
+import { parseMountState, type MountState } from "./mount-record.ts";
 import { treeFuseId } from "./view-mounter.ts";
 import { homeOf, removeHome } from "./view-home.ts";
 import { View, type ViewContext } from "./view.ts";
@@ -79,7 +77,7 @@ export async function restoreViews(
   }
   const hasFiles = adoption.has(LAYER_FILES_ID);
   await serveFiles(context, standing, adoption);
-  for (const view of standing) await bringBack(view, { adoption, hasFiles, report });
+  for (const view of standing) await bringBack(context, view, { adoption, hasFiles, report });
   await dismiss(context, adoption.left);
   await removeStrangers(context, found.views);
   return report;
@@ -130,6 +128,7 @@ async function serveFiles(context: ViewContext, views: readonly View[], adoption
 }
 
 async function bringBack(
+  context: ViewContext,
   view: View,
   options: { readonly adoption: Adoption; readonly hasFiles: boolean; readonly report: Report },
 ): Promise<void> {
@@ -137,18 +136,26 @@ async function bringBack(
   const { state } = view;
   const { id } = state.record;
   try {
-    if (!isServable(state, { adoption, hasFiles })) {
-      await view.remake();
+    if (!isServable(state, { adoption, hasFiles }) || !(await isSound(context, view))) {
+      await view.remake({ isServed: state.phase === "mounted" && hasFiles });
       report.remade.push(id);
       return;
     }
-    if (state.method === "tree") {
-      for (const tree of state.plan.trees) await checkMeta(tree);
-      await view.serveAdopted((fuse) => adoption.take(fuse));
-    }
+    if (state.method === "tree") await view.serveAdopted((fuse) => adoption.take(fuse));
     report.kept.push(id);
   } catch (error) {
     report.failed.push({ id, message: messageOf(error) });
+  }
+}
+
+/** Whether what it shows was left alone. What was changed is not shown any longer than until it is noticed. */
+async function isSound(context: ViewContext, view: View): Promise<boolean> {
+  try {
+    await checkView(context, view.state);
+    return true;
+  } catch (error) {
+    context.onEvent({ kind: "view-changed", id: view.record.id, message: messageOf(error) });
+    return false;
   }
 }
 
@@ -159,16 +166,6 @@ function isServable(
   if (state.phase !== "mounted") return false;
   if (state.method !== "tree") return state.files.length === 0 || hasFiles;
   return state.plan.trees.every((_, index) => adoption.has(treeFuseId(state.record.id, index)));
-}
-
-/** The file may have been changed while nobody looked. The kernel's own mounts have it open as it was. */
-async function checkMeta({ meta, metaDigest }: TreePlan): Promise<void> {
-  if (metaDigest === undefined) return;
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(meta), hash);
-  const found = `sha256:${hash.digest("hex")}`;
-  if (found === metaDigest) return;
-  throw new EsgzError("DIGEST_MISMATCH", `Cannot serve "${meta}": expected ${metaDigest}, got ${found}`);
 }
 
 /** Connections that no mount needs. */

@@ -9,6 +9,7 @@ import { readMountTable, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { Store } from "../store/index.ts";
+import { repairMetas } from "./check-view.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
 import type { HeldLayers } from "./held-layers.ts";
 import type { LayerFiles } from "./layer-files.ts";
@@ -132,11 +133,20 @@ export class View {
     this.#watch();
   }
 
-  /** Replaces mounts that nobody serves any more, at the same places. @throws {EsgzError} `MOUNT_FAILED`, ... */
-  async remake(): Promise<void> {
+  /**
+   * Replaces mounts that nobody serves any more, or that show what they should not, at the same places.
+   *
+   * @param options.isServed its virtual files are served, and have to be let go.
+   * @throws {EsgzError} `MOUNT_FAILED`, ...; nothing of it is mounted then.
+   */
+  async remake({ isServed }: { readonly isServed: boolean }): Promise<void> {
+    const { files } = this.#state;
     this.#remember({ phase: "remaking", files: [] });
     await this.#takeAway({ lazy: true });
+    if (isServed) this.#state = { ...this.#state, files };
+    await this.#release({ waitMs: 0 });
     await makeDirectories(directoriesOf(this.#state.plan, this.home));
+    await repairMetas(this.#context, this.#state.plan.trees);
     await this.#mountFirst([this.#state.method], undefined);
   }
 

@@ -95,6 +95,9 @@ export function mountsBelow(base: string): readonly string[] {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "")
+    .map((target) =>
+      target.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8))),
+    )
     .filter((target) => target.startsWith(`${base}/`));
 }
 
