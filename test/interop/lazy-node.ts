@@ -51,6 +51,7 @@ export class LazyNode {
   /** Of the snapshotter. */
   readonly plugin: string;
   readonly #options: NodeOptions;
+  readonly #before: (() => Promise<void>)[] = [];
   #daemon: ChildProcess | undefined;
   #containerd: ChildProcess | undefined;
 
@@ -72,6 +73,11 @@ export class LazyNode {
     await node.startDaemon();
     await node.startContainerd();
     return node;
+  }
+
+  /** Has something end before containerd and the daemon do. */
+  beforeEnd(work: () => Promise<void>): void {
+    this.#before.push(work);
   }
 
   /** Starts the daemon and waits until it serves. */
@@ -241,6 +247,7 @@ export class LazyNode {
   async #end(): Promise<void> {
     const left: string[] = [];
     try {
+      for (const work of this.#before) await work();
       await this.#killContainers();
       await this.stopContainerd();
       await this.#killContainers();
