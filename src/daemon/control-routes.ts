@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EsgzError } from "../errors/index.ts";
+import { EsgzError, messageOf } from "../errors/index.ts";
 import { metricsOf } from "./collect-metrics.ts";
 import type { DaemonInfo } from "./control-protocol.ts";
 import type { ControlRoute } from "./control-server.ts";
@@ -155,7 +155,12 @@ function layerStoreRoutes({ stores }: ControlSubjects): readonly ControlRoute[] 
 }
 
 async function infoOf({ start, views }: Services): Promise<DaemonInfo> {
-  const { method, reasons, passthrough } = await views.probe();
+  // Trying takes a little room on the disk: without it, a daemon can be asked and stopped all the same.
+  const { method, reasons, passthrough } = await views.probe().catch((error: unknown) => ({
+    method: undefined,
+    reasons: [messageOf(error)],
+    passthrough: false,
+  }));
   return {
     version: packageVersion(),
     pid: process.pid,

@@ -58,7 +58,14 @@ export class MountWork implements AsyncDisposable {
     const mounts = this.#services.views.mounts();
     this.#extras.keepOnly(new Set(mounts.map(({ id }) => id)));
     this.#watchOwners();
-    for (const mount of mounts) await this.#hold(mount);
+    for (const mount of mounts) {
+      try {
+        await this.#hold(mount);
+      } catch (error) {
+        // Its readers get errors for what is damaged; those of others are not to suffer.
+        this.#services.log.error({ id: mount.id, err: error }, "cannot use the layers of a mount");
+      }
+    }
   }
 
   /** Mounts an image. @throws {EsgzError} as `ImageWork.prepare()` and `LayerViews.mountImage()` */

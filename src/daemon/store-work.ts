@@ -6,7 +6,7 @@
 import { EsgzError } from "../errors/index.ts";
 import { parseImageName } from "../image/index.ts";
 import { recordedName } from "../lazyfs/index.ts";
-import { formatPlatform, type ImageReference, parsePlatform } from "../oci/index.ts";
+import { type Digest, formatPlatform, type ImageReference, parsePlatform } from "../oci/index.ts";
 import type { StoredImage } from "../store/index.ts";
 import type { ImageSummary, PruneRequest, PruneSummary, UsageSummary } from "./control-protocol.ts";
 import type { ImageWork } from "./image-work.ts";
@@ -82,7 +82,7 @@ export class StoreWork {
     return await this.#images.alone(async () => {
       const { store, log } = this.#services;
       const images = all === true ? this.#forgetUnmounted() : [];
-      const pruned = await store.prune();
+      const pruned = await store.prune({ keepImages: this.#mountedManifests() });
       const { layers } = pruned;
       const bytes = pruned.bytes + (await removeKept(store.root));
       this.#forgetRegistries();
@@ -94,7 +94,10 @@ export class StoreWork {
   /** Takes away layers that nothing needs any more, and nothing else. */
   async pruneLayers(options: { readonly signal: AbortSignal }): Promise<void> {
     const { store, log } = this.#services;
-    const { layers, bytes } = await this.#images.alone(async () => await store.prune(), options);
+    const { layers, bytes } = await this.#images.alone(
+      async () => await store.prune({ keepImages: this.#mountedManifests() }),
+      options,
+    );
     if (layers.length > 0) log.info({ layers: layers.length, bytes }, "pruned");
   }
 
@@ -106,8 +109,8 @@ export class StoreWork {
     return [...new Set(unused.map(({ name }) => name))];
   }
 
-  #mountedManifests(): ReadonlySet<string | undefined> {
-    return new Set(this.#services.views.mounts().map(({ manifest }) => manifest));
+  #mountedManifests(): ReadonlySet<Digest> {
+    return new Set(this.#services.views.mounts().flatMap(({ manifest }) => manifest ?? []));
   }
 
   #forgetRegistries(): void {

@@ -171,9 +171,13 @@ export class MetadataDatabase implements Disposable {
     );
   }
 
-  /** Forgets images that no reference names; the number of them. */
-  removeUnnamedImages(): number {
-    return this.#run("DELETE FROM images WHERE manifest NOT IN (SELECT manifest FROM refs)");
+  /** Forgets images that no reference names, except some; the number of them. */
+  removeUnnamedImages(options: { readonly but?: ReadonlySet<Digest> | undefined } = {}): number {
+    return this.#run(
+      `DELETE FROM images WHERE manifest NOT IN (SELECT manifest FROM refs)
+       AND manifest NOT IN (SELECT value FROM json_each(?))`,
+      JSON.stringify([...(options.but ?? [])]),
+    );
   }
 
   /** Takes a lease, replacing one with the same id. */

@@ -258,14 +258,20 @@ export class Store implements AsyncDisposable {
    * Takes away what nothing needs: images without a reference, layers and small blobs without an image. What a lease or
    * somebody in this process holds stays.
    *
+   * @param options.keepImages manifests of images to keep although nothing refers to them, such as those that are mounted.
    * @param options.keepContent small blobs to keep, such as those of a pull under way.
    * @throws {EsgzError} `STORE_INVALID`, `IO_FAILED`
    */
-  async prune(options: { readonly keepContent?: ReadonlySet<Digest> } = {}): Promise<PruneReport> {
+  async prune(
+    options: {
+      readonly keepContent?: ReadonlySet<Digest>;
+      readonly keepImages?: ReadonlySet<Digest>;
+    } = {},
+  ): Promise<PruneReport> {
     this.#assertOpen();
     const { database, shelf, clock } = this.#parts;
     database.expireLeases(clock.wallMs());
-    database.removeUnnamedImages();
+    database.removeUnnamedImages({ but: options.keepImages });
     const { layers: all } = await this.usage();
     const dropped: LayerUsage[] = [];
     for (const layer of all) {
