@@ -111,7 +111,7 @@ export class LazyNode {
       `[grpc]\n  address = "${this.socket}"`,
       `[ttrpc]\n  address = "${this.socket}.ttrpc"`,
       `[proxy_plugins.stargz]\n  type = "snapshot"\n  address = "${this.plugin}"`,
-      `[proxy_plugins.stargz.exports]\n  root = "${this.store}"`,
+      `[proxy_plugins.stargz.exports]\n  root = "${this.store}"\n  enable_remote_snapshot_annotations = "true"`,
       '[plugins."io.containerd.gc.v1.scheduler"]\n  schedule_delay = "0s"\n  startup_delay = "100ms"',
       cri ?? "",
     ];

@@ -69,14 +69,20 @@ export async function pushImage(
     registry,
     repository,
     layers,
-  }: { readonly registry: string; readonly repository: string; readonly layers: readonly LayerBlob[] },
+    command = ["/bin/sh"],
+  }: {
+    readonly registry: string;
+    readonly repository: string;
+    readonly layers: readonly LayerBlob[];
+    readonly command?: readonly string[];
+  },
 ): Promise<string> {
   const place = client.repository({ registry, repository });
   for (const { blob } of layers) await place.pushBlob(blob);
   const config = encodeManifest({
     architecture: process.arch === "x64" ? "amd64" : process.arch,
     os: "linux",
-    config: { Env: ["PATH=/bin"], Cmd: ["/bin/sh"] },
+    config: { Env: ["PATH=/bin"], Cmd: command },
     rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
   });
   await place.pushBlob(config);
