@@ -10,6 +10,7 @@ import { dirname } from "node:path";
 import type { ControlFailure } from "./control-protocol.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { acquireDaemonLock, type DaemonLock } from "./daemon-lock.ts";
+import { DeathWatch } from "./death-watch.ts";
 import { FuseShelf } from "./fuse-shelf.ts";
 import { logHolder } from "./holder-log.ts";
 import type { AdoptedSession, DaemonSettings, HolderMessage } from "./holder-messages.ts";
@@ -59,6 +60,7 @@ export class Holder implements Disposable {
   readonly #ended = Promise.withResolvers<HolderEnd>();
   readonly #onState: (state: HolderState) => void;
   #server: ServerProcess | undefined;
+  #watch: DeathWatch | undefined;
   #restarts: number;
   #stopping: { readonly why: "asked" | "idle"; attempts: number } | undefined;
   #failure: ControlFailure | undefined;
@@ -129,6 +131,7 @@ export class Holder implements Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+    this.#watch?.[Symbol.dispose]();
     this.#shelf.clear();
     for (const socket of this.#listening) closeListeningSocket(socket);
     this.#lock[Symbol.dispose]();
@@ -151,6 +154,7 @@ export class Holder implements Disposable {
       onExit: (exit) => this.#onExit(exit),
     });
     this.#server = server;
+    if (server.pid !== undefined) this.#watch = new DeathWatch(server.pid, () => this.#shelf.sessions);
   }
 
   #take(message: HolderMessage, server: ServerProcess): void {
@@ -189,6 +193,7 @@ export class Holder implements Disposable {
 
   #onExit({ code, signal, servedMs }: ServerExit): void {
     this.#server = undefined;
+    this.#watch?.[Symbol.dispose]();
     clearTimeout(this.#timer);
     if (this.#stopping !== undefined) {
       this.#onStopped(code === 0);

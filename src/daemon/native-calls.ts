@@ -1,7 +1,7 @@
 /**
  * System calls that Node does not have: sockets that nobody accepts on yet, descriptors of other processes, locks.
  *
- * Sources: socket(2), bind(2), listen(2), unix(7), flock(2), poll(2), fcntl(2), pidfd_open(2), pidfd_getfd(2),
+ * Sources: socket(2), bind(2), listen(2), unix(7), flock(2), poll(2), fcntl(2), umount2(2), pidfd_open(2), pidfd_getfd(2),
  * sendto(2); the numbers of the last two system calls are the same on all machines.
  *
  * @module
@@ -24,6 +24,8 @@ export interface NativeCalls {
   copyDescriptor(pid: number, fd: number): CallResult;
   /** Whether children that are started by exec get a descriptor. */
   setInherited(fd: number, inherited: boolean): CallResult;
+  /** Ends the connection of a FUSE mount, whoever uses it; the mount stays, dead, if it is in use. Looks at nothing below it. */
+  abortMount(target: string): CallResult;
   /** What is going on at a descriptor: the bits of {@link POLL}, without waiting. */
   poll(fd: number): CallResult;
 }
@@ -45,6 +47,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const LOCK_EX_NB = 2 | 4;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const MNT_FORCE = 1;
 
 let loaded: NativeCalls | undefined;
 
@@ -79,6 +82,7 @@ function bindCalls(koffi: Koffi): NativeCalls {
   const flock = library.func("int flock(int fd, int operation)");
   const fcntl = library.func("int fcntl(int fd, int command, ...)");
   const poll = library.func("int poll(void *fds, unsigned long count, int timeout)");
+  const umount2 = library.func("int umount2(const char *target, int flags)");
   const close = library.func("int close(int fd)");
   const syscall = library.func("long syscall(long number, ...)");
   const closing = (fd: number, result: CallResult): CallResult => {
@@ -108,6 +112,7 @@ function bindCalls(koffi: Koffi): NativeCalls {
       return closing(process, errno(syscall(SYS_PIDFD_GETFD, "int", process, "int", fd, "unsigned int", 0)));
     },
     setInherited: (fd, inherited) => errno(fcntl(fd, F_SETFD, "int", inherited ? 0 : FD_CLOEXEC)),
+    abortMount: (target) => errno(umount2(target, MNT_FORCE)),
     poll(fd) {
       // `struct pollfd`: 4 descriptor, 2 wanted, 2 found.
       const entry = Buffer.alloc(8);
