@@ -18,6 +18,7 @@ import type { DaemonConfig } from "./daemon-config.ts";
 import { EventCounts } from "./event-counts.ts";
 import type { HolderChannel } from "./holder-channel.ts";
 import type { ServerStart } from "./holder-messages.ts";
+import { type Keychains, openKeychains } from "./keychains.ts";
 import { LayerUses } from "./layer-uses.ts";
 import { RegistryClients } from "./registry-clients.ts";
 import { processEnvironment } from "./server-config.ts";
@@ -34,6 +35,7 @@ export interface ServicesOptions {
 /** Store, fetcher, views and registries of one server; closing ends the session of the store. Mounts stay. */
 export interface Services extends ServicesOptions, AsyncDisposable {
   readonly store: Store;
+  readonly keychains: Keychains;
   readonly clients: RegistryClients;
   readonly fetcher: LayerFetcher;
   readonly uses: LayerUses;
@@ -55,7 +57,11 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   await using parts = new AsyncDisposableStack();
   const counts = new EventCounts();
   const store = parts.use(await openStoreInTurn(options, (event) => noteStoreEvent(event, { log, counts })));
-  const clients = parts.use(new RegistryClients({ store, config, environment: processEnvironment() }));
+  const environment = processEnvironment();
+  const keychains = parts.use(await openKeychains({ config, environment, directory: store.root, log }));
+  const { credentials } = keychains;
+  const onWarning = (warning: string): void => log.warn(warning);
+  const clients = parts.use(new RegistryClients({ store, config, environment, credentials, onWarning }));
   const fetcher = parts.use(
     new LayerFetcher({
       store,
@@ -83,6 +89,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   return {
     ...options,
     store,
+    keychains,
     clients,
     fetcher,
     uses: new LayerUses(store, fetcher),

@@ -32,8 +32,6 @@ export interface SnapshotLayersOptions {
   readonly services: Services;
   readonly mounts: MountWork;
   readonly stored: StoreWork;
-  /** Where snapshots lie, without symbolic links. */
-  readonly root: string;
 }
 
 /** A host of remote snapshots. */

@@ -6,7 +6,7 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
-import { type GrpcServer, serveGrpc } from "../grpc/index.ts";
+import { type ConnectRouter, type GrpcServer, serveGrpc } from "../grpc/index.ts";
 import {
   type Decline,
   readOverlaySettings,
@@ -14,10 +14,11 @@ import {
   Snapshotter,
   type SnapshotterEvent,
 } from "../snapshotter/index.ts";
+import { openImageService } from "./image-service.ts";
 import type { MountWork } from "./mount-work.ts";
 import type { Services } from "./services.ts";
 import { SnapshotLayers } from "./snapshot-layers.ts";
-import { SNAPSHOTS_SOCKET } from "./socket-names.ts";
+import { IMAGES_SOCKET, SNAPSHOTS_SOCKET } from "./socket-names.ts";
 import type { StoreWork } from "./store-work.ts";
 
 /** Where snapshots lie in the store. Not where containerd-stargz-grpc has its own: those are another program's. */
@@ -30,49 +31,44 @@ export interface SnapshotServiceOptions {
   readonly stored: StoreWork;
 }
 
-/** Serves snapshots until it is closed; mounts stay. */
+/** Serves snapshots, and the image service where that is configured, until it is closed; mounts stay. */
 export class SnapshotService {
   readonly #snapshotter: Snapshotter;
-  readonly #layers: SnapshotLayers;
-  readonly #server: GrpcServer;
+  readonly #servers: readonly GrpcServer[];
+  readonly #parts: AsyncDisposableStack;
 
   private constructor(parts: {
     readonly snapshotter: Snapshotter;
-    readonly layers: SnapshotLayers;
-    readonly server: GrpcServer;
+    readonly servers: readonly GrpcServer[];
+    readonly owned: AsyncDisposableStack;
   }) {
     this.#snapshotter = parts.snapshotter;
-    this.#layers = parts.layers;
-    this.#server = parts.server;
+    this.#servers = parts.servers;
+    this.#parts = parts.owned;
   }
 
   /** Opens the snapshots of a store and serves them, if there is a socket for it. @throws {EsgzError} as `Snapshotter.open()` */
   static async open(options: SnapshotServiceOptions): Promise<SnapshotService | undefined> {
     const { services } = options;
-    const { start, config, log } = services;
+    const { start, log } = services;
     const socket = start.listening.find(({ name }) => name === SNAPSHOTS_SOCKET);
     if (socket === undefined) return undefined;
     await using parts = new AsyncDisposableStack();
-    const place = join(start.settings.store, SNAPSHOTS_DIRECTORY);
-    await mkdir(place, { recursive: true, mode: 0o711 });
-    const root = await realpath(place);
-    const layers = parts.use(new SnapshotLayers({ ...options, root }));
-    const snapshotter = parts.use(
-      await Snapshotter.open({
-        root,
-        clock: systemClock,
-        remote: layers,
-        overlaySettings: await readOverlaySettings(),
-        verification: config.snapshotter.verification,
-        onEvent: (event) => noteSnapshotEvent(event, services),
-      }),
-    );
+    const snapshotter = await openSnapshotter(options, parts);
     services.views.warm().catch((error: unknown) => log.warn({ err: error }, "cannot mount layers"));
-    const routes: Parameters<typeof serveGrpc>[0]["routes"] = (router) => routeSnapshots(router, snapshotter);
-    const server = await serveGrpc({ routes, listen: { fd: socket.fd } });
-    parts.move();
-    log.info({ address: socket.path, root, snapshots: snapshotter.size }, "serving snapshots");
-    return new SnapshotService({ snapshotter, layers, server });
+    const images = openImageService(services);
+    if (images !== undefined) parts.use(images);
+    const imagesSocket = start.listening.find(({ name }) => name === IMAGES_SOCKET);
+    const routes = (router: ConnectRouter): void => {
+      routeSnapshots(router, snapshotter);
+      if (imagesSocket === undefined) images?.routes(router);
+    };
+    const servers = [parts.use(await serveGrpc({ routes, listen: { fd: socket.fd } }))];
+    if (imagesSocket !== undefined && images !== undefined) {
+      servers.push(parts.use(await serveGrpc({ routes: images.routes, listen: { fd: imagesSocket.fd } })));
+    }
+    log.info({ address: socket.path, snapshots: snapshotter.size }, "serving snapshots");
+    return new SnapshotService({ snapshotter, servers, owned: parts.move() });
   }
 
   /** How many snapshots there are. */
@@ -87,10 +83,32 @@ export class SnapshotService {
 
   /** Takes no more calls, answers those that have come within `graceMs`, and writes what is to be written. */
   async close({ graceMs }: { readonly graceMs: number }): Promise<void> {
-    await this.#server.close({ signal: AbortSignal.timeout(graceMs) });
-    await this.#snapshotter.close();
-    await this.#layers[Symbol.asyncDispose]();
+    const signal = AbortSignal.timeout(graceMs);
+    await Promise.all(this.#servers.map((server) => server.close({ signal })));
+    await this.#parts.disposeAsync();
   }
+}
+
+/** The snapshotter over the layers of a store; both are the stack's. */
+async function openSnapshotter(
+  options: SnapshotServiceOptions,
+  parts: AsyncDisposableStack,
+): Promise<Snapshotter> {
+  const { services } = options;
+  const place = join(services.start.settings.store, SNAPSHOTS_DIRECTORY);
+  await mkdir(place, { recursive: true, mode: 0o711 });
+  const root = await realpath(place);
+  const layers = parts.use(new SnapshotLayers(options));
+  return parts.use(
+    await Snapshotter.open({
+      root,
+      clock: systemClock,
+      remote: layers,
+      overlaySettings: await readOverlaySettings(),
+      verification: services.config.snapshotter.verification,
+      onEvent: (event) => noteSnapshotEvent(event, services),
+    }),
+  );
 }
 
 /** Logs it, with the key that users of containerd-stargz-grpc look for, and counts it. */

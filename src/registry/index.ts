@@ -23,3 +23,4 @@ export {
   type DockerCredentials,
   type DockerCredentialsOptions,
 } from "./docker-credentials.ts";
+export { type DockerConfig, parseDockerConfig, storedCredential } from "./docker-config.ts";

@@ -21,8 +21,8 @@ const ALIAS = resolve(import.meta.dirname, "../../bin/containerd-stargz-grpc.js"
 
 /** How to set up a node. */
 export interface NodeOptions {
-  /** The daemon's configuration file; none if absent. */
-  readonly config?: string;
+  /** The daemon's configuration file, perhaps by the node's directory; an empty one if absent. */
+  readonly config?: string | ((base: string) => string);
   /** Started as `containerd-stargz-grpc`. */
   readonly alias?: boolean;
   /** Variables of the daemon's environment. */
@@ -69,7 +69,8 @@ export class LazyNode {
     const node = new LazyNode(base, options);
     t.after(() => node.#end());
     await mkdir(join(base, "state"));
-    await writeFile(join(base, "esgz.toml"), options.config ?? "");
+    const { config = "" } = options;
+    await writeFile(join(base, "esgz.toml"), typeof config === "string" ? config : config(base));
     await node.startDaemon();
     await node.startContainerd();
     return node;
