@@ -157,8 +157,16 @@ export class LazyNode {
 
   /** Waits until containerd has found the snapshotter again: it tries with pauses of up to three seconds. */
   async reconnected(): Promise<void> {
-    const list = ["snapshots", "--snapshotter", "stargz", "ls"];
-    await until(() => this.ctr(...list).then(Boolean, () => false), "another connection");
+    const ask = ["snapshots", "--snapshotter", "stargz"];
+    await until(
+      () =>
+        this.ctr(...ask, "prepare", "probe").then(
+          () => true,
+          () => false,
+        ),
+      "another connection",
+    );
+    await this.ctr(...ask, "rm", "probe");
   }
 
   /** Runs `ctr`; resolves with what it prints. */
