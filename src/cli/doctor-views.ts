@@ -7,7 +7,9 @@ import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { promisify } from "node:util";
+import type { DaemonInfo } from "../daemon/index.ts";
 import { isEsgzError, messageOf } from "../errors/index.ts";
+import { shortDigest } from "../oci/index.ts";
 import type { Finding } from "./doctor-report.ts";
 import type { Environment } from "./environment.ts";
 import { formatCount } from "./format.ts";
@@ -81,18 +83,29 @@ function lendsIds(): boolean {
   }
 }
 
-/** Whether a daemon serves the store; none is started. */
-export async function examineDaemon({ signal }: Environment, store: string): Promise<Finding> {
+/** Whether a daemon serves the store, and what its snapshotter could not do; none is started. */
+export async function examineDaemon({ signal }: Environment, store: string): Promise<readonly Finding[]> {
   const name = "daemon";
   const { connectDaemon } = await import("../daemon/index.ts");
   try {
     await using daemon = await connectDaemon({ store, signal });
-    const { version, pid, mounts, view } = await daemon.info({ signal });
+    const { version, pid, mounts, snapshots, view } = await daemon.info({ signal });
     const detail = `${version} serves ${store} (pid ${pid}, ${formatCount(mounts, "mount")}, ${view.method})`;
-    return { name, state: "yes", detail };
+    return [{ name, state: "yes", detail }, ...snapshotFindings(snapshots)];
   } catch (error) {
     if (!isEsgzError(error, "DAEMON_UNAVAILABLE"))
-      return { name, state: "limited", detail: messageOf(error) };
-    return { name, state: "off", detail: `none serves ${store}; commands start it when they need it` };
+      return [{ name, state: "limited", detail: messageOf(error) }];
+    return [{ name, state: "off", detail: `none serves ${store}; commands start it when they need it` }];
   }
+}
+
+/** Which layers clients had to unpack, and why, the newest last. */
+function snapshotFindings(snapshots: DaemonInfo["snapshots"]): readonly Finding[] {
+  if (snapshots === undefined) return [];
+  const { address, declined } = snapshots;
+  const unpacked = declined.map(({ digest, reason, reference }): Finding => {
+    const layer = digest === undefined ? "" : ` layer ${shortDigest(digest)}:`;
+    return { name: "unpacked", state: "limited", detail: `${reference ?? "an image"}:${layer} ${reason}` };
+  });
+  return [{ name: "snapshots", state: "yes", detail: `on ${address}` }, ...unpacked];
 }

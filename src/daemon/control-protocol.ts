@@ -6,7 +6,7 @@
  * POST   /v1/pull      PullRequest         events, PullResult
  * POST   /v1/mounts    MountRequest        events, MountResult
  * GET    /v1/mounts                        MountStatus[]
- * DELETE /v1/mounts?target=DIR|ID[&lazy=1] {}
+ * DELETE /v1/mounts?target=DIR|ID[&lazy=1][&owner=PID] {}
  * GET    /v1/images                        ImageSummary[]
  * DELETE /v1/images?name=REF[&platform=P]  {}
  * GET    /v1/usage                         UsageSummary
@@ -217,4 +217,19 @@ export interface DaemonInfo {
     readonly passthrough: boolean;
   };
   readonly mounts: number;
+  /** Absent where it serves no snapshots. */
+  readonly snapshots?: {
+    readonly address: string;
+    /** The last layers that clients had to unpack, the newest last. */
+    readonly declined: readonly DeclinedSnapshot[];
+  };
+}
+
+/** A layer that was asked for and could not be shown without unpacking it. */
+export interface DeclinedSnapshot {
+  readonly reference?: string | undefined;
+  readonly digest?: Digest | undefined;
+  readonly reason: string;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
 }

@@ -19,6 +19,7 @@ import {
   parseStopRequest,
 } from "./request-bodies.ts";
 import type { Services } from "./services.ts";
+import { SNAPSHOTS_SOCKET } from "./socket-names.ts";
 import type { StoreWork } from "./store-work.ts";
 
 /** What the requests are about. */
@@ -130,7 +131,10 @@ function mountRoutes({ mounts }: ControlSubjects): readonly ControlRoute[] {
       path: "/v1/mounts",
       answer: "json",
       handle: async ({ query }) =>
-        await mounts.unmount(required(query, "target"), { lazy: query.get("lazy") === "1" }),
+        await mounts.unmount(required(query, "target"), {
+          lazy: query.get("lazy") === "1",
+          ownerPid: Number(query.get("owner") ?? 0),
+        }),
     },
   ];
 }
@@ -154,7 +158,8 @@ function layerStoreRoutes({ stores }: ControlSubjects): readonly ControlRoute[] 
   ];
 }
 
-async function infoOf({ start, views }: Services): Promise<DaemonInfo> {
+async function infoOf({ declined, start, views }: Services): Promise<DaemonInfo> {
+  const socket = start.listening.find(({ name }) => name === SNAPSHOTS_SOCKET);
   // Trying takes a little room on the disk: without it, a daemon can be asked and stopped all the same.
   const { method, reasons, passthrough } = await views.probe().catch((error: unknown) => ({
     method: undefined,
@@ -170,6 +175,7 @@ async function infoOf({ start, views }: Services): Promise<DaemonInfo> {
     restarts: start.restarts,
     view: { ...(method === undefined ? {} : { method }), reasons, passthrough },
     mounts: views.mounts().length,
+    ...(socket === undefined ? {} : { snapshots: { address: socket.path, declined } }),
   };
 }
 

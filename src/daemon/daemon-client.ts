@@ -108,9 +108,13 @@ export class DaemonClient implements AsyncDisposable {
     return await this.#get("/v1/mounts", options);
   }
 
-  /** Ends a mount, by its directory or id. */
-  async unmount(target: string, options: CallOptions & { readonly lazy?: boolean } = {}): Promise<void> {
-    const query = { target, lazy: options.lazy === true ? "1" : undefined };
+  /** Ends a mount, by its directory or id. What a process owns only that process ends, with its id, unless lazily. */
+  async unmount(
+    target: string,
+    options: CallOptions & { readonly lazy?: boolean; readonly ownerPid?: number } = {},
+  ): Promise<void> {
+    const lazy = options.lazy === true ? "1" : undefined;
+    const query = { target, lazy, owner: options.ownerPid?.toString() };
     await this.#json({ method: "DELETE", path: "/v1/mounts", query, ...options });
   }
 

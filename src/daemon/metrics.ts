@@ -84,6 +84,25 @@ export const METRICS: readonly Metric[] = [
       counts.get(`bytes:${reason}`),
     ]),
   ),
+  counter(
+    "esgz_snapshot_layers_total",
+    "Layers that snapshotters' clients asked for, by result",
+    ({ counts }) =>
+      [
+        ["remote", "snapshot:remote-prepared"],
+        ["declined", "snapshot:declined"],
+      ].map(([result = "", event = ""]) => [{ result }, counts.get(event)]),
+  ),
+  counter(
+    "esgz_snapshot_prepare_seconds_total",
+    "Time until layers that clients asked for were mounted",
+    one(({ counts }) => counts.get("snapshot:prepare-ms") / MS),
+  ),
+  counter(
+    "esgz_snapshot_restore_failures_total",
+    "Layers of snapshots that could not be mounted again",
+    counted("snapshot:restore-failed"),
+  ),
   counter("esgz_fetch_failures_total", "Requests for layers that failed", counted("fetch:fetch-failed")),
   counter(
     "esgz_fetch_retries_total",

@@ -115,14 +115,34 @@ export class MountWork implements AsyncDisposable {
     await this.#hold(record);
   }
 
-  /** Ends a mount, by its id or directory. @throws {EsgzError} as `LayerViews.unmount()` */
-  async unmount(target: string, options: { readonly lazy: boolean }): Promise<void> {
+  /**
+   * Ends a mount, by its id or directory.
+   *
+   * @param options.ownerPid who asks: the owner of a mount may end it, others only when it has ended, or lazily.
+   * @throws {EsgzError} as `LayerViews.unmount()`; `MOUNT_FAILED` with errno EBUSY if its owner still runs.
+   */
+  async unmount(
+    target: string,
+    { ownerPid, ...options }: { readonly lazy: boolean; readonly ownerPid?: number | undefined },
+  ): Promise<void> {
     const { views } = this.#services;
     const mounts = views.mounts();
     const record =
       mounts.find(({ id }) => id === target) ?? mounts.findLast(({ directory }) => directory === target);
+    if (record !== undefined && !options.lazy) this.#assertNotOwned(record, ownerPid);
     await views.unmount(record?.id ?? target, { ...options, ...(await this.#keepingOf(record)) });
     if (record !== undefined) await this.#forget(record);
+  }
+
+  /**
+   * A container has its root in a mount namespace of its own: the kernel would let the mount here go, and the container
+   * would lose what it has not read yet.
+   */
+  #assertNotOwned({ id, directory }: MountRecord, asks: number | undefined): void {
+    const { owner } = this.#extras.get(id);
+    if (owner === undefined || owner.pid === asks || !isRunning(owner)) return;
+    const message = `Cannot unmount "${directory}": expected nobody to use it, got the container of process ${owner.pid}`;
+    throw new EsgzError("MOUNT_FAILED", message, { details: { errno: "EBUSY", users: String(owner.pid) } });
   }
 
   /** Ends the mounts that nobody uses, or with `force` all. Resolves with those that are left: they are in use. */

@@ -14,6 +14,7 @@ import {
   type ViewEvent,
 } from "../lazyfs/index.ts";
 import { openStore, type Store, type StoreEvent, type StoreOptions } from "../store/index.ts";
+import type { DeclinedSnapshot } from "./control-protocol.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
 import { EventCounts } from "./event-counts.ts";
 import type { HolderChannel } from "./holder-channel.ts";
@@ -41,6 +42,8 @@ export interface Services extends ServicesOptions, AsyncDisposable {
   readonly uses: LayerUses;
   readonly views: LayerViews;
   readonly counts: EventCounts;
+  /** The last layers that snapshotters' clients had to unpack, the newest last. */
+  readonly declined: DeclinedSnapshot[];
 }
 
 /** A server that was killed, or ends, may have the store for so long; then somebody else has it. */
@@ -95,6 +98,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     uses: new LayerUses(store, fetcher),
     views,
     counts,
+    declined: [],
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   };
 }

@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
 import { type ConnectRouter, type GrpcServer, serveGrpc } from "../grpc/index.ts";
 import {
-  type Decline,
   readOverlaySettings,
   routeSnapshots,
   Snapshotter,
@@ -23,6 +22,7 @@ import type { StoreWork } from "./store-work.ts";
 
 /** Where snapshots lie in the store. Not where containerd-stargz-grpc has its own: those are another program's. */
 const SNAPSHOTS_DIRECTORY = "containerd";
+const KEPT_DECLINES = 20;
 
 /** With what it works. */
 export interface SnapshotServiceOptions {
@@ -33,16 +33,13 @@ export interface SnapshotServiceOptions {
 
 /** Serves snapshots, and the image service where that is configured, until it is closed; mounts stay. */
 export class SnapshotService {
-  readonly #snapshotter: Snapshotter;
   readonly #servers: readonly GrpcServer[];
   readonly #parts: AsyncDisposableStack;
 
   private constructor(parts: {
-    readonly snapshotter: Snapshotter;
     readonly servers: readonly GrpcServer[];
     readonly owned: AsyncDisposableStack;
   }) {
-    this.#snapshotter = parts.snapshotter;
     this.#servers = parts.servers;
     this.#parts = parts.owned;
   }
@@ -68,17 +65,7 @@ export class SnapshotService {
       servers.push(parts.use(await serveGrpc({ routes: images.routes, listen: { fd: imagesSocket.fd } })));
     }
     log.info({ address: socket.path, snapshots: snapshotter.size }, "serving snapshots");
-    return new SnapshotService({ snapshotter, servers, owned: parts.move() });
-  }
-
-  /** How many snapshots there are. */
-  get size(): number {
-    return this.#snapshotter.size;
-  }
-
-  /** The last layers that were not made remote, the newest last. */
-  get declines(): readonly Decline[] {
-    return this.#snapshotter.declines;
+    return new SnapshotService({ servers, owned: parts.move() });
   }
 
   /** Takes no more calls, answers those that have come within `graceMs`, and writes what is to be written. */
@@ -112,7 +99,7 @@ async function openSnapshotter(
 }
 
 /** Logs it, with the key that users of containerd-stargz-grpc look for, and counts it. */
-function noteSnapshotEvent(event: SnapshotterEvent, { log, counts }: Services): void {
+function noteSnapshotEvent(event: SnapshotterEvent, { log, counts, declined }: Services): void {
   counts.note(`snapshot:${event.kind}`);
   switch (event.kind) {
     case "remote-prepared":
@@ -121,6 +108,13 @@ function noteSnapshotEvent(event: SnapshotterEvent, { log, counts }: Services): 
       break;
     case "declined":
       log.warn({ ...event, "remote-snapshot-prepared": "false" }, "failed to prepare remote snapshot");
+      declined.push({
+        reference: event.reference,
+        digest: event.digest,
+        reason: event.reason,
+        atMs: event.atMs,
+      });
+      if (declined.length > KEPT_DECLINES) declined.shift();
       break;
     case "restored":
       log.debug(event, "a remote snapshot is there again");

@@ -121,5 +121,7 @@ test("a layer that is not eStargz is unpacked, the others stay remote; a small o
   assert.deepEqual(node.prepared(), ["true", "true", "false", "true"]);
   const [decline] = node.log().filter((line) => line["remote-snapshot-prepared"] === "false");
   assert.equal(decline?.["reason"], "its manifest names no table of contents");
+  assert.equal((await node.info()).snapshots?.declined[0]?.reason, decline?.["reason"]);
+  assert.match(await node.esgz("doctor"), /unpacked .* its manifest names no table of contents/);
   assert.equal(await node.container(name, SUM_ALL), sumsOf(plans));
 });

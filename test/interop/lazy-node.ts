@@ -169,6 +169,11 @@ export class LazyNode {
     await this.ctr(...ask, "rm", "probe");
   }
 
+  /** Runs a command of esgz on the store; resolves with what it prints. */
+  async esgz(...args: readonly string[]): Promise<string> {
+    return (await run(process.execPath, [PROGRAM, ...args, "--store", this.store])).stdout;
+  }
+
   /** Runs `ctr`; resolves with what it prints. */
   async ctr(...args: readonly string[]): Promise<string> {
     const { containerd: directory } = this.#options;

@@ -67,7 +67,7 @@ async function examine(environment: Environment, store: string): Promise<readonl
     ...machine,
     await examineRootless(environment),
     ...(await examineViews(environment)),
-    await examineDaemon(environment, store),
+    ...(await examineDaemon(environment, store)),
   ];
 }
 
