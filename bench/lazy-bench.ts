@@ -1,11 +1,11 @@
 /**
- * `npm run bench -- lazy`: from nothing to an image's first sign of life, against the tools that people use for it.
+ * `npm run bench -- lazy` and `-- snapshotter`: from nothing to an image's first sign of life, against the tools that people use for it.
  *
  * Every run begins with an empty store and cold page caches; daemons run already, as they do on a node.
  *
  * @module
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,24 +26,48 @@ interface Place {
   readonly recipe: HelloRecipe;
 }
 
-/** Measures one image over one link. */
-export async function benchLazy(
-  context: BenchContext,
-  options: { readonly image: string; readonly profile: LinkProfile; readonly harbor: Harbor },
-): Promise<Comparison> {
-  const { harbor, profile } = options;
-  const recipe = helloRecipe(options.image);
-  const { repository, size } = await ensureHelloImage(recipe, { ...context, harbor });
-  const place = { harbor, recipe, name: `${await harbor.openLink(profile)}/${repository}` };
-  const contenders = [
+/** Where an image is started, and by whom. */
+export interface LazyBenchOptions {
+  readonly image: string;
+  readonly profile: LinkProfile;
+  readonly harbor: Harbor;
+}
+
+/** Measures one image over one link, started by `esgz run`. */
+export async function benchLazy(context: BenchContext, options: LazyBenchOptions): Promise<Comparison> {
+  return await benchStart(context, options, (place) => [
     esgzContender("esgz run, lazy", place, { tag: "esgz" }),
     esgzContender("esgz run, lazy, optimized", place, { tag: "opt" }),
     esgzContender("esgz pull, then run", place, { tag: "esgz", prepare: "measured" }),
     esgzContender("esgz run, warm", place, { tag: "esgz", prepare: "before" }),
     ...peers(context, place),
-  ];
+  ]);
+}
+
+/** Measures one image over one link, started by containerd with esgz as its snapshotter. */
+export async function benchSnapshotter(
+  context: BenchContext,
+  options: LazyBenchOptions,
+): Promise<Comparison> {
+  if (findCommand("ctr-remote") === undefined) throw new Error("Cannot measure: ctr-remote is not installed");
+  const snapshotter = ESGZ_SNAPSHOTTER;
+  return await benchStart(context, options, (place) => [
+    snapshotterContender("esgz snapshotter", place, { snapshotter, tag: "esgz" }),
+    snapshotterContender("esgz snapshotter, optimized", place, { snapshotter, tag: "opt" }),
+    ...peers(context, place),
+  ]);
+}
+
+async function benchStart(
+  context: BenchContext,
+  { harbor, profile, image }: LazyBenchOptions,
+  contendersAt: (place: Place) => readonly Contender[],
+): Promise<Comparison> {
+  const recipe = helloRecipe(image);
+  const { repository, size } = await ensureHelloImage(recipe, { ...context, harbor });
+  const place = { harbor, recipe, name: `${await harbor.openLink(profile)}/${repository}` };
   const title = `start ${recipe.name} (${Math.round(size / 1e6)} MB), ${profile.name} (${profile.rttMs} ms)`;
-  const standings = await compare(contenders, {
+  const standings = await compare(contendersAt(place), {
     rounds: context.rounds,
     onRun: (name, { wallSeconds }) => context.say(`${title}: ${name} ${wallSeconds.toFixed(2)} s`),
   });
@@ -58,8 +82,9 @@ function peers(context: BenchContext, place: Place): Contender[] {
   const found = [containerdContender(place)];
   const daemon = process.env["ESGZ_BENCH_STARGZ"] ?? findCommand("containerd-stargz-grpc");
   if (daemon !== undefined && findCommand("ctr-remote") !== undefined) {
-    found.push(referenceContender("stargz-snapshotter, lazy", place, { daemon, tag: "esgz" }));
-    found.push(referenceContender("stargz-snapshotter, lazy, optimized", place, { daemon, tag: "opt" }));
+    const snapshotter = referenceSnapshotter(daemon);
+    found.push(snapshotterContender("stargz-snapshotter", place, { snapshotter, tag: "esgz" }));
+    found.push(snapshotterContender("stargz-snapshotter, optimized", place, { snapshotter, tag: "opt" }));
   } else context.say("skipped: stargz-snapshotter (needs containerd-stargz-grpc and ctr-remote)");
   return found;
 }
@@ -108,6 +133,7 @@ function esgzContender(
     const daemon = spawn(file, args, { stdio: ["ignore", "ignore", "ignore"] });
     stack.defer(() => endProcess(daemon));
     await untilExists(join(store, "control.sock"), daemon);
+    runEsgz("images", "--store", store);
     const reference = `${place.name}:${options.tag}`;
     const pull = (): void => runEsgz("pull", "-q", "--store", store, reference);
     const run = esgzCommand("run", "-q", "--rm", "--store", store, reference);
@@ -136,24 +162,46 @@ function containerdContender(place: Place): Contender {
   });
 }
 
-function referenceContender(
+/** What starts a snapshotter: it listens at `address` and keeps its things below `root`. */
+interface Snapshotter {
+  readonly argv: (at: { readonly address: string; readonly root: string }) => readonly string[];
+  /** What has it unmount what it mounted. */
+  readonly stopSignal: NodeJS.Signals;
+  /** Waits until it answers. */
+  readonly wait?: (root: string) => void;
+}
+
+const ESGZ_SNAPSHOTTER: Snapshotter = {
+  argv: ({ address, root }) =>
+    esgzCommand("daemon", "--address", address, "--root", root, "--log-level", "error"),
+  stopSignal: "SIGTERM",
+  wait: (root) => runEsgz("images", "--store", root),
+};
+
+function referenceSnapshotter(daemon: string): Snapshotter {
+  return {
+    argv: ({ address, root }) => {
+      const config = `${root}.toml`;
+      mkdirSync(root);
+      writeFileSync(config, "");
+      return [daemon, "--address", address, "--config", config, "--root", root, "--log-level", "error"];
+    },
+    stopSignal: "SIGINT",
+  };
+}
+
+function snapshotterContender(
   name: string,
   place: Place,
-  { daemon, tag }: { readonly daemon: string; readonly tag: string },
+  { snapshotter, tag }: { readonly snapshotter: Snapshotter; readonly tag: string },
 ): Contender {
   return contender(name, place, async (scratch, stack) => {
     const address = join(scratch, "stargz.sock");
-    const config = join(scratch, "stargz.toml");
-    mkdirSync(join(scratch, "stargz"));
-    writeFileSync(config, "");
-    const snapshotter = spawn(
-      daemon,
-      ["--address", address, "--config", config, "--root", join(scratch, "stargz"), "--log-level", "error"],
-      { stdio: "ignore" },
-    );
-    // SIGINT has it unmount what it mounted.
-    stack.defer(() => endProcess(snapshotter, "SIGINT"));
-    await untilExists(address, snapshotter);
+    const [file = "", ...args] = snapshotter.argv({ address, root: join(scratch, "stargz") });
+    const daemon = spawn(file, args, { stdio: "ignore" });
+    stack.defer(() => endProcess(daemon, snapshotter.stopSignal));
+    await untilExists(address, daemon);
+    snapshotter.wait?.(join(scratch, "stargz"));
     const containerd = await startContainerd(scratch, { proxySnapshotter: { name: "stargz", address } });
     stack.defer(containerd.stop);
     const reference = `${place.name}:${tag}`;
@@ -162,7 +210,7 @@ function referenceContender(
       seconds: async () =>
         (await measureUntil(pull)) +
         (await ctrRun(containerd, { reference, recipe: place.recipe, snapshotter: "stargz" })),
-      daemons: () => [snapshotter],
+      daemons: () => [daemon],
     };
   });
 }
@@ -174,10 +222,15 @@ async function ctrRun(
   const { reference, recipe, snapshotter } = options;
   const ctr = ["ctr", "-a", socket];
   const argv = [...ctr, "run", "--rm", "--snapshotter", snapshotter, reference, "bench", ...recipe.command];
-  const stop = async (): Promise<void> => {
-    execFileSync("ctr", ["-a", socket, "tasks", "kill", "--signal", "SIGKILL", "bench"], { stdio: "ignore" });
-  };
-  return await measureUntil(argv, { ready: recipe.ready, stop });
+  const attempt = (...args: readonly string[]): void => void spawnSync("ctr", ["-a", socket, ...args]);
+  const stop = async (): Promise<void> => attempt("tasks", "kill", "--signal", "SIGKILL", "bench");
+  try {
+    return await measureUntil(argv, { ready: recipe.ready, stop });
+  } finally {
+    // What ctr did not get to: else its mounts outlive containerd.
+    attempt("tasks", "rm", "--force", "bench");
+    attempt("containers", "rm", "bench");
+  }
 }
 
 /** Peak resident memory of a process and those below it, in bytes. */

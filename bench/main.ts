@@ -1,5 +1,5 @@
 /**
- * The benchmarks: `npm run bench -- convert|pull|lazy [--runs N] [--input NAME,...] [--image NAME,...] [--link NAME,...]`.
+ * The benchmarks: `npm run bench -- convert|pull|lazy|snapshotter [--runs N] [--input NAME,...] [--image NAME,...] [--link NAME,...]`.
  *
  * @module
  */
@@ -38,7 +38,8 @@ const inputs = values.input.split(",").map(inputName);
 const suites: Readonly<Record<string, () => Promise<Comparison[]>>> = {
   convert: runConvert,
   pull: runPull,
-  lazy: runLazy,
+  lazy: async () => await runLazy("benchLazy"),
+  snapshotter: async () => await runLazy("benchSnapshotter"),
 };
 const [name = ""] = positionals;
 const suite = suites[name];
@@ -72,8 +73,8 @@ async function runPull(): Promise<Comparison[]> {
   return results;
 }
 
-async function runLazy(): Promise<Comparison[]> {
-  const [{ benchLazy }, { startHarbor }] = await Promise.all([
+async function runLazy(bench: "benchLazy" | "benchSnapshotter"): Promise<Comparison[]> {
+  const [benches, { startHarbor }] = await Promise.all([
     import("./lazy-bench.ts"),
     import("./harbor/index.ts"),
   ]);
@@ -81,7 +82,7 @@ async function runLazy(): Promise<Comparison[]> {
   const results: Comparison[] = [];
   for (const image of values.image.split(",")) {
     for (const link of values.link.split(",")) {
-      results.push(await benchLazy(context, { image, profile: linkProfile(link), harbor }));
+      results.push(await benches[bench](context, { image, profile: linkProfile(link), harbor }));
     }
   }
   return results;
