@@ -19,6 +19,7 @@ import { makeDirectory } from "./make-directory.ts";
 import { loadNativeCalls, POLL } from "./native-calls.ts";
 import { RespawnDelay } from "./respawn-delay.ts";
 import { type ServerExit, ServerProcess } from "./server-process.ts";
+import { trimMemory } from "./trim-memory.ts";
 import type { ActivatedSocket } from "./service-activation.ts";
 
 /** What a holder begins with. */
@@ -48,6 +49,8 @@ export type HolderState = "ready" | "renewing" | "stopping";
 /** Longer than a server may take to close its store. */
 const STOP_TIMEOUT_MS = 60_000;
 const STOP_ATTEMPTS = 2;
+/** When a server has begun, and nothing else has happened for so long. */
+const QUIET_MS = 5000;
 
 /** Keeps the sockets and mounts of one store, and a server that serves them. */
 export class Holder implements Disposable {
@@ -61,6 +64,7 @@ export class Holder implements Disposable {
   readonly #onState: (state: HolderState) => void;
   #server: ServerProcess | undefined;
   #watch: DeathWatch | undefined;
+  #trimTimer: NodeJS.Timeout | undefined;
   #restarts: number;
   #stopping: { readonly why: "asked" | "idle"; attempts: number } | undefined;
   #failure: ControlFailure | undefined;
@@ -131,6 +135,7 @@ export class Holder implements Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#trimTimer);
     this.#watch?.[Symbol.dispose]();
     this.#shelf.clear();
     for (const socket of this.#listening) closeListeningSocket(socket);
@@ -162,6 +167,7 @@ export class Holder implements Disposable {
       case "ready":
         this.#lastConfig = message.config;
         this.#wasReady = true;
+        this.#trimWhenQuiet();
         if (this.#stopping === undefined) this.#onState("ready");
         else this.#askToStop(server);
         break;
@@ -241,6 +247,13 @@ export class Holder implements Disposable {
   #hasCallers(): boolean {
     const calls = loadNativeCalls();
     return this.#listening.some(({ fd }) => (calls.poll(fd) & POLL.readable) !== 0);
+  }
+
+  /** What it needed to begin, it needs no more. */
+  #trimWhenQuiet(): void {
+    clearTimeout(this.#trimTimer);
+    this.#trimTimer = setTimeout(trimMemory, QUIET_MS);
+    this.#trimTimer.unref();
   }
 
   #finish(failure?: ControlFailure): void {

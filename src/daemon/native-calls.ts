@@ -1,7 +1,7 @@
 /**
  * System calls that Node does not have: sockets that nobody accepts on yet, descriptors of other processes, locks.
  *
- * Sources: socket(2), bind(2), listen(2), unix(7), flock(2), poll(2), fcntl(2), umount2(2), pidfd_open(2), pidfd_getfd(2),
+ * Sources: socket(2), bind(2), listen(2), unix(7), flock(2), poll(2), fcntl(2), umount2(2), madvise(2), pidfd_open(2), pidfd_getfd(2),
  * sendto(2); the numbers of the last two system calls are the same on all machines.
  *
  * @module
@@ -26,6 +26,8 @@ export interface NativeCalls {
   setInherited(fd: number, inherited: boolean): CallResult;
   /** Ends the connection of a FUSE mount, whoever uses it; the mount stays, dead, if it is in use. Looks at nothing below it. */
   abortMount(target: string): CallResult;
+  /** Lets go of resident pages, which are read again from their file when they are used. They must not have been changed. */
+  dropPages(start: bigint, size: bigint): CallResult;
   /** What is going on at a descriptor: the bits of {@link POLL}, without waiting. */
   poll(fd: number): CallResult;
 }
@@ -48,6 +50,7 @@ const LOCK_EX_NB = 2 | 4;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const MNT_FORCE = 1;
+const MADV_DONTNEED = 4;
 
 let loaded: NativeCalls | undefined;
 
@@ -83,6 +86,7 @@ function bindCalls(koffi: Koffi): NativeCalls {
   const fcntl = library.func("int fcntl(int fd, int command, ...)");
   const poll = library.func("int poll(void *fds, unsigned long count, int timeout)");
   const umount2 = library.func("int umount2(const char *target, int flags)");
+  const madvise = library.func("int madvise(uintptr_t start, size_t size, int advice)");
   const close = library.func("int close(int fd)");
   const syscall = library.func("long syscall(long number, ...)");
   const closing = (fd: number, result: CallResult): CallResult => {
@@ -113,6 +117,7 @@ function bindCalls(koffi: Koffi): NativeCalls {
     },
     setInherited: (fd, inherited) => errno(fcntl(fd, F_SETFD, "int", inherited ? 0 : FD_CLOEXEC)),
     abortMount: (target) => errno(umount2(target, MNT_FORCE)),
+    dropPages: (start, size) => errno(madvise(start, size, MADV_DONTNEED)),
     poll(fd) {
       // `struct pollfd`: 4 descriptor, 2 wanted, 2 found.
       const entry = Buffer.alloc(8);

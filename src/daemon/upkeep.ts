@@ -5,6 +5,7 @@
  */
 import { messageOf } from "../errors/index.ts";
 import type { Services } from "./services.ts";
+import { trimMemory } from "./trim-memory.ts";
 
 /** Timers and work in the background, until it is disposed. */
 export class Upkeep implements AsyncDisposable {
@@ -15,6 +16,7 @@ export class Upkeep implements AsyncDisposable {
   #checkpoint: Promise<void> = Promise.resolve();
   #fetchedBytes = 0;
   #served = 0;
+  #isTrimmed = false;
 
   /** @param served the number of requests that were answered: while nothing happens, nothing is written. */
   constructor(services: Services, served: () => number) {
@@ -47,12 +49,23 @@ export class Upkeep implements AsyncDisposable {
 
   #checkpointIfChanged(served: number): void {
     const { fetchedBytes } = this.#services.fetcher.statistics();
-    if (fetchedBytes === this.#fetchedBytes && served === this.#served) return;
+    if (fetchedBytes === this.#fetchedBytes && served === this.#served) {
+      this.#trimOnce();
+      return;
+    }
     [this.#fetchedBytes, this.#served] = [fetchedBytes, served];
+    this.#isTrimmed = false;
     this.#checkpoint = this.#services.store
       .checkpoint()
       .catch((error: unknown) =>
         this.#services.log.error({ reason: messageOf(error) }, "cannot checkpoint the store"),
       );
+  }
+
+  /** When nothing has happened for a while, until something does. */
+  #trimOnce(): void {
+    if (this.#isTrimmed) return;
+    this.#isTrimmed = true;
+    this.#services.log.debug({ bytes: trimMemory() }, "gave back memory");
   }
 }
