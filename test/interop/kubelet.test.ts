@@ -6,8 +6,6 @@
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
@@ -65,22 +63,21 @@ async function serveImages(t: TestContext): Promise<Images> {
 
 async function startNode(
   t: TestContext,
-  { pause, secret }: Images,
+  { pause }: Images,
   { transfer }: { readonly transfer: boolean },
 ): Promise<{ readonly node: LazyNode; readonly kubelet: Kubelet }> {
-  const folder = await mkdtemp(join(tmpdir(), "esgz-kubelet-"));
-  t.after(() => rm(folder, { recursive: true }));
-  const auth = Buffer.from("user:word").toString("base64");
-  const [registry = ""] = secret.split("/");
-  await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [registry]: { auth } } }));
   const containerd = process.env["ESGZ_CONTAINERD"];
   const node = await LazyNode.start(t, {
-    config: "no_background_fetch = true\n",
+    // The kubelet's pulls go through the daemon, which learns credentials from them.
+    config: (base) => `no_background_fetch = true
+[cri_keychain]
+enable_keychain = true
+image_service_path = "${join(base, "containerd.sock")}"
+`,
     cri: criConfiguration({ pause, transfer }),
-    variables: { DOCKER_CONFIG: folder },
     ...(containerd === undefined ? {} : { containerd }),
   });
-  const kubelet = new Kubelet(node);
+  const kubelet = new Kubelet(node, node.plugin);
   node.beforeEnd(async () => {
     await kubelet.crictl("rmp", "--all", "--force").catch(() => undefined);
   });
