@@ -174,7 +174,7 @@ function rootOf({ directory, overlay }: MountResult): RunContainerOptions["rootf
 /** What still uses the mount, such as a process that left the container, must not keep the name of it. */
 async function unmountRoot(daemon: DaemonClient, { id }: MountResult): Promise<void> {
   try {
-    await daemon.unmount(id);
+    await daemon.unmount(id, { ownerPid: process.pid });
   } catch (error) {
     if (!isEsgzError(error, "MOUNT_FAILED")) throw error;
     await daemon.unmount(id, { lazy: true });

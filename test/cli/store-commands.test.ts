@@ -2,7 +2,7 @@
  * The commands that use a store, as a user runs them: pull, mount, run, and what tells of them.
  */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -152,6 +152,45 @@ storeTest("esgz run passes signals on, and takes its mount away when it is kille
     assert.deepEqual(await ended, end);
     // The daemon looks after owners every second.
     while (mountsOfRuns().length + readdirSync(join(commands.store, "mounts")).length > 0) await sleep(50);
+  }
+});
+
+storeTest("a container that runs keeps its files: its mount and the daemon end only by force", async () => {
+  await using own = await new StoreShell().open();
+  const script = "echo ready; until [ -e /in/go ]; do sleep 0.1; done; cat /data/large >/in/copy";
+  const shared = own.directory("shared");
+  const { line, child } = await own.start(
+    // prettier-ignore
+    ["run", "--rm", "-q", "--no-prefetch", "--no-background", "-v", `${shared}:/in`, own.image, "sh", "-c", script],
+  );
+  assert.equal(line, "ready");
+  const ended = once(child, "exit");
+  try {
+    for (const [args, code] of [
+      [["umount", "--all"], /MOUNT_FAILED/],
+      [["daemon", "--stop"], /PRECONDITION_FAILED/],
+    ] as const) {
+      const refused = await own.run(args);
+      assert.equal(refused.status, 1, refused.stderr);
+      assert.match(refused.stderr, code);
+    }
+  } finally {
+    writeFileSync(join(shared, "go"), "");
+  }
+  assert.deepEqual(await ended, [0, null]);
+  assert.equal(readFileSync(join(shared, "copy"), "latin1"), "0123456789abcdef".repeat((3 << 20) / 16));
+  assert.equal((await own.run(["daemon", "--stop"])).status, 0);
+  assert.deepEqual(own.mounts(), []);
+});
+
+storeTest("esgz umount takes the names that esgz mount took, links too", async () => {
+  const directory = commands.directory("linked");
+  const link = join(commands.shell.directory, "link");
+  symlinkSync(directory, link);
+  for (const name of [link, `${link}/`]) {
+    assert.equal((await commands.run(["mount", "-q", commands.image, name])).status, 0);
+    const gone = await commands.run(["umount", name]);
+    assert.equal(gone.stdout, `unmounted ${directory}\n`, gone.stderr);
   }
 });
 

@@ -53,7 +53,7 @@ export function registerDaemon(program: Command, environment: Environment): void
       parseSeconds,
     )
     .option("--stop", "end the daemon that runs")
-    .option("--force", "with --stop: also with mounts, which are unmounted")
+    .option("--force", "with --stop: also with mounts and containers that are in use, which lose their files")
     .addHelpText("after", EXAMPLES)
     .action(async (flags: Flags, command: Command) =>
       run(new CommandContext(environment, flags), {

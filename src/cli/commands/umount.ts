@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { realpathSync } from "node:fs";
+import { readlinkSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { DaemonClient, MountStatus } from "../../daemon/index.ts";
@@ -17,6 +17,9 @@ interface Flags extends SharedFlags {
   readonly all?: boolean;
   readonly lazy?: boolean;
 }
+
+/** How many symbolic links may follow each other. */
+const LINK_LIMIT = 40;
 
 const EXAMPLES = `
 Examples:
@@ -75,12 +78,16 @@ export function findMount(mounts: readonly MountStatus[], target: string): Mount
   );
 }
 
-/** Without links, but for the last name: whoever looks at a mount that nobody serves would wait. */
-function realDirectory(target: string): string {
+/** Without links. The last name is not looked into: whoever looks at a mount that nobody serves would wait. */
+function realDirectory(target: string, links = LINK_LIMIT): string {
   const absolute = resolve(target);
+  let place = absolute;
   try {
-    return join(realpathSync(dirname(absolute)), basename(absolute));
+    const parent = realpathSync(dirname(absolute));
+    place = join(parent, basename(absolute));
+    return links === 0 ? place : realDirectory(resolve(parent, readlinkSync(place)), links - 1);
   } catch {
-    return absolute;
+    // It is no link, or is not there.
+    return place;
   }
 }
