@@ -2,7 +2,6 @@
  * For tests: what a daemon has left behind.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { mountsBelow } from "./daemon-setup.ts";
 
 /** Mounts, loop devices, processes and sockets that have to do with a directory; none if all were closed. */
 export function leftoversOf(base: string): readonly string[] {
@@ -12,6 +11,17 @@ export function leftoversOf(base: string): readonly string[] {
     ...processes(base).map((pid) => `process ${pid}`),
     ...sockets(base).map((path) => `socket ${path}`),
   ];
+}
+
+/** The mount points below a directory, those inside others last. */
+export function mountsBelow(base: string): readonly string[] {
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "")
+    .map((target) =>
+      target.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8))),
+    )
+    .filter((target) => target.startsWith(`${base}/`));
 }
 
 function loopDevices(base: string): readonly string[] {

@@ -13,7 +13,9 @@ import { connectDaemon, type DaemonClient, type StartOptions } from "../../src/d
 import { isEsgzError } from "../../src/errors/index.ts";
 import { estargzOf, plainOf, type ServedImage, serveImage, tarOf } from "../../src/lazyfs/image.fixture.ts";
 import { unmountFuse } from "../../src/fuse/index.ts";
-import { leftoversOf } from "./daemon-leftovers.ts";
+import { leftoversOf, mountsBelow } from "./daemon-leftovers.ts";
+
+export { mountsBelow } from "./daemon-leftovers.ts";
 
 const PAUSE_MS = 20;
 const PATIENCE_MS = 30_000;
@@ -88,17 +90,6 @@ export async function until(condition: () => boolean | Promise<boolean>, what = 
     assert.ok(performance.now() < endMs, `${what} did not happen`);
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
-}
-
-/** The mount points below a directory, those inside others last. */
-export function mountsBelow(base: string): readonly string[] {
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .map((line) => line.split(" ")[4] ?? "")
-    .map((target) =>
-      target.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8))),
-    )
-    .filter((target) => target.startsWith(`${base}/`));
 }
 
 async function unmountBelow(base: string): Promise<void> {

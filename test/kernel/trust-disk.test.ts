@@ -31,10 +31,11 @@ const ALL_RIGHT = { wrong: [], right: 4, errors: 0 };
 const PARTS: ReadonlyMap<string, (root: string) => readonly string[]> = new Map([
   ["data", (root) => layerFiles(root, "data")],
   ["meta", (root) => layerFiles(root, "meta")],
-  ["chunks", (root) => layerFiles(root, "chunks")],
-  ["filled", (root) => layerFiles(root, "filled")],
-  ["source", (root) => layerFiles(root, "source")],
-  ["content", (root) => filesBelow(join(root, "content"))],
+  [
+    "chunks and source",
+    (root) => [...layerFiles(root, "chunks").slice(0, 1), ...layerFiles(root, "source").slice(1)],
+  ],
+  ["filled and content", (root) => [...layerFiles(root, "filled"), ...filesBelow(join(root, "content"))]],
   [
     "database",
     (root) => ["metadata.db", "metadata.db-wal"].map((name) => join(root, name)).filter(existsSync),
@@ -53,7 +54,7 @@ const WAYS: readonly {
     request: { view: "erofs-loop", layered: true },
     parts: ["data", "meta"],
   },
-  { way: "a tree view", request: { view: "tree" }, parts: ["data", "content"] },
+  { way: "a tree view", request: { view: "tree" }, parts: ["data", "filled and content"] },
 ];
 
 for (const { way, request, parts } of WAYS) {
@@ -80,8 +81,8 @@ async function tamperWhileDown(
   },
 ): Promise<void> {
   const { part, filesOf, request } = options;
-  const directory = store.directory(`mnt-${part}`);
-  const again = store.directory(`again-${part}`);
+  const directory = store.directory(`mnt ${part}`);
+  const again = store.directory(`again ${part}`);
   let client = await store.connect({ configPath: config });
   const mount = { reference: image.name, platform, background: false, ...request };
   await client.mount({ ...mount, directory });
