@@ -125,3 +125,39 @@ test("a layer that is not eStargz is unpacked, the others stay remote; a small o
   assert.match(await node.esgz("doctor"), /unpacked .* its manifest names no table of contents/);
   assert.equal(await node.container(name, SUM_ALL), sumsOf(plans));
 });
+
+test("images of 60 and 100 layers are lazy, more than a label can list", async (t) => {
+  const reason = await whyNoNode(["ctr-remote"]);
+  if (reason !== undefined) return t.skip(reason);
+  const node = await LazyNode.start(t, { config: LAZY_ONLY });
+  for (const count of [60, 100]) {
+    const upper = Array.from({ length: count - 1 }, (_, index) => ({
+      files: [{ name: `data/${String(index).padStart(3, "0")}`, content: `${count} ${index}\n` }],
+    }));
+    const { name } = await serve(t, await layersOf([{ files: await busyboxFiles() }, ...upper]));
+    const before = node.prepared().length;
+    await node.rpull(name, "--plain-http");
+    const isLazy = node.prepared().slice(before);
+    // The lowest layer may be there already.
+    assert.ok(isLazy.length >= count - 1 && isLazy.every((answer) => answer === "true"));
+    const lines = await node.container(name, ["/bin/sh", "-c", "cat /data/*"]);
+    assert.equal(lines, Array.from({ length: count - 1 }, (_, index) => `${count} ${index}\n`).join(""));
+  }
+});
+
+test("a server that is killed while an image is asked for leaves nothing half-made", async (t) => {
+  const reason = await whyNoNode(["ctr-remote"]);
+  if (reason !== undefined) return t.skip(reason);
+  const node = await LazyNode.start(t, { config: LAZY_ONLY });
+  const plans = await samplePlans(12);
+  const { name } = await serve(t, await layersOf(plans));
+  const first = node.rpull(name, "--plain-http").catch((error: unknown) => error);
+  await until(() => node.prepared().length > 2, "a prepared layer");
+  await node.killServer();
+  await first;
+  await node.reconnected();
+  await node.rpull(name, "--plain-http");
+  assert.equal(await node.container(name, SUM_ALL), sumsOf(plans));
+  await node.ctr("images", "rm", "--sync", name);
+  await until(() => mountsBelow(`${node.store}/containerd`).length === 0, "the end of all mounts");
+});
