@@ -161,3 +161,20 @@ test("a server that is killed while an image is asked for leaves nothing half-ma
   await node.ctr("images", "rm", "--sync", name);
   await until(() => mountsBelow(`${node.store}/containerd`).length === 0, "the end of all mounts");
 });
+
+test("snapshots outlive the daemon's holder, and all of the daemon, with the registry down", async (t) => {
+  const reason = await whyNoNode(["ctr-remote"]);
+  if (reason !== undefined) return t.skip(reason);
+  const node = await LazyNode.start(t, { config: LAZY_ONLY });
+  const plans = await samplePlans();
+  const { line, name } = await serve(t, await layersOf(plans));
+  await node.rpull(name, "--plain-http");
+  const { output } = await node.startContainer(name, "echo begun; sleep 4; sha256sum /data/*");
+  await node.killHolder({ server: false });
+  assert.equal(await output, `begun\n${sumsOf(plans)}`);
+
+  await line.cut();
+  await node.killHolder({ server: true });
+  await node.reconnected();
+  assert.equal(await node.container(name, SUM_ALL), sumsOf(plans));
+});

@@ -12,7 +12,7 @@ import type { TestContext } from "node:test";
 import { promisify } from "node:util";
 import { connectDaemon, type DaemonInfo } from "../../src/daemon/index.ts";
 import { unmount } from "../../src/erofs-mount/index.ts";
-import { mountsBelow, until } from "../kernel/daemon-setup.ts";
+import { isRunning, mountsBelow, until } from "../kernel/daemon-setup.ts";
 import { isInstalled, whyNoContainerd } from "../snapshotter/private-containerd.ts";
 
 const run = promisify(execFile);
@@ -52,7 +52,6 @@ export class LazyNode {
   readonly plugin: string;
   readonly #options: NodeOptions;
   readonly #before: (() => Promise<void>)[] = [];
-  #daemon: ChildProcess | undefined;
   #containerd: ChildProcess | undefined;
 
   private constructor(base: string, options: NodeOptions) {
@@ -90,15 +89,34 @@ export class LazyNode {
       : [PROGRAM, "daemon", ...flags];
     const log = openSync(join(this.base, "esgz.log"), "a");
     const env = { ...process.env, HOME: this.base, ...variables };
-    this.#daemon = spawn(process.execPath, program, { stdio: ["ignore", log, log], env });
+    const child = spawn(process.execPath, program, { stdio: ["ignore", log, log], env });
+    child.unref();
     closeSync(log);
     await until(() => this.info().then(Boolean, () => false), "the daemon's start");
   }
 
-  /** Ends the daemon in order. */
+  /** Ends the daemon in order, whichever processes it is by now. */
   async stopDaemon(): Promise<void> {
-    await end(this.#daemon);
-    this.#daemon = undefined;
+    const info = await this.info().catch(() => undefined);
+    if (info === undefined) return;
+    process.kill(info.holderPid, "SIGTERM");
+    await until(() => !isRunning(info.holderPid) && !isRunning(info.pid), "the daemon's end");
+  }
+
+  /** Kills the process that keeps sockets and mounts, and waits for its successor; with `server`, all, and starts anew. */
+  async killHolder({ server }: { readonly server: boolean }): Promise<void> {
+    const { holderPid, pid } = await this.info();
+    // The server would start a successor at once.
+    if (server) process.kill(pid, "SIGSTOP");
+    process.kill(holderPid, "SIGKILL");
+    if (server) {
+      process.kill(pid, "SIGKILL");
+      await until(() => !isRunning(holderPid) && !isRunning(pid), "the daemon's death");
+      await this.startDaemon();
+      return;
+    }
+    const isNew = (info: DaemonInfo): boolean => info.holderPid !== holderPid;
+    await until(() => this.info().then(isNew, () => false), "a successor");
   }
 
   /** Starts containerd and waits until it answers. */
