@@ -74,6 +74,7 @@ export class MountWork implements AsyncDisposable {
     const extra = this.#extraOf(request);
     const prefetched = new Set<Digest>();
     const prefetch = (digest: Digest): void => {
+      this.#services.fetcher.warm();
       if (prefetched.has(digest) || !(request.prefetch ?? this.#services.config.prefetch)) return;
       prefetched.add(digest);
       this.#inBackground(this.#prefetch(digest));

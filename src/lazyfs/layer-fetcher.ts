@@ -74,6 +74,11 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
     this.#context = createFetchContext(options);
   }
 
+  /** Starts the threads that fetching needs: they are there then when the first bytes are. */
+  warm(): void {
+    this.#context.pool.startAll();
+  }
+
   /**
    * Resolves when every byte of a range of the data device is in the store, or in memory where the disk is full.
    *
