@@ -21,9 +21,9 @@ import { logHolder } from "./holder-log.ts";
 import { loadNativeCalls, POLL } from "./native-calls.ts";
 
 const LOOK_MS = 2000;
-/** Looks at a process that is dying: it is normal that one sees it, two are answered for, then mounts are given up. */
-const PATIENT_LOOKS = 1;
-const ANSWERING_LOOKS = 3;
+/** Looks at a process that is dying: a slow disk may keep it for a while. Mounts are given up only after a minute. */
+const PATIENT_LOOKS = 2;
+const ANSWERING_LOOKS = 30;
 const SIGKILL_BIT = 1n << 8n;
 const OUT_HEADER = 16;
 const HEADER_ROOM = 4096;

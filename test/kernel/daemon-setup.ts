@@ -38,6 +38,8 @@ export async function temporaryDaemonStore(t: TestContext): Promise<TestStore> {
     let left: readonly string[];
     try {
       await stopDaemon(root);
+      // The kernel lets go of loop devices and sockets a moment later.
+      await until(() => leftoversOf(root).length === 0).catch(() => undefined);
       left = leftoversOf(root);
     } finally {
       await unmountBelow(base);
