@@ -4,7 +4,7 @@
  * @module
  */
 import { CommanderError } from "commander";
-import { EsgzError, isEsgzError, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, firstErrorOf, isEsgzError, systemCodeOf } from "../errors/index.ts";
 import { describeFailure, encodeFailure } from "./describe-failure.ts";
 import { processEnvironment } from "./environment.ts";
 import { EXIT_STATUS, exitStatusOf } from "./exit-status.ts";
@@ -72,8 +72,9 @@ function failUsage({ code, exitCode, message }: CommanderError): number {
 }
 
 /** Why the work ended: the interruption, where the error is only its echo. */
-function reasonOf(error: unknown): unknown {
+function reasonOf(thrown: unknown): unknown {
   const { signal } = interruption;
+  const error = firstErrorOf(thrown);
   const isReport = isEsgzError(error) && error.code !== "ABORTED";
   return signal.aborted && !(signal.reason === readerLeft && isReport) ? signal.reason : error;
 }

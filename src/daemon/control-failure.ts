@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type ErrorCode, isEsgzError, messageOf } from "../errors/index.ts";
+import { type ErrorCode, firstErrorOf, isEsgzError, messageOf } from "../errors/index.ts";
 import type { ControlFailure } from "./control-protocol.ts";
 
 const NOT_FOUND: ReadonlySet<ErrorCode> = new Set([
@@ -30,7 +30,8 @@ export function httpStatusOf(code: ErrorCode): number {
 }
 
 /** Anything that was thrown, as data. */
-export function failureOf(error: unknown): ControlFailure {
+export function failureOf(thrown: unknown): ControlFailure {
+  const error = firstErrorOf(thrown);
   if (isEsgzError(error)) return { code: error.code, message: error.message, details: error.details };
   if (error instanceof DOMException && error.name === "AbortError")
     return { code: "ABORTED", message: "Cannot finish: it was aborted" };

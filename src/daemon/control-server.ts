@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Server as NetServer } from "node:net";
 import { decodeUtf8 } from "../bytes/index.ts";
-import { EsgzError, messageOf } from "../errors/index.ts";
+import { EsgzError, firstErrorOf, messageOf } from "../errors/index.ts";
 import type { ControlEvent } from "./control-protocol.ts";
 import { failureOf, httpStatusOf } from "./control-failure.ts";
 
@@ -119,7 +119,8 @@ export class ControlServer {
     response.on("error", () => undefined);
     try {
       await this.#dispatch(request, response);
-    } catch (error) {
+    } catch (thrown) {
+      const error = firstErrorOf(thrown);
       this.#options.onFailure(error, `${request.method} ${request.url}`);
       sendFailure(response, error);
     } finally {

@@ -131,6 +131,17 @@ export function isEsgzError(value: unknown, code?: ErrorCode): value is EsgzErro
   return value instanceof EsgzError && (code === undefined || value.code === code);
 }
 
+/**
+ * What went wrong first, where cleaning up (`using`, `await using`) failed as well: the innermost `suppressed` of
+ * `SuppressedError`s. Anything else is given back as it is.
+ */
+export function firstErrorOf(thrown: unknown): unknown {
+  let error = thrown;
+  while (error instanceof Error && error.name === "SuppressedError" && "suppressed" in error)
+    error = error.suppressed;
+  return error;
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
