@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { systemClock } from "../../src/async/index.ts";
@@ -13,6 +12,7 @@ import { archiveOf, PLATFORM, sha256, tarOf } from "../../src/lazyfs/image.fixtu
 import { compileLayerArchive } from "../../src/lazyfs/compile-layer-archive.ts";
 import { type Digest, encodeManifest, formatPlatform, MEDIA_TYPES } from "../../src/oci/index.ts";
 import { type LayerSource, openStore, type Store } from "../../src/store/index.ts";
+import { daemonModule } from "./daemon-module.ts";
 import { temporaryDaemonStore } from "../kernel/daemon-setup.ts";
 import { missingFuse } from "../kernel/fuse-mounts.ts";
 
@@ -47,13 +47,6 @@ test("an idle daemon with 100 layers of 50,000 files takes at most 100 MiB", asy
   const taken = await residentBytes(client);
   assert.ok(Math.max(mounted, taken) <= LIMIT_BYTES);
 });
-
-/** What users run is compiled; `ESGZ_DIST` names the directory. What is read as TypeScript takes 30 MiB more a process. */
-async function daemonModule(): Promise<typeof import("../../src/daemon/index.ts")> {
-  const built = process.env["ESGZ_DIST"];
-  const path = built === undefined ? "../../src/daemon/index.ts" : join(built, "daemon/index.js");
-  return (await import(path)) as typeof import("../../src/daemon/index.ts");
-}
 
 /** Layers whose files have the same names and contents, under digests of their own; nothing of their data is there. */
 async function fillStore(root: string): Promise<readonly string[]> {
