@@ -11,6 +11,7 @@ import { EsgzError } from "../errors/index.ts";
 import type { MountRecord } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { Layer, LayerHandle } from "../store/index.ts";
+import { assertMountable } from "./assert-mountable.ts";
 import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { presentBytesOf } from "./fill-progress.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
@@ -71,6 +72,8 @@ export class MountWork implements AsyncDisposable {
   /** Mounts an image. @throws {EsgzError} as `ImageWork.prepare()` and `LayerViews.mountImage()` */
   async mount(request: MountRequest, work: Work): Promise<MountResult> {
     const beginMs = systemClock.nowMs();
+    const { settings } = this.#services.start;
+    if (request.directory !== undefined) await assertMountable(request.directory, settings.store);
     const extra = this.#extraOf(request);
     const prefetched = new Set<Digest>();
     const prefetch = (digest: Digest): void => {

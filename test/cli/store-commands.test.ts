@@ -233,6 +233,8 @@ storeTest("a command that fails leaves nothing mounted and says what to do", asy
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [["mount", `${commands.registry}/test/box:none`, nothing], 3, /REGISTRY_NOT_FOUND/],
     [["mount", commands.image, join(nothing, "not-there")], 2, /mkdir -p/],
+    [["mount", commands.image, "/proc"], 2, /does not cover/],
+    [["mount", commands.image, commands.shell.directory], 2, /does not cover/],
     [["umount", nothing], 3, /esgz top --once/],
     [["umount"], 2, /--all/],
     [["run", "--rm", `${commands.registry}/test/box:none`], 125, /REGISTRY_NOT_FOUND/],
