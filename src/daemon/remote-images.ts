@@ -32,6 +32,7 @@ interface KnownImage {
   readonly image: Promise<RemoteImage>;
   readonly ending: AbortController;
   readonly beganMs: number;
+  askedMs: number;
   hasFailed: boolean;
   timer: NodeJS.Timeout | undefined;
 }
@@ -57,6 +58,7 @@ export class RemoteImages implements AsyncDisposable {
     const reference = pinned(request);
     const key = `${JSON.stringify(reference)} ${request.skipVerify}`;
     const known = this.#images.get(key) ?? this.#begin(key, { reference, request });
+    known.askedMs = systemClock.nowMs();
     if (!known.hasFailed) this.#keep(key, known, KEPT_MS);
     const found = (await known.image).layer(request.digest);
     if (found !== undefined) return await found;
@@ -66,11 +68,18 @@ export class RemoteImages implements AsyncDisposable {
     return await this.layer(request);
   }
 
+  /** Gives back the layers of images that nobody has asked for in the last `ms`; resolves with the number of other images. */
+  async forgetIdle(ms: number): Promise<number> {
+    const nowMs = systemClock.nowMs();
+    const idle = [...this.#images].filter(([, { askedMs }]) => nowMs - askedMs >= ms);
+    for (const [key, known] of idle) this.#forget(key, known);
+    await Promise.allSettled(idle.map(async ([, { image }]) => (await image)[Symbol.asyncDispose]()));
+    return this.#images.size;
+  }
+
   /** Gives back all layers. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const known = [...this.#images];
-    for (const [key, image] of known) this.#forget(key, image);
-    await Promise.allSettled(known.map(async ([, { image }]) => (await image)[Symbol.asyncDispose]()));
+    await this.forgetIdle(0);
   }
 
   #begin(
@@ -80,7 +89,14 @@ export class RemoteImages implements AsyncDisposable {
     const ending = new AbortController();
     const image = this.#open(reference, { request, signal: ending.signal });
     const beganMs = systemClock.nowMs();
-    const known: KnownImage = { image, ending, beganMs, hasFailed: false, timer: undefined };
+    const known: KnownImage = {
+      image,
+      ending,
+      beganMs,
+      askedMs: beganMs,
+      hasFailed: false,
+      timer: undefined,
+    };
     this.#images.set(key, known);
     image.then(this.#options.onResolved, () => {
       known.hasFailed = true;

@@ -138,7 +138,9 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
     clearTimeout(this.#pruning);
     const prune = async (): Promise<void> => {
       try {
+        const asked = await this.#images.forgetIdle(PRUNE_DELAY_MS);
         await this.#options.stored.pruneLayers({ signal: this.#ending.signal });
+        if (asked > 0 && !this.#ending.signal.aborted) this.#prune();
       } catch (error) {
         if (!this.#ending.signal.aborted) this.#services.log.warn({ err: error }, "cannot prune the store");
       }

@@ -78,6 +78,7 @@ test("an image runs without being pulled, by runc and crun, over a restart of co
   await node.ctr("images", "rm", "--sync", name);
   await until(() => mountsBelow(`${node.store}/containerd`).length === 0, "the end of all mounts");
   assert.equal((await node.info()).mounts, 0);
+  await until(async () => (await node.layers()) === 0, "the end of all layers");
 });
 
 test("containers read on without an error while servers are killed and the registry comes and goes", async (t) => {

@@ -159,6 +159,12 @@ export class LazyNode {
     return await client.info();
   }
 
+  /** How many layers the store has. */
+  async layers(): Promise<number> {
+    await using client = await connectDaemon({ store: this.store });
+    return (await client.usage()).layers.length;
+  }
+
   /** Kills the server that runs, and waits for the next one. */
   async killServer(): Promise<void> {
     const { pid } = await this.info();

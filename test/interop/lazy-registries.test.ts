@@ -153,6 +153,33 @@ test("an authority of one's own is found in containerd's certs.d", async (t) => 
   assert.equal(await node.container(name, SUM_ALL), sumsOf(plans));
 });
 
+test("layers that nothing proves are unpacked, unless the configuration, or with its leave the client, says otherwise", async (t) => {
+  const reason = await whyNoNode(["ctr-remote"]);
+  if (reason !== undefined) return t.skip(reason);
+  const registry = await serve(t);
+  const plans = await samplePlans();
+  const layers = (await layersOf(plans)).map(({ blob, diffId, mediaType }) => ({
+    blob,
+    diffId,
+    mediaType,
+  }));
+  await using client = new RegistryClient();
+  const name = await pushImage(client, { registry: registry.address, repository: "team/app", layers });
+  const skip = ["--plain-http", "--skip-content-verify"];
+  const cases: readonly (readonly [string, readonly string[], "true" | "false"])[] = [
+    ["", skip, "false"],
+    ["allow_no_verification = true\n", ["--plain-http"], "false"],
+    ["allow_no_verification = true\n", skip, "true"],
+    ["disable_verification = true\n", ["--plain-http"], "true"],
+  ];
+  for (const [policy, flags, answer] of cases) {
+    const node = await LazyNode.start(t, { config: `noprefetch = true\n${policy}` });
+    await node.rpull(name, ...flags);
+    assert.deepEqual(node.prepared(), [answer, answer], `${policy} ${flags.join(" ")}`);
+    assert.equal(await node.container(name, SUM_ALL), sumsOf(plans));
+  }
+});
+
 async function makeCertificate(folder: string): Promise<void> {
   const words = [
     "req",
