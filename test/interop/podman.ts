@@ -68,7 +68,16 @@ export class Podman {
   async #podman(command: readonly string[]): Promise<string> {
     // Mounts of others are seen, and none is made or taken away for them.
     const alone = ["--mount", "--propagation", "slave", "podman"];
-    const engine = ["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none"];
+    const places = ["--tmpdir", join(this.#directory, "tmp")];
+    const engine = [
+      "--runtime",
+      "runc",
+      "--cgroup-manager",
+      "cgroupfs",
+      "--events-backend",
+      "none",
+      ...places,
+    ];
     const { stdout } = await run("unshare", [...alone, ...engine, ...command], {
       timeout: 60_000,
       env: { ...process.env, CONTAINERS_STORAGE_CONF: join(this.#directory, "storage.conf") },
