@@ -117,6 +117,13 @@ test("compileLayerArchive() skips attributes that EROFS cannot store, and says s
   assert.deepEqual(compileLayerArchive(archive).skippedXattrs, ["strange.name"]);
 });
 
+test("compileLayerArchive() gives symlinks the permissions that all have on Linux, whatever a TOC says", async () => {
+  const entry = { name: "link", type: "symlink", linkName: "there", mode: 0o644, uid: 7, NumLink: 0 };
+  const { meta } = compileLayerArchive(await archiveFromEntries([entry]));
+  const inode = inodeAt(meta, "link");
+  assert.deepEqual([inode?.type, inode?.mode, inode?.uid], ["symlink", 0o777, 7]);
+});
+
 test("compileLayerArchive() shares the inode of hard links, also in front of their target", async () => {
   const archive = await archiveFromEntries([
     { name: "before", type: "hardlink", linkName: "target" },

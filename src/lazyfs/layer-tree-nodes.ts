@@ -35,6 +35,7 @@ export interface LayerTreeEntry {
 const EPOCH: ErofsTimestamp = { seconds: 0, nanoseconds: 0 };
 const NO_ATTRIBUTES = { uid: 0, gid: 0, mtime: EPOCH };
 /** What directories have that no entry describes. */
+const SYMLINK_MODE = 0o777;
 const IMPLIED: ErofsAttributes = { ...NO_ATTRIBUTES, mode: 0o755 };
 
 /** A directory; once {@linkcode LayerDirectory.seal}ed it is what the compiler wants. */
@@ -135,7 +136,9 @@ export function nodeFromEntry(
 
 /** What every inode has, from an entry; attributes of overlayfs are left out, for they would be taken for marks. */
 export function attributesOf(entry: LayerTreeEntry): Required<ErofsAttributes> {
-  const { mode, uid, gid, mtime, xattrs } = entry;
+  const { uid, gid, mtime, xattrs } = entry;
+  // What a tar says of a symlink's permissions is lost when it is unpacked: Linux has no others.
+  const mode = entry.type === "symlink" ? SYMLINK_MODE : entry.mode;
   return { mode, uid, gid, mtime, xattrs: withoutMarks(xattrs) };
 }
 

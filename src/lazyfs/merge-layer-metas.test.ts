@@ -75,7 +75,8 @@ function describeTree(tree: RootTree): Description {
 }
 
 function describeInode(inode: RootInode): string {
-  const { type, mode, uid, gid, mtime, nlink, size, linkName, devMajor, devMinor, content, layer } = inode;
+  const { type, uid, gid, mtime, nlink, size, linkName, devMajor, devMinor, content, layer } = inode;
+  const mode = type === "symlink" ? 0o777 : inode.mode;
   const target = type === "symlink" ? linkName : "";
   const shown = [type, mode, uid, gid, mtime.seconds, mtime.nanoseconds, nlink, target, devMajor, devMinor];
   const place = content?.kind === "tar" ? `${layer}:${content.tarOffset}+${size}` : "";
