@@ -45,12 +45,14 @@ export class MountExtras {
   /** @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
   set(mount: string, extra: MountExtra): void {
     this.#extras.set(mount, extra);
-    this.#store.setLease({ id: leaseOf(mount), kind: KIND, layers: [], detail: JSON.stringify(extra) });
+    const lease = { id: leaseOf(mount), kind: KIND, layers: [], detail: JSON.stringify(extra) };
+    // A power loss ends the mount as well.
+    this.#store.setLease(lease, { durable: false });
   }
 
   /** Forgets a mount. @throws {EsgzError} `STORE_INVALID` */
   remove(mount: string): void {
-    if (this.#extras.delete(mount)) this.#store.removeLease(leaseOf(mount));
+    if (this.#extras.delete(mount)) this.#store.removeLease(leaseOf(mount), { durable: false });
   }
 
   /** Forgets all other mounts. @throws {EsgzError} `STORE_INVALID` */

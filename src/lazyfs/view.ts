@@ -35,6 +35,8 @@ export interface ViewContext {
   readonly directory: string;
 }
 
+/** A power loss ends mounts as well as their leases. */
+const NOT_DURABLE = { durable: false };
 /** How long an unmount waits for the kernel to close what the mount had open. It does so at once, but not before it returns. */
 const RELEASE_MS = 1000;
 
@@ -226,7 +228,7 @@ export class View {
     const { id } = this.record;
     try {
       await removeHome(this.home);
-      this.#context.store.removeLease(id);
+      this.#context.store.removeLease(id, NOT_DURABLE);
     } catch (error) {
       this.#context.onEvent({ kind: "cleanup-failed", id, message: messageOf(error) });
     }
@@ -236,7 +238,7 @@ export class View {
     this.#state = { ...this.#state, ...change };
     const { id, layers } = this.record;
     const detail = encodeMountState(this.#state);
-    this.#context.store.setLease({ id, kind: "mount", layers, detail });
+    this.#context.store.setLease({ id, kind: "mount", layers, detail }, NOT_DURABLE);
   }
 
   /** A thread that fails leaves its mount without an answer. */

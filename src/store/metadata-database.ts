@@ -180,9 +180,10 @@ export class MetadataDatabase implements Disposable {
     );
   }
 
-  /** Takes a lease, replacing one with the same id. */
-  setLease(lease: Lease, options: { readonly nowMs: number }): void {
+  /** Takes a lease, replacing one with the same id. Without `durable`, a power loss may undo it. */
+  setLease(lease: Lease, options: { readonly nowMs: number; readonly durable: boolean }): void {
     const { id, kind, detail, expiresMs = null } = lease;
+    using _sync = this.#synchronous(options);
     this.#transaction(() => {
       this.#run("DELETE FROM leases WHERE id = ?", id);
       this.#run("INSERT INTO leases VALUES (?, ?, ?, ?, ?)", id, kind, detail, options.nowMs, expiresMs);
@@ -192,8 +193,9 @@ export class MetadataDatabase implements Disposable {
     });
   }
 
-  /** Ends a lease; false if there was none. */
-  removeLease(id: string): boolean {
+  /** Ends a lease; false if there was none. Without `durable`, a power loss may undo that. */
+  removeLease(id: string, options: { readonly durable: boolean }): boolean {
+    using _sync = this.#synchronous(options);
     return this.#run("DELETE FROM leases WHERE id = ?", id) > 0;
   }
 
@@ -249,6 +251,13 @@ export class MetadataDatabase implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#database.isOpen) translated(() => this.#database.close());
+  }
+
+  /** Whether commits wait for the disk, until it is disposed of. In WAL mode all that is committed outlives the process. */
+  #synchronous({ durable }: { readonly durable: boolean }): Disposable {
+    if (durable) return { [Symbol.dispose]: () => undefined };
+    translated(() => this.#database.exec("PRAGMA synchronous = NORMAL"));
+    return { [Symbol.dispose]: () => translated(() => this.#database.exec("PRAGMA synchronous = FULL")) };
   }
 
   #transaction(work: () => void): void {

@@ -221,15 +221,21 @@ export class Store implements AsyncDisposable {
     return this.#parts.database.removeReference(name, options);
   }
 
-  /** Keeps layers from eviction and pruning, also over restarts. @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
-  setLease(lease: Lease): void {
+  /**
+   * Keeps layers from eviction and pruning, also over restarts.
+   *
+   * @param options.durable false for what a power loss ends anyway, such as a mount: it saves the wait for the disk.
+   * @throws {EsgzError} `STORE_INVALID`, `NO_SPACE`
+   */
+  setLease(lease: Lease, options: { readonly durable?: boolean } = {}): void {
     this.#assertOpen();
-    this.#parts.database.setLease(lease, { nowMs: this.#parts.clock.wallMs() });
+    const { durable = true } = options;
+    this.#parts.database.setLease(lease, { nowMs: this.#parts.clock.wallMs(), durable });
   }
 
-  /** Ends a lease; false if there was none. @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
-  removeLease(id: string): boolean {
-    return this.#parts.database.removeLease(id);
+  /** Ends a lease; false if there was none. @param options as {@linkcode setLease} @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
+  removeLease(id: string, options: { readonly durable?: boolean } = {}): boolean {
+    return this.#parts.database.removeLease(id, { durable: options.durable ?? true });
   }
 
   /** All leases that have not expired, by id. @throws {EsgzError} `STORE_INVALID` */
