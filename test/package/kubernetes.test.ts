@@ -105,7 +105,7 @@ test("containerd understands its configuration as it is meant", async (t) => {
 
 // It installs from the npm registry, and takes minutes: only where it is asked for.
 const imageTest = process.env["ESGZ_BUILD_IMAGE"] === undefined ? undefined : test;
-imageTest?.("the image with esgz is made by esgz, and runs", async (t) => {
+void imageTest?.("the image with esgz is made by esgz, and runs", async (t) => {
   for (const tool of ["umoci", "busybox", "runc"])
     if (!(await isInstalled(tool))) return t.skip(`${tool} is not installed`);
   const folder = await mkdtemp(join(tmpdir(), "esgz-image-"));
