@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -66,7 +66,10 @@ before(() => {
 /** What npm would install beside it, taken from the checkout: the test needs no network. */
 function linkDependencies({ dependencies }: PackageJson): void {
   for (const name of [...Object.keys(dependencies), "@types", "undici-types", "@koromix"]) {
-    symlinkSync(join(ROOT, "node_modules", name), join(consumer, "node_modules", name));
+    const place = join(consumer, "node_modules", name);
+    // A scope is a directory.
+    mkdirSync(dirname(place), { recursive: true });
+    symlinkSync(join(ROOT, "node_modules", name), place);
   }
 }
 
