@@ -351,3 +351,16 @@ test("convertImage() keeps the order of config fields that nobody knows", async 
     true,
   );
 });
+
+test("a layer that links to a file of a layer below stays as it is, and that is said", async () => {
+  const layers = [
+    { tar: tarOf({ "app/": "", "app/data": "below" }), compression: "gzip" },
+    { tar: tarOf({ "app/": "", "app/other": { link: "app/data" } }), compression: "gzip" },
+  ] as const;
+  await shop.makeImage(shop.image("linked"), { layers });
+  const report = await shop.convert(shop.image("linked"), shop.image("linked/converted"), {});
+  const [lower, upper] = report.images[0]?.layers ?? [];
+  assert.deepEqual([lower?.action, upper?.action], ["converted", "passed-through"]);
+  assert.equal(upper?.newDigest, upper?.oldDigest);
+  assert.match(report.warnings.join("\n"), /hard link to a file of a layer below/);
+});

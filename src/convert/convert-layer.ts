@@ -131,14 +131,28 @@ async function carryOut(
   const { reason } = plan;
   const { diffId } = layer;
   if (plan.kind === "leave-in-place") return { action: "left-in-place", transfer: "none", reason, diffId };
-  if (plan.kind === "pass-through") {
-    const { source, destination } = conversion;
-    const onBytes = (size: number): void => progress.add({ bytesIn: size, bytesOut: size });
-    const transfer = await passBlob(layer.descriptor, { source, destination, signal, onBytes });
-    return { action: "passed-through", transfer, reason, diffId };
+  if (plan.kind === "pass-through") return await passThrough(reason, layer, options);
+  try {
+    const result = await writeLayer(layer, { conversion, progress, diffId, maxBytesInFlight, signal });
+    return { action: "converted", transfer: "uploaded", reason, ...result };
+  } catch (error) {
+    if (!isEsgzError(error, "TAR_INVALID") || error.details["isDangling"] !== true) throw error;
+    // A valid layer, but a table of contents can only name files of its own.
+    const why = "it has a hard link to a file of a layer below, which a table of contents cannot say";
+    conversion.warnings.push(`layer ${layer.descriptor.digest} stays as it is: ${why}`);
+    return await passThrough(why, layer, options);
   }
-  const result = await writeLayer(layer, { conversion, progress, diffId, maxBytesInFlight, signal });
-  return { action: "converted", transfer: "uploaded", reason, ...result };
+}
+
+async function passThrough(
+  reason: string,
+  layer: IdentifiedLayer,
+  { conversion, progress, signal }: CarryOutOptions,
+): Promise<LayerOutcome> {
+  const { source, destination } = conversion;
+  const onBytes = (size: number): void => progress.add({ bytesIn: size, bytesOut: size });
+  const transfer = await passBlob(layer.descriptor, { source, destination, signal, onBytes });
+  return { action: "passed-through", transfer, reason, diffId: layer.diffId };
 }
 
 interface ReportFacts {

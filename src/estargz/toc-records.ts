@@ -105,7 +105,8 @@ export class TocRecords {
   /**
    * The names in order, once all entries are there.
    *
-   * @throws {EsgzError} `TAR_INVALID` for a hard link that leads to no file.
+   * @throws {EsgzError} `TAR_INVALID` for a hard link that leads to no file; `details.isDangling` where the layer has nothing
+   * of that name, which then is a file of a layer below.
    */
   *finish(): Generator<NameRecord, void, undefined> {
     for (const name of this.#slots) if (name !== undefined) yield this.#recordOf(name);
@@ -119,6 +120,7 @@ export class TocRecords {
       throw new EsgzError(
         "TAR_INVALID",
         `Cannot write hard link "${name.name}": expected a file "${name.linkPath ?? ""}", got ${found}`,
+        { details: { isDangling: owner === undefined } },
       );
     }
     // The link's own words are kept where they still lead to the same file.
