@@ -78,6 +78,11 @@ export class FetchedLayer {
     this.#toldFull = true;
   }
 
+  /** Has the disk tried again at once: somebody asks for what can only be done with room, and may have made it. */
+  retryDisk(): void {
+    this.#fullUntilMs = -Infinity;
+  }
+
   /** Notes that there is room. */
   noteWritten(): void {
     this.#toldFull = false;

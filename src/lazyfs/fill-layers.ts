@@ -40,6 +40,7 @@ export async function fillLayers(
   layers: readonly FetchedLayer[],
   options: FillOptions,
 ): Promise<FillReport> {
+  if (options.priority === "pull") for (const layer of layers) layer.retryDisk();
   const fill = new LayersFill(context, layers, options);
   return await fill.run();
 }

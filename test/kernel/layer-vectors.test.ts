@@ -291,8 +291,11 @@ function unpack(directory: string, tar: Uint8Array): Unpacked {
   const target = join(directory, "unpacked");
   mkdirSync(target);
   const options = ["--xattrs", "--xattrs-include=*", "--numeric-owner", "--same-owner", "-p"];
-  execFileSync("tar", [...options, "-C", target, "-xf", "-"], { input: tar });
-  const names = execFileSync("tar", ["--quoting-style=escape", "-tf", "-"], { input: tar, encoding: "utf8" });
+  // From a file: tar stops reading at the end of the archive, which may be in front of the end of a pipe.
+  const file = join(directory, "layer.tar");
+  writeFileSync(file, tar);
+  execFileSync("tar", [...options, "-C", target, "-xf", file]);
+  const names = execFileSync("tar", ["--quoting-style=escape", "-tf", file], { encoding: "utf8" });
   const stated = names.split("\n").map((name) => `/${name.replace(/^\.?\/+/, "").replace(/\/$/, "")}`);
   return { found: describeMount(target), stated: new Set(stated.map((path) => (path === "/" ? "" : path))) };
 }
