@@ -76,18 +76,20 @@ async function serve(services: Services): Promise<void> {
 
 const PRACTICE_AFTER_MS = 300;
 
-/** Once, unless there is work already, which is practice itself. */
+/** Once, as soon as nobody is being served. */
 function practiseWhenIdle({ log, clients }: Services, control: ControlServer): Disposable {
   const ending = new AbortController();
-  const timer = setTimeout(() => {
-    if (control.active > 0 || control.served > 1) return;
+  const timer = setInterval(() => {
+    if (control.active > 0) return;
+    clearInterval(timer);
     Promise.all([rehearsePreparation({ signal: ending.signal }), clients.clientFor({})]).catch(
       (error: unknown) => log.warn({ err: error }, "practice failed"),
     );
   }, PRACTICE_AFTER_MS);
+  timer.unref();
   return {
     [Symbol.dispose]: () => {
-      clearTimeout(timer);
+      clearInterval(timer);
       ending.abort();
     },
   };
