@@ -7,7 +7,13 @@ import { Semaphore, systemClock } from "../async/index.ts";
 import { type ErrorCode, EsgzError, isEsgzError } from "../errors/index.ts";
 import { type ImageName, openImageSource, parseImageName } from "../image/index.ts";
 import { openStoredImage, type PreparedImage, prepareImage } from "../lazyfs/index.ts";
-import { type Digest, normalizePlatform, parsePlatform, type Platform } from "../oci/index.ts";
+import {
+  type Digest,
+  formatPlatform,
+  normalizePlatform,
+  parsePlatform,
+  type Platform,
+} from "../oci/index.ts";
 import type { Layer } from "../store/index.ts";
 import type { ControlCall } from "./control-server.ts";
 import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
@@ -81,6 +87,7 @@ export class ImageWork {
       ...(layer.reason === undefined ? {} : { reason: layer.reason }),
     }));
     progress.sayResolved(image.manifest, layers.length);
+    sayOtherPlatform(request, image, work);
     for (const [index, layer] of layers.entries()) work.emit({ kind: "layer", index, layer });
     const indexMs = systemClock.nowMs() - beginMs;
     work.emit({ kind: "indexed", ms: indexMs, bytes: this.#services.clients.traffic.bytes - before });
@@ -229,6 +236,15 @@ export class ImageWork {
       if (this.#fills === 0) this.#services.store.dropChunkIndex();
     }
   }
+}
+
+/** A manifest without an index is all there is; who asked for another platform should know what comes. */
+function sayOtherPlatform(request: ImageRequest, image: PreparedImage, { emit }: Work): void {
+  if (request.platform === undefined) return;
+  const [wanted, found] = [parsePlatform(request.platform), normalizePlatform(image.platform)];
+  if (wanted.os === found.os && wanted.architecture === found.architecture) return;
+  const text = `the image is for ${formatPlatform(found)}, not for ${formatPlatform(wanted)}: it has no index to choose from`;
+  emit({ kind: "note", text });
 }
 
 /** Images are for Linux, wherever they are handled. */

@@ -104,6 +104,14 @@ storeTest(
   },
 );
 
+storeTest("an image that has no index to choose a platform from says which one it is for", async () => {
+  const pulled = await commands.run(["pull", commands.image, "--platform", "linux/s390x"]);
+  assert.equal(pulled.status, 0, pulled.stderr);
+  assert.match(pulled.stderr, /^the image is for linux\/\w+, not for linux\/s390x: it has no index/m);
+  const fitting = await commands.run(["pull", commands.image]);
+  assert.doesNotMatch(fitting.stderr, /the image is for/);
+});
+
 storeTest("esgz pull says why a layer travels whole", async () => {
   const pulled = await commands.run(["pull", `${commands.registry}/test/box:plain`]);
   assert.equal(pulled.status, 0, pulled.stderr);
