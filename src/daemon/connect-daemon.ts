@@ -5,9 +5,9 @@
  */
 import { systemClock } from "../async/index.ts";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
+import { makeDirectoriesSync } from "../files/index.ts";
 import { type CallOptions, DaemonClient } from "./daemon-client.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
-import { makeDirectory } from "./make-directory.ts";
 
 /** Which daemon. */
 export interface ConnectOptions extends CallOptions {
@@ -82,7 +82,7 @@ async function answers(store: string, signal: AbortSignal | undefined): Promise<
 
 function ensureDirectoryOf(store: string): void {
   try {
-    makeDirectory(store);
+    makeDirectoriesSync(store, { mode: 0o755 });
   } catch (cause) {
     throw new EsgzError(
       "DAEMON_UNAVAILABLE",

@@ -6,7 +6,7 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { EsgzError, messageOf } from "../errors/index.ts";
-import { makeDirectory } from "./make-directory.ts";
+import { makeDirectoriesSync } from "../files/index.ts";
 import { EWOULDBLOCK, loadNativeCalls } from "./native-calls.ts";
 
 /** The right to be the daemon of a store, until it is disposed or the process ends. */
@@ -42,7 +42,7 @@ export function acquireDaemonLock(path: string): DaemonLock {
 
 function openLockFile(path: string): number {
   try {
-    makeDirectory(dirname(path));
+    makeDirectoriesSync(dirname(path), { mode: 0o755 });
     return openSync(path, "a+", 0o600);
   } catch (cause) {
     throw unusable(path, messageOf(cause), cause);

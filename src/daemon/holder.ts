@@ -7,6 +7,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import { makeDirectoriesSync } from "../files/index.ts";
 import type { ControlFailure } from "./control-protocol.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { acquireDaemonLock, type DaemonLock } from "./daemon-lock.ts";
@@ -15,7 +16,6 @@ import { FuseShelf } from "./fuse-shelf.ts";
 import { logHolder } from "./holder-log.ts";
 import type { AdoptedSession, DaemonSettings, HolderMessage } from "./holder-messages.ts";
 import { closeListeningSocket, type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
-import { makeDirectory } from "./make-directory.ts";
 import { loadNativeCalls, POLL } from "./native-calls.ts";
 import { RespawnDelay } from "./respawn-delay.ts";
 import { type ServerExit, ServerProcess } from "./server-process.ts";
@@ -272,7 +272,7 @@ function openSockets({ settings, activated = [], inherited }: HolderStart): read
   try {
     for (const { name, path } of wanted) {
       const given = activated.find((socket) => socket.name === name);
-      if (given === undefined) makeDirectory(dirname(path));
+      if (given === undefined) makeDirectoriesSync(dirname(path), { mode: 0o755 });
       opened.push(given === undefined ? openListeningSocket(name, path) : { ...given, path });
     }
     return opened;

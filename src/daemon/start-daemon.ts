@@ -8,12 +8,12 @@ import { once } from "node:events";
 import { closeSync, openSync, renameSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { EsgzError, messageOf } from "../errors/index.ts";
+import { makeDirectoriesSync } from "../files/index.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { errorFrom } from "./daemon-client.ts";
 import { HOLDER_FLAGS, holderProgram, holderVariables } from "./holder-command.ts";
 import type { DaemonSettings, ReadyLine } from "./holder-messages.ts";
 import type { HolderOptions } from "./run-holder.ts";
-import { makeDirectory } from "./make-directory.ts";
 import { splitLines } from "./split-lines.ts";
 
 const READY_FD = 3;
@@ -73,7 +73,7 @@ async function readyLine(
 
 function openLog(store: string, path: string): number {
   try {
-    makeDirectory(store);
+    makeDirectoriesSync(store, { mode: 0o755 });
     if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES)
       renameSync(path, `${path}.old`);
     return openSync(path, "a", 0o600);

@@ -7,6 +7,7 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import { syncPath } from "../files/index.ts";
 import { type Descriptor, type Digest, hexOf } from "../oci/index.ts";
 import { manifestContentOf } from "./checked-manifest.ts";
 import {
@@ -21,7 +22,6 @@ import { ioFailure } from "./io-failure.ts";
 import { makeDirectories } from "./make-directories.ts";
 import { openWorkspace } from "./open-workspace.ts";
 import { receiveBlob } from "./receive-blob.ts";
-import { syncDirectory } from "./replace-file.ts";
 
 /**
  * Writes one image to a directory. It is put together in a directory beside it and takes the name in `publish`;
@@ -103,10 +103,10 @@ export class DirectoryDestination implements ImageDestination {
     }
     try {
       await this.#writeManifests(root);
-      await syncDirectory(this.#content);
+      await syncPath(this.#content);
       options.signal?.throwIfAborted();
       await this.#takeName();
-      await syncDirectory(dirname(this.#directory));
+      await syncPath(dirname(this.#directory));
     } catch (cause) {
       if (options.signal?.aborted === true) throw cause;
       throw ioFailure("publish image directory", this.#directory, cause);

@@ -17,6 +17,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { ReadOptions } from "../blob/index.ts";
 import { encodeUtf8 } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import { syncPath } from "../files/index.ts";
 import {
   algorithmOf,
   type Descriptor,
@@ -41,7 +42,6 @@ import { ioFailure } from "./io-failure.ts";
 import { makeDirectories } from "./make-directories.ts";
 import { openWorkspace } from "./open-workspace.ts";
 import { receiveBlob } from "./receive-blob.ts";
-import { syncDirectory } from "./replace-file.ts";
 
 /** A blob that waits, decompressed, in a temporary file. */
 interface WaitingBlob {
@@ -155,7 +155,7 @@ export class DockerArchiveDestination implements ImageDestination {
       await receiveBlob(temporary, tarOf(members), { signal: options.signal });
       options.signal?.throwIfAborted();
       await rename(temporary, this.#path);
-      await syncDirectory(dirname(this.#path));
+      await syncPath(dirname(this.#path));
     } catch (cause) {
       options.signal?.throwIfAborted();
       throw ioFailure("write docker archive", this.#path, cause);

@@ -8,6 +8,7 @@ import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import { syncPath } from "../files/index.ts";
 import {
   ANNOTATIONS,
   type Descriptor,
@@ -33,7 +34,7 @@ import {
 import { makeDirectories } from "./make-directories.ts";
 import { openWorkspace } from "./open-workspace.ts";
 import { receiveBlob } from "./receive-blob.ts";
-import { replaceFile, syncDirectory } from "./replace-file.ts";
+import { replaceFile } from "./replace-file.ts";
 
 /**
  * Writes one image into an OCI layout, which is made if the directory is missing or empty. Blobs appear under their
@@ -136,7 +137,7 @@ export class OciLayoutDestination implements ImageDestination {
         `Cannot publish image "${this.name}": its manifest ${root.digest} was not written`,
       );
     }
-    for (const directory of this.#touched) await syncDirectory(directory);
+    for (const directory of this.#touched) await syncPath(directory);
     options.signal?.throwIfAborted();
     try {
       await withIndexLock(join(this.#directory, LOCK), () => this.#replaceIndex(root), options);

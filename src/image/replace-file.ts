@@ -1,5 +1,4 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ioFailure } from "./io-failure.ts";
 
@@ -29,15 +28,5 @@ export function replaceFile(
   } catch (cause) {
     rmSync(temporary, { force: true });
     throw ioFailure("replace file", path, cause);
-  }
-}
-
-/** Makes renames and new names in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -6,22 +6,14 @@
  *
  * @module
  */
-import { type FileHandle, open, readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Clock } from "../async/index.ts";
+import { ensureDirectory, ifExists, replaceFile, syncPath } from "../files/index.ts";
 import { type Digest, isDigest } from "../oci/index.ts";
 import { claimDirectory } from "./directory-claim.ts";
 import { DiskContent, DiskUpload } from "./disk-file.ts";
 import { DirectoryLayout } from "./directory-layout.ts";
-import {
-  ensureDirectory,
-  ifExists,
-  removeFile,
-  renameDurably,
-  statFile,
-  touchFile,
-  writeDurableFile,
-} from "./durable-file.ts";
 import { storageError } from "./registry-problem.ts";
 import type {
   ContentReader,
@@ -32,6 +24,7 @@ import type {
   UploadKey,
   UploadWriter,
 } from "./registry-storage.ts";
+import { removeFile, statFile, touchFile } from "./stat-file.ts";
 
 /**
  * Opens a directory as a registry, creating it if needed, and clears what a crash left half-written.
@@ -121,15 +114,12 @@ class DirectoryStorage implements RegistryStorage {
 
   commitUpload(key: UploadKey, digest: Digest): Promise<void> {
     return guarded(`store ${digest}`, async () => {
-      const path = this.#layout.upload(key);
-      const handle = await open(path, "r+");
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      const [path, target] = [this.#layout.upload(key), this.#layout.content(digest)];
+      await syncPath(path);
       await touchFile(path, this.#clock.wallMs());
-      await renameDurably(path, this.#layout.content(digest));
+      await ensureDirectory(dirname(target));
+      await rename(path, target);
+      await syncPath(dirname(target));
     });
   }
 
@@ -188,7 +178,8 @@ class DirectoryStorage implements RegistryStorage {
   async #write(path: string, bytes: Uint8Array): Promise<void> {
     this.#temporaries += 1;
     const temporary = join(this.#layout.temp, `${this.#temporaries}`);
-    await writeDurableFile(path, bytes, { temporary });
+    await ensureDirectory(dirname(path));
+    await replaceFile(path, bytes, { temporary });
   }
 
   /** Every folder that has record folders of its own, with their names. */

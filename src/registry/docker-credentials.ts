@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { mkdir, mkdtemp, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, realpath, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { makeDirectories, writeNewFile } from "../files/index.ts";
 import type { Credential, CredentialProvider, CredentialQuery } from "./credential.ts";
 import { eraseFromHelper, getFromHelper, type RunHelper, storeInHelper } from "./credential-helper.ts";
 import {
@@ -143,13 +144,13 @@ async function readConfig(file: string): Promise<DockerConfig> {
 /** Replaces the file in one step: a reader sees the old or the new one, whole. */
 async function writeConfig(file: string, config: DockerConfig): Promise<void> {
   try {
-    await makePrivateDirectories(dirname(file));
+    await makeDirectories(dirname(file), { mode: 0o700 });
     // A linked file stays a link; dotfile managers rely on it.
     const target = await realpath(file).catch(() => file);
     const workspace = await mkdtemp(`${target}.new-`);
     try {
       const temporary = join(workspace, "config.json");
-      await writeDurably(temporary, encodeDockerConfig(config));
+      await writeNewFile(temporary, encodeDockerConfig(config), { mode: 0o600 });
       await rename(temporary, target);
     } finally {
       await rm(workspace, { recursive: true, force: true });
@@ -157,30 +158,5 @@ async function writeConfig(file: string, config: DockerConfig): Promise<void> {
   } catch (cause) {
     const message = `Cannot write credentials "${file}": ${messageOf(cause)}`;
     throw new EsgzError("IO_FAILED", message, { cause });
-  }
-}
-
-/** Node's own recursion never ends where the kernel takes no directories although the one above is there, as below /proc. */
-async function makePrivateDirectories(path: string): Promise<void> {
-  if (
-    await stat(path).then(
-      (found) => found.isDirectory(),
-      () => false,
-    )
-  )
-    return;
-  if (dirname(path) !== path) await makePrivateDirectories(dirname(path));
-  await mkdir(path, 0o700).catch((error: unknown) => {
-    if (systemCodeOf(error) !== "EEXIST") throw error;
-  });
-}
-
-async function writeDurably(file: string, text: string): Promise<void> {
-  const handle = await open(file, "wx", 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

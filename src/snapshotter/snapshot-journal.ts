@@ -9,6 +9,7 @@
 import { type FileHandle, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { ifExists, syncPath } from "../files/index.ts";
 import { decodeJournalLine, encodeJournalLine } from "./journal-line.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -67,7 +68,7 @@ export class SnapshotJournal implements AsyncDisposable {
    */
   static async open(path: string): Promise<JournalContent> {
     return await translated(path, async () => {
-      const text = await readFile(path, "utf8").catch(ifMissing);
+      const text = await ifExists(readFile(path, "utf8"));
       const content = decodeJournal(text ?? "");
       const written = await writeWhole(path, content);
       const journal = new SnapshotJournal(path, { ...written, content });
@@ -238,7 +239,7 @@ async function writeWhole(path: string, content: Content): Promise<{ file: FileH
     await writeAll(file, bytes, 0);
     await file.sync();
     await rename(temporary, path);
-    await syncDirectory(dirname(path));
+    await syncPath(dirname(path));
     return { file, size: bytes.length };
   } catch (error) {
     await file.close();
@@ -251,20 +252,6 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): 
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
     done += bytesWritten;
   }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function ifMissing(error: unknown): undefined {
-  if (systemCodeOf(error) === "ENOENT") return undefined;
-  throw error;
 }
 
 async function translated<T>(path: string, work: () => Promise<T>): Promise<T> {

@@ -7,11 +7,12 @@ import { createHash } from "node:crypto";
 import { readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { encodeHex } from "../bytes/index.ts";
+import { ensureDirectory, ifExists, replaceFile } from "../files/index.ts";
 import { algorithmOf, type Digest, digestMismatch, isDigest } from "../oci/index.ts";
-import { ensureDirectory, ifExists, readBoundedFile, replaceFile } from "./durable-file.ts";
+import { readBoundedFile } from "./read-bounded-file.ts";
 import { guarded, storeInvalid } from "./store-error.ts";
 import type { StoreObserver } from "./store-event.ts";
-import type { StoreLayout } from "./store-layout.ts";
+import { DIRECTORY_MODE, type StoreLayout } from "./store-layout.ts";
 
 /** The most bytes of a small blob: room for the largest TOC. */
 export const MAX_CONTENT_BYTES: number = 256 << 20;
@@ -62,7 +63,7 @@ export class ContentStore {
       if ((await this.read(digest)) !== undefined) return;
       const path = this.#layout.contentFile(digest);
       const temporary = this.#layout.nextTemporary();
-      await ensureDirectory(dirname(path));
+      await ensureDirectory(dirname(path), { mode: DIRECTORY_MODE });
       await replaceFile(path, bytes, { temporary, durable: options.durable });
     });
   }

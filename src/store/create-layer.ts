@@ -5,8 +5,8 @@
  */
 import { hash } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
+import { syncPath, writeNewFile } from "../files/index.ts";
 import { type ChunkList, type ChunkTableLimits, encodeChunkTable } from "./chunk-table-file.ts";
-import { syncPath, writeNewFile } from "./durable-file.ts";
 import { encodeFilled } from "./filled-file.ts";
 import { encodeSource, type LayerSource } from "./layer-source.ts";
 import { type LayerPaths, layerPaths } from "./store-layout.ts";

@@ -6,7 +6,7 @@
 import { type FileHandle, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SingleFlight } from "../async/index.ts";
-import { replaceFile, syncPath } from "./durable-file.ts";
+import { replaceFile, syncPath } from "../files/index.ts";
 import { encodeFilled, type FilledRecord, fingerprintOf } from "./filled-file.ts";
 import type { LayerBits } from "./layer-bits.ts";
 import type { LayerPaths } from "./store-layout.ts";

@@ -7,11 +7,12 @@ import { createHash } from "node:crypto";
 import { type BigIntStats, createReadStream, statSync } from "node:fs";
 import { constants, type FileHandle, open, stat } from "node:fs/promises";
 import { encodeHex } from "../bytes/index.ts";
+import { ifExists } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { BitSet } from "./bit-set.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import type { ChunkTableLimits } from "./chunk-table-file.ts";
-import { ifExists, readBoundedFile } from "./durable-file.ts";
+import { readBoundedFile } from "./read-bounded-file.ts";
 import {
   decodeFilled,
   equalFingerprints,

@@ -6,11 +6,11 @@
 import { readdir, rename, rm, stat, truncate } from "node:fs/promises";
 import { SingleFlight } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { ifExists, replaceFile, syncPath } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { createLayerFiles, type NewLayer } from "./create-layer.ts";
-import { ifExists, replaceFile, syncPath } from "./durable-file.ts";
 import { encodeFilled } from "./filled-file.ts";
 import { type LayerContext, openLayerFiles } from "./layer-files.ts";
 import { Layer } from "./layer.ts";

@@ -6,12 +6,12 @@
 import { hash } from "node:crypto";
 import { type FileHandle, mkdir, open, rm, stat } from "node:fs/promises";
 import { EsgzError } from "../errors/index.ts";
+import { replaceFile } from "../files/index.ts";
 import { BLOCK_SIZE, type ChunkRow } from "./chunk-row.ts";
 import { type ChunkTableLimits, encodeChunkTable } from "./chunk-table-file.ts";
 import { writeLayerRecords } from "./create-layer.ts";
 import { encodeFilled, fingerprintOf } from "./filled-file.ts";
 import type { LayerSource } from "./layer-source.ts";
-import { replaceFile } from "./durable-file.ts";
 import { guarded } from "./store-error.ts";
 import { type LayerPaths, layerPaths } from "./store-layout.ts";
 

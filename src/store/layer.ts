@@ -5,6 +5,7 @@
  */
 import { assertRangeInside, type ByteRange, type ReadOptions } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import { replaceFile } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { BitSet } from "./bit-set.ts";
 import { ChunkChecks, type ReverifyReport } from "./chunk-checks.ts";
@@ -12,7 +13,6 @@ import type { ChunkRow } from "./chunk-row.ts";
 import { type ChunkSlot, isChunk, isStored, verifyChunk, writeSlot } from "./chunk-slot.ts";
 import type { IndexRange } from "./chunk-table.ts";
 import { copyInKernel } from "./native-calls.ts";
-import { replaceFile } from "./durable-file.ts";
 import { type LayerBits, slotAt } from "./layer-bits.ts";
 import type { LayerContext, LayerFiles } from "./layer-files.ts";
 import { encodeSource, type LayerSource } from "./layer-source.ts";

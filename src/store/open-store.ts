@@ -6,18 +6,19 @@
 import { rm } from "node:fs/promises";
 import type { Clock } from "../async/index.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
+import { ensureDirectory, replaceFile } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { type ChunkTableLimits, DEFAULT_TABLE_LIMITS } from "./chunk-table-file.ts";
 import { ChunkCopier } from "./chunk-copier.ts";
 import { ContentStore } from "./content-store.ts";
-import { ensureDirectory, readBoundedFile, replaceFile } from "./durable-file.ts";
 import type { LayerContext } from "./layer-files.ts";
 import { LayerShelf } from "./layer-shelf.ts";
 import { MetadataDatabase } from "./metadata-database.ts";
 import { PageCache } from "./page-cache.ts";
+import { readBoundedFile } from "./read-bounded-file.ts";
 import { guarded, storeInvalid } from "./store-error.ts";
 import type { StoreObserver } from "./store-event.ts";
-import { STORE_FORMAT, StoreLayout } from "./store-layout.ts";
+import { DIRECTORY_MODE, STORE_FORMAT, StoreLayout } from "./store-layout.ts";
 import { acquireStoreLock, type StoreLock } from "./store-lock.ts";
 import { bytesOf, StoreRoom } from "./store-room.ts";
 import { Store, type StoreParts } from "./store.ts";
@@ -55,7 +56,7 @@ export interface StoreOptions {
 export async function openStore(root: string, options: StoreOptions): Promise<Store> {
   const layout = new StoreLayout(root);
   return await guarded(`open store "${root}"`, async () => {
-    await ensureDirectory(root);
+    await ensureDirectory(root, { mode: DIRECTORY_MODE });
     const lock = acquireStoreLock(layout.lock, { pid: options.pid });
     try {
       await prepareDirectories(layout);
@@ -70,7 +71,8 @@ export async function openStore(root: string, options: StoreOptions): Promise<St
 async function prepareDirectories(layout: StoreLayout): Promise<void> {
   await ensureFormat(layout);
   await rm(layout.temp, { recursive: true, force: true });
-  for (const directory of [layout.temp, layout.layers, layout.content]) await ensureDirectory(directory);
+  for (const directory of [layout.temp, layout.layers, layout.content])
+    await ensureDirectory(directory, { mode: DIRECTORY_MODE });
 }
 
 async function connect(

@@ -26,6 +26,9 @@ import { algorithmOf, type Digest, hexOf, isDigest } from "../oci/index.ts";
 /** The version of the layout, as the file `format` says it. */
 export const STORE_FORMAT = "esgz store 1\n";
 
+/** The permissions of a store's directories: what is in it is its owner's alone. */
+export const DIRECTORY_MODE = 0o700;
+
 /** The files of one layer, as absolute or root-relative paths. */
 export interface LayerPaths {
   readonly directory: string;

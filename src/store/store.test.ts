@@ -216,7 +216,7 @@ test("another opening is refused with the pid of the holder, until the store is 
 
 test("opening a store ends where no directories can be made", async () => {
   const opening = openStore("/proc/esgz-nothing/store", { clock: systemClock, pid: process.pid });
-  await assert.rejects(opening, { code: "IO_FAILED", message: /a place where directories can be made/ });
+  await assert.rejects(opening, { code: "IO_FAILED", message: /a filesystem that takes no directories/ });
 });
 
 test("chunks that another layer has are copied, not fetched", async () => {

@@ -1,0 +1,3 @@
+export * from "./durable-file.ts";
+export * from "./if-exists.ts";
+export * from "./make-directories.ts";
