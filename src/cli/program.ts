@@ -19,6 +19,7 @@ import { registerMount } from "./commands/mount.ts";
 import { registerPull } from "./commands/pull.ts";
 import { registerRegistry } from "./commands/registry.ts";
 import { registerRun } from "./commands/run.ts";
+import { registerStargzStore } from "./commands/stargz-store.ts";
 import { registerStore } from "./commands/store.ts";
 import { registerTop } from "./commands/top.ts";
 import { registerUmount } from "./commands/umount.ts";
@@ -64,6 +65,7 @@ export function createProgram(environment: Environment): Command {
     registerVerify,
     registerDaemon,
     registerContainerdStargzGrpc,
+    registerStargzStore,
     registerRegistry,
     registerLogin,
     registerLogout,

@@ -12,6 +12,8 @@ import type { CommandContext } from "./command-context.ts";
 export interface ServeStoreOptions extends Omit<DaemonSettings, "sockets"> {
   /** The socket for snapshots, in place of what is configured. */
   readonly address?: string | undefined;
+  /** The socket at which layer stores are told credentials. */
+  readonly credentialsAddress?: string | undefined;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface ServeStoreOptions extends Omit<DaemonSettings, "sockets"> {
  * @throws {EsgzError} `CONFIGURATION_INVALID`, `ALREADY_EXISTS`; as `runDaemon()`
  */
 export async function serveStore(context: CommandContext, options: ServeStoreOptions): Promise<void> {
-  const { address, ...settings } = options;
+  const { address, credentialsAddress, ...settings } = options;
   const { configPath, configIsOptional } = settings;
   const { daemonSockets, defaultConfigPath, readConfig, runDaemon } = await import("../daemon/index.ts");
   // What can be said before this process becomes another one is said here.
@@ -31,8 +33,13 @@ export async function serveStore(context: CommandContext, options: ServeStoreOpt
       `Cannot read configuration "${configPath}": it is not there`,
     );
   const { keychains, snapshotter } = parsed?.config ?? NOTHING;
-  const place = address === undefined ? undefined : resolve(address);
-  const sockets = daemonSockets({ keychains, snapshotter }, { address: place });
+  if (settings.layerStores !== undefined && snapshotter.verification.disabled === true)
+    throw new EsgzError(
+      "CONFIGURATION_INVALID",
+      `Cannot serve layers to container engines: expected verification, got disable_verification in "${configPath}"`,
+    );
+  const [place, credentials] = [address, credentialsAddress].map((path) => path && resolve(path));
+  const sockets = daemonSockets({ keychains, snapshotter }, { address: place, credentials });
   // The daemon handles signals by itself.
   using _signals = context.environment.leaveSignals();
   await runDaemon({ settings: { ...settings, sockets } });

@@ -15,7 +15,7 @@ export interface ImageServiceRoutes extends Disposable {
 /** Connects when it is asked first; undefined if it is not configured. */
 export function openImageService({ config, keychains }: Services): ImageServiceRoutes | undefined {
   const { learned } = keychains;
-  if (learned === undefined) return undefined;
+  if (learned === undefined || !config.keychains.cri.enabled) return undefined;
   const unix = createUnixTransport({ path: config.keychains.cri.imageServicePath });
   const routes = (router: ConnectRouter): void =>
     routeImageService(router, { backend: unix.transport, credentials: learned });

@@ -10,4 +10,5 @@ export * from "./registry-access.ts";
 export { runDaemon } from "./run-daemon.ts";
 export type { HolderOptions } from "./run-holder.ts";
 export { startDaemon } from "./start-daemon.ts";
+export { tellCredentials } from "./told-credentials.ts";
 export { storeRootOf } from "./store-root.ts";

@@ -18,18 +18,20 @@ export interface KeychainsOptions {
   /** The store. */
   readonly directory: string;
   readonly log: ServerLog;
+  /** Whether somebody tells credentials as images are pulled: they are the newest then, and asked first. */
+  readonly areTold: boolean;
 }
 
-/** Docker's files, the cluster's secrets, what was learned from pulls: in this order. */
+/** Docker's files, the cluster's secrets, what was learned from pulls: in this order, unless that is told by itself. */
 export interface Keychains extends AsyncDisposable {
   readonly credentials: CredentialProvider;
-  /** Where pulls are to be told; absent if that is not configured. */
+  /** Where pulls, or their credentials, are to be told; absent if neither is configured. */
   readonly learned?: LearnedCredentials | undefined;
 }
 
 /** Opens what is configured; what is not costs nothing. */
 export async function openKeychains(options: KeychainsOptions): Promise<Keychains> {
-  const { config, directory, environment, log } = options;
+  const { areTold, config, directory, environment, log } = options;
   const { kubeconfig, cri } = config.keychains;
   await using parts = new AsyncDisposableStack();
   const docker = createDockerCredentials(credentialLocations(environment, undefined));
@@ -42,11 +44,13 @@ export async function openKeychains(options: KeychainsOptions): Promise<Keychain
     sources.push({ name: "the cluster's secrets", provider });
   }
   let learned: LearnedCredentials | undefined;
-  if (cri.enabled) {
+  if (cri.enabled || areTold) {
     const { LearnedCredentials } = await import("./learned-credentials.ts");
     const onProblem = (problem: Error): void => log.error({ err: problem }, "credentials are lost");
     learned = await LearnedCredentials.open({ directory, onProblem });
-    sources.push({ name: "what was learned from pulls", provider: learned });
+    const source = { name: "what was learned from pulls", provider: learned };
+    if (areTold) sources.unshift(source);
+    else sources.push(source);
   }
   const owned = parts.move();
   return {

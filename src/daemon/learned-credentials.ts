@@ -76,6 +76,15 @@ export class LearnedCredentials implements ImageCredentials, CredentialProvider 
     await this.#write();
   }
 
+  /** What is true of several images from now on. */
+  async learnAll(known: Iterable<readonly [image: string, Credential | undefined]>): Promise<void> {
+    for (const [image, credential] of known) {
+      this.#replaced.delete(image);
+      this.#set(image, credential);
+    }
+    await this.#write();
+  }
+
   async refuse(image: string): Promise<void> {
     this.#set(image, this.#replaced.get(image));
     this.#replaced.delete(image);

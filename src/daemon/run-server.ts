@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { GrpcServer } from "../grpc/index.ts";
 import { ControlServer } from "./control-server.ts";
 import { controlRoutes, metricsRoute } from "./control-routes.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
@@ -18,7 +19,7 @@ import { createServerLog, type ServerLog } from "./server-log.ts";
 import { rehearsePreparation } from "../lazyfs/index.ts";
 import { openServices, serverEnds, type Services } from "./services.ts";
 import type { SnapshotService } from "./snapshot-service.ts";
-import { SNAPSHOTS_SOCKET } from "./socket-names.ts";
+import { CREDENTIALS_SOCKET, SNAPSHOTS_SOCKET } from "./socket-names.ts";
 import { StoreWork } from "./store-work.ts";
 import { startSuccessor } from "./successor.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -55,6 +56,7 @@ async function serve(services: Services): Promise<void> {
   await mounts.resume();
   await work.stores.resume();
   const snapshots = await openSnapshots(services, work);
+  const credentials = await openCredentials(services);
   using idle = watchIdleness(services, work);
   using trim = new MemoryTrim(() => control.active > 0 || isFetching(services));
   control.onActivity = () => {
@@ -70,7 +72,12 @@ async function serve(services: Services): Promise<void> {
   log.info({ end }, "ending");
   if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });
   const closing = { graceMs: end === "stop" ? 0 : config.graceMs, reason: serverEnds() };
-  await Promise.all([control.close(closing), metrics?.close(closing), snapshots?.close(closing)]);
+  await Promise.all([
+    control.close(closing),
+    metrics?.close(closing),
+    snapshots?.close(closing),
+    credentials?.close({ signal: AbortSignal.timeout(closing.graceMs) }),
+  ]);
   await finish(services, work, end);
 }
 
@@ -125,6 +132,15 @@ async function openSnapshots(
   if (!services.start.listening.some(({ name }) => name === SNAPSHOTS_SOCKET)) return undefined;
   const { SnapshotService } = await import("./snapshot-service.ts");
   return await SnapshotService.open({ services, mounts, stored });
+}
+
+/** Where credentials for additional layer stores are told, if that is anywhere. */
+async function openCredentials({ start, keychains }: Services): Promise<GrpcServer | undefined> {
+  const { learned } = keychains;
+  const socket = start.listening.find(({ name }) => name === CREDENTIALS_SOCKET);
+  if (socket === undefined || learned === undefined) return undefined;
+  const { serveCredentials } = await import("./told-credentials.ts");
+  return await serveCredentials(learned, { fd: socket.fd });
 }
 
 /** Metrics on an address of their own, as Prometheus wants them. */

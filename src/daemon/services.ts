@@ -24,6 +24,7 @@ import { LayerUses } from "./layer-uses.ts";
 import { RegistryClients } from "./registry-clients.ts";
 import { processEnvironment } from "./server-config.ts";
 import type { ServerLog } from "./server-log.ts";
+import { CREDENTIALS_SOCKET } from "./socket-names.ts";
 
 /** What services are made from. */
 export interface ServicesOptions {
@@ -61,7 +62,10 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const counts = new EventCounts();
   const store = parts.use(await openStoreInTurn(options, (event) => noteStoreEvent(event, { log, counts })));
   const environment = processEnvironment();
-  const keychains = parts.use(await openKeychains({ config, environment, directory: store.root, log }));
+  const areTold = start.listening.some(({ name }) => name === CREDENTIALS_SOCKET);
+  const keychains = parts.use(
+    await openKeychains({ config, environment, directory: store.root, log, areTold }),
+  );
   const { credentials } = keychains;
   const onWarning = (warning: string): void => log.warn(warning);
   const clients = parts.use(new RegistryClients({ store, config, environment, credentials, onWarning }));

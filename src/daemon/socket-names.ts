@@ -9,3 +9,6 @@ export const SNAPSHOTS_SOCKET = "snapshots";
 
 /** The image service that learns credentials, where it is not on the socket of the snapshots. */
 export const IMAGES_SOCKET = "images";
+
+/** What additional layer stores are told credentials by. */
+export const CREDENTIALS_SOCKET = "credentials";

@@ -7,6 +7,7 @@ export {
   type PullImageRequest,
   type RemoveImageRequest,
 } from "./gen/image-service_pb.ts";
+export { Controller } from "./gen/layer-store_pb.ts";
 export { type Mount, MountSchema } from "./gen/mount_pb.ts";
 export { type Info, InfoSchema, Kind, Snapshots } from "./gen/snapshots_pb.ts";
 export { MAX_MESSAGE_BYTES } from "./limits.ts";

@@ -5,10 +5,10 @@
  */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { EsgzError } from "../../errors/index.ts";
 import { CommandContext } from "../command-context.ts";
 import type { Environment } from "../environment.ts";
-import { serveStore, type ServeStoreOptions } from "../serve-store.ts";
+import { logLevelSetting } from "../reference-log-level.ts";
+import { serveStore } from "../serve-store.ts";
 
 interface Flags {
   readonly address: string;
@@ -18,21 +18,7 @@ interface Flags {
   readonly version?: boolean;
 }
 
-type LogLevel = NonNullable<ServeStoreOptions["logLevel"]>;
-
 const DEFAULT_CONFIG = "/etc/containerd-stargz-grpc/config.toml";
-
-/** The names of levels there, and here. */
-const LOG_LEVELS: ReadonlyMap<string, LogLevel> = new Map([
-  ["trace", "trace"],
-  ["debug", "debug"],
-  ["info", "info"],
-  ["warn", "warn"],
-  ["warning", "warn"],
-  ["error", "error"],
-  ["fatal", "silent"],
-  ["panic", "silent"],
-]);
 
 /** Adds the command. Its version is that of the program. */
 export function registerContainerdStargzGrpc(program: Command, environment: Environment): void {
@@ -59,18 +45,7 @@ export function registerContainerdStargzGrpc(program: Command, environment: Envi
         configPath: resolve(flags.config),
         configIsOptional: flags.config === DEFAULT_CONFIG,
         autoStarted: false,
-        ...levelSetting(flags.logLevel),
+        ...logLevelSetting(flags.logLevel),
       });
     });
-}
-
-/** The default is left to the configuration, which may say `debug`. */
-function levelSetting(name: string): { readonly logLevel?: LogLevel } {
-  const logLevel = LOG_LEVELS.get(name.toLowerCase());
-  if (logLevel === undefined)
-    throw new EsgzError(
-      "USAGE_INVALID",
-      `Cannot use --log-level "${name}": expected info, debug, ..., got another word`,
-    );
-  return name === "info" ? {} : { logLevel };
 }

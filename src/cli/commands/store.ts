@@ -40,7 +40,7 @@ export function registerStore(program: Command, environment: Environment): void 
     .option("--config <file>", "configuration of the daemon")
     .addOption(new Option("--log-level <level>", "how much is logged").choices(LOG_LEVELS))
     .option("--root <dir>", "the same as --store")
-    .addOption(new Option("--addr <socket>", "of stargz-store; credentials come from files here").hideHelp())
+    .option("--addr <socket>", "unix socket at which engines tell credentials")
     .option("--unmount", "end what is there; layers that were shown stay shown until the daemon ends")
     .addHelpText("after", EXAMPLES)
     .action(async (mountpoint: string, flags: Flags, command: Command) =>
@@ -68,6 +68,7 @@ async function run(
       configPath: flags.config === undefined ? undefined : resolve(flags.config),
       logLevel: flags.logLevel,
       layerStores: [directory],
+      credentialsAddress: flags.addr,
     });
   } else await serveHere(context, { daemon, directory });
 }
