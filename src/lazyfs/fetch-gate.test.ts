@@ -24,8 +24,56 @@ class HeldClock implements Clock {
   }
 }
 
+/** A clock on which a sleep takes its time at once, and that does something while it passes. */
+class PassingClock implements Clock {
+  #ms = 0;
+  readonly #whileSleeping: (nowMs: number) => void;
+  constructor(whileSleeping: (nowMs: number) => void = () => undefined) {
+    this.#whileSleeping = whileSleeping;
+  }
+  nowMs(): number {
+    return this.#ms;
+  }
+  wallMs(): number {
+    return this.#ms;
+  }
+  // oxlint-disable-next-line require-await -- time passes at once
+  async sleep(ms: number): Promise<void> {
+    this.#ms += ms;
+    this.#whileSleeping(this.#ms);
+  }
+}
+
 describe("FetchGate", () => {
   const { signal } = new AbortController();
+
+  test("is quiet at once where no read has waited", async () => {
+    const clock = new PassingClock();
+    await new FetchGate({ clock, yieldMs: 100 }).quiet({ quietMs: 1000, mostMs: 9000, signal });
+    assert.equal(clock.nowMs(), 0);
+  });
+
+  test("is quiet some time after the last read that waited, and not between two", async () => {
+    const clock: PassingClock = new PassingClock((nowMs) => {
+      if (nowMs > 3000) return;
+      gate.enter();
+      gate.leave();
+    });
+    const gate = new FetchGate({ clock, yieldMs: 100 });
+    gate.enter();
+    gate.leave();
+    await gate.quiet({ quietMs: 1000, mostMs: 9000, signal });
+    assert.equal(clock.nowMs(), 4000);
+  });
+
+  test("is not waited for longer than is said, whatever reads do", async () => {
+    const clock = new PassingClock();
+    const gate = new FetchGate({ clock, yieldMs: 100 });
+    gate.enter();
+    await gate.quiet({ quietMs: 1000, mostMs: 9000, signal });
+    assert.equal(clock.nowMs(), 9000);
+    await assert.rejects(gate.quiet({ quietMs: 1000, mostMs: 9000, signal: AbortSignal.abort() }));
+  });
 
   test("does not hold anybody up while no read waits", async () => {
     const clock = new HeldClock();

@@ -44,6 +44,24 @@ export class FetchGate {
   }
 
   /**
+   * Resolves when no read has waited for `quietMs`, or after `mostMs` in any case. Rejects with the signal's reason.
+   */
+  async quiet(options: {
+    readonly quietMs: number;
+    readonly mostMs: number;
+    readonly signal: AbortSignal;
+  }): Promise<void> {
+    const { quietMs, mostMs, signal } = options;
+    const endMs = this.#clock.nowMs() + mostMs;
+    for (;;) {
+      signal.throwIfAborted();
+      const leftMs = Math.min(quietMs - this.idleMs, endMs - this.#clock.nowMs());
+      if (leftMs <= 0) return;
+      await this.#clock.sleep(leftMs, { signal });
+    }
+  }
+
+  /**
    * Resolves when no read waits, or after the time in which the background gets its share, or when `raised` does.
    * Rejects with the signal's reason.
    */

@@ -18,7 +18,7 @@ export interface FetchTuning {
   readonly minRangeSize: number;
   /** What the background has under way should arrive in this time: a read that comes does not wait for much. */
   readonly backgroundRangeMs: number;
-  /** Unwanted bytes up to this number are read through; asking anew would take longer. */
+  /** Bytes that belong to no member, up to this number, are read through; asking anew would take longer. */
   readonly gapSize: number;
   /** Bytes of bulk in memory at most. */
   readonly bytesInFlight: number;
@@ -34,6 +34,8 @@ export interface FetchTuning {
   readonly joinMs: number;
   /** While reads wait, the background takes one piece in this time. */
   readonly yieldMs: number;
+  /** When no read has waited for so long, chunks are looked for in other layers: a start is over, or never was. */
+  readonly quietMs: number;
   /** A connection without a byte for so long is not waited for alone. */
   readonly stallMs: number;
   /** After a full disk, writing is tried again after this time. */
@@ -62,6 +64,7 @@ export const DEFAULT_FETCH_TUNING: FetchTuning = {
   demandDeadlineMs: 30_000,
   joinMs: 150,
   yieldMs: 250,
+  quietMs: 1000,
   stallMs: 5000,
   diskRetryMs: 10_000,
   memoryBytes: 16 << 20,

@@ -23,6 +23,8 @@ export class FetchedLayer {
   fetchedBytes = 0;
   /** Whether chunks that other layers have were looked for. */
   copied: Promise<unknown> | undefined;
+  /** Whether that will be done when readers are quiet. */
+  copyIsPlanned = false;
   readonly #context: FetchContext;
   readonly #end = new AbortController();
   readonly #pending = new Set<Promise<unknown>>();

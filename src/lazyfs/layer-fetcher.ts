@@ -58,6 +58,8 @@ export interface FillLayersOptions extends ReadOptions {
 
 /** A long read is done in parts of this size: what is asked for at once is bounded. */
 const PART_SIZE = 16 << 20;
+/** Work that needs quiet waits no longer than so many times what it needs. */
+const LOUD_FACTOR = 10;
 
 /**
  * Brings what layers lack, each compressed member once for all who want it. Nothing is written, and no byte returned, that
@@ -168,7 +170,9 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
       signal: AbortSignal.any(signals),
       onProgress: options.onProgress,
       copyKnown: async (layer, signal) =>
-        await copyKnownChunks(this.#context, layer, { store: this.#store, signal }),
+        options.priority === "background"
+          ? await this.#copyWhenQuiet(layer, signal)
+          : await copyKnownChunks(this.#context, layer, { store: this.#store, signal }),
     });
   }
 
@@ -267,10 +271,17 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
     if (ahead !== undefined) fetchAhead(this.#context, fetched, ahead);
   }
 
-  /** After the first contact: chunks that other layers have need not be fetched. */
+  /** Some time after the first contact, when readers are busy elsewhere: chunks that other layers have need not be fetched. */
   #copyOnce(fetched: FetchedLayer): void {
-    if (fetched.copied !== undefined || fetched.signal.aborted) return;
-    fetched.track(copyKnownChunks(this.#context, fetched, { store: this.#store, signal: fetched.signal }));
+    if (fetched.copyIsPlanned || fetched.copied !== undefined || fetched.signal.aborted) return;
+    fetched.copyIsPlanned = true;
+    fetched.track(this.#copyWhenQuiet(fetched, fetched.signal));
+  }
+
+  async #copyWhenQuiet(fetched: FetchedLayer, signal: AbortSignal): Promise<number> {
+    const { gate, tuning } = this.#context;
+    await gate.quiet({ quietMs: tuning.quietMs, mostMs: tuning.quietMs * LOUD_FACTOR, signal });
+    return await copyKnownChunks(this.#context, fetched, { store: this.#store, signal });
   }
 }
 

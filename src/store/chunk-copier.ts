@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import type { ReadOptions } from "../blob/index.ts";
 import { equalBytes } from "../bytes/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -76,6 +77,8 @@ export class ChunkCopier {
     const lastUsed = (digest: Digest): number => usedMs.get(digest) ?? 0;
     for (const digest of (await shelf.list()).toSorted((a, b) => lastUsed(b) - lastUsed(a))) {
       this.#add(index, digest);
+      // A store may have a million chunks; others are served in between.
+      await setImmediate();
     }
     return index;
   }

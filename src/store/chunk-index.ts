@@ -43,8 +43,10 @@ export class ChunkIndex {
     if (this.#numbers.has(layer)) return;
     const number = this.#layers.push(layer);
     this.#numbers.set(layer, number);
-    for (let index = 0; index < table.count && this.#count < this.#capacity; index += 1) {
-      this.#insert(prefixOf(table.row(index).digest), number, index);
+    if (this.#count >= this.#capacity) return;
+    for (const [index, prefix] of table.digestPrefixes().entries()) {
+      if (this.#count >= this.#capacity) return;
+      this.#insert(prefix, { number, index });
     }
   }
 
@@ -65,14 +67,16 @@ export class ChunkIndex {
     }
   }
 
-  #insert(prefix: number, layerNumber: number, index: number): void {
+  #insert(prefix: number, { number, index }: { readonly number: number; readonly index: number }): void {
     let at = this.#start(prefix);
     // Many chunks with one digest (all-zero ones, licences) would make long runs: a few copies are enough.
     for (let equal = 0; this.#slots[at + 1] !== 0; at = this.#after(at)) {
       if (this.#slots[at] === prefix) equal += 1;
       if (equal === 8) return;
     }
-    this.#slots.set([prefix, layerNumber, index], at);
+    this.#slots[at] = prefix;
+    this.#slots[at + 1] = number;
+    this.#slots[at + 2] = index;
     this.#count += 1;
   }
 

@@ -88,6 +88,11 @@ export function readPlace(source: DataView, offset: number): number {
   return readUint64(source, offset);
 }
 
+/** Reads only the first 32 bits of a row's digest. */
+export function readDigestPrefix(source: DataView, offset: number): number {
+  return source.getUint32(offset + 32, true);
+}
+
 function writeUint64(target: DataView, offset: number, value: number): void {
   target.setUint32(offset, value >>> 0, true);
   target.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);

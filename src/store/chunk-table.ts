@@ -9,7 +9,15 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { equalBytes, viewOf } from "../bytes/index.ts";
-import { BLOCK_SIZE, type ChunkRow, decodeNumbers, decodeRow, readPlace, ROW_SIZE } from "./chunk-row.ts";
+import {
+  BLOCK_SIZE,
+  type ChunkRow,
+  decodeNumbers,
+  decodeRow,
+  readDigestPrefix,
+  readPlace,
+  ROW_SIZE,
+} from "./chunk-row.ts";
 import {
   badTable,
   type ChunkTableHeader,
@@ -91,6 +99,18 @@ export class ChunkTable implements Disposable {
   row(index: number): ChunkRow {
     if (!(index >= 0 && index < this.count)) throw badTable(`an index below ${this.count}`, String(index));
     return decodeRow(this.#page(Math.floor(index / PAGE_ROWS)), (index % PAGE_ROWS) * ROW_SIZE);
+  }
+
+  /** The first 32 bits of each chunk's digest: enough to find most of those that are equal. */
+  digestPrefixes(): Uint32Array {
+    const prefixes = new Uint32Array(this.count);
+    for (let index = 0; index < this.count;) {
+      const view = this.#page(index / PAGE_ROWS);
+      for (let at = 0; at < view.byteLength; at += ROW_SIZE, index += 1) {
+        prefixes[index] = readDigestPrefix(view, at);
+      }
+    }
+    return prefixes;
   }
 
   /** The chunks that hold bytes of a range of the data device. */
