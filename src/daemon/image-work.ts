@@ -6,7 +6,7 @@
 import { Semaphore, systemClock } from "../async/index.ts";
 import { type ErrorCode, EsgzError, isEsgzError } from "../errors/index.ts";
 import { type ImageName, openImageSource, parseImageName } from "../image/index.ts";
-import { openStoredImage, type PreparedImage, prepareImage } from "../lazyfs/index.ts";
+import { openStoredImage, type PreparedImage, prepareImage, recordedName } from "../lazyfs/index.ts";
 import {
   type Digest,
   formatPlatform,
@@ -58,6 +58,13 @@ export class ImageWork {
   /** Runs work while nothing is being prepared: half-made images are named by nothing. */
   async alone<T>(work: () => Promise<T>, options: { readonly signal: AbortSignal }): Promise<T> {
     return await this.#gate.run(work, { weight: SHARES, signal: options.signal });
+  }
+
+  /** Whether all of an image has yet to come from a registry, as far as its name tells. */
+  isUnknown(reference: string): boolean {
+    if (parseImageName(reference).kind !== "registry") return false;
+    const name = recordedName(reference);
+    return !this.#services.store.images().some((image) => image.name === name);
   }
 
   /**

@@ -76,13 +76,16 @@ export class MountWork implements AsyncDisposable {
     if (request.directory !== undefined) await assertMountable(request.directory, settings.store);
     const extra = this.#extraOf(request);
     const prefetched = new Set<Digest>();
+    const warm = (): void => this.#inBackground(this.#services.views.warm());
     const prefetch = (digest: Digest): void => {
+      warm();
       this.#services.fetcher.warm();
       if (prefetched.has(digest) || !(request.prefetch ?? this.#services.config.prefetch)) return;
       prefetched.add(digest);
       this.#inBackground(this.#prefetch(digest));
     };
-    this.#inBackground(this.#services.views.warm());
+    // Layers that are complete need no connection: where there may be some, the first that is not makes it.
+    if (this.#images.isUnknown(request.reference)) warm();
     await using ready = await this.#images.prepare(request, { ...work, onLazyLayer: prefetch });
     const { image } = ready;
     for (const { digest, lazy, present } of ready.layers) if (lazy && present !== true) prefetch(digest);
