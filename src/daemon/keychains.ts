@@ -40,7 +40,7 @@ export async function openKeychains(options: KeychainsOptions): Promise<Keychain
     const { SecretCredentials } = await import("./secret-credentials.ts");
     const path = kubeconfig.path ?? environment.variables["KUBECONFIG"] ?? `${environment.home}/.kube/config`;
     const onProblem = (problem: string): void => log.warn(problem);
-    const provider = parts.use(new SecretCredentials({ path, onProblem }));
+    const provider = parts.use(new SecretCredentials({ path, variables: environment.variables, onProblem }));
     sources.push({ name: "the cluster's secrets", provider });
   }
   let learned: LearnedCredentials | undefined;

@@ -5,7 +5,7 @@
  * current-context: CONTEXT
  * contexts: [{ name: CONTEXT, context: { cluster: CLUSTER, user: USER } }]
  * clusters: [{ name: CLUSTER, cluster: { server, certificate-authority[-data], insecure-skip-tls-verify, tls-server-name } }]
- * users:    [{ name: USER, user: { client-certificate[-data], client-key[-data], token, tokenFile, username, password } }]
+ * users:    [{ name: USER, user: { client-certificate[-data], client-key[-data], token, tokenFile, username, password, exec } }]
  * ```
  *
  * Fields that end in `-data` are base64; relative paths begin at the file. Source: Kubernetes, client-go's api/v1 Config.
@@ -17,6 +17,7 @@ import { dirname, resolve } from "node:path";
 import * as v from "valibot";
 import { parse } from "yaml";
 import { EsgzError, messageOf } from "../errors/index.ts";
+import type { ExecPlugin } from "./exec-credential.ts";
 
 /** An API server, and who asks it. Secrets. */
 export interface ClusterAccess {
@@ -27,6 +28,8 @@ export interface ClusterAccess {
   readonly serverName?: string | undefined;
   readonly skipVerify: boolean;
   readonly authorization?: string | undefined;
+  /** The program that makes a credential, where the file has none itself. */
+  readonly exec?: ExecPlugin | undefined;
 }
 
 const Text = v.optional(v.string());
@@ -36,6 +39,17 @@ const ClusterSchema = v.object({
   "certificate-authority-data": Text,
   "insecure-skip-tls-verify": v.optional(v.boolean()),
   "tls-server-name": Text,
+  "proxy-url": Text,
+  extensions: v.optional(v.array(v.object({ name: v.string(), extension: v.unknown() }))),
+});
+const ExecSchema = v.object({
+  apiVersion: v.picklist(["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"]),
+  command: v.pipe(v.string(), v.nonEmpty()),
+  args: v.nullish(v.array(v.string()), []),
+  env: v.nullish(v.array(v.object({ name: v.string(), value: v.string() })), []),
+  installHint: Text,
+  interactiveMode: v.optional(v.picklist(["Never", "IfAvailable", "Always"])),
+  provideClusterInfo: v.optional(v.boolean()),
 });
 const UserSchema = v.object({
   "client-certificate": Text,
@@ -46,7 +60,7 @@ const UserSchema = v.object({
   tokenFile: Text,
   username: Text,
   password: Text,
-  exec: v.optional(v.unknown()),
+  exec: v.nullish(ExecSchema),
 });
 const FileSchema = v.object({
   "current-context": Text,
@@ -59,6 +73,7 @@ const FileSchema = v.object({
 
 type Config = v.InferOutput<typeof FileSchema>;
 type User = v.InferOutput<typeof UserSchema>;
+type Cluster = v.InferOutput<typeof ClusterSchema>;
 
 /**
  * Reads a file with all the files that it names.
@@ -75,6 +90,8 @@ export async function readKubeconfig(path: string): Promise<ClusterAccess> {
       read(user["client-certificate-data"], user["client-certificate"]),
       read(user["client-key-data"], user["client-key"]),
     ]);
+    const authorization = await authorizationOf(user, read);
+    const isKnown = authorization !== undefined || cert !== undefined;
     return {
       server: cluster.server.replace(/\/+$/, ""),
       ca,
@@ -82,7 +99,8 @@ export async function readKubeconfig(path: string): Promise<ClusterAccess> {
       key,
       serverName: cluster["tls-server-name"],
       skipVerify: cluster["insecure-skip-tls-verify"] === true,
-      authorization: await authorizationOf(user, read),
+      authorization,
+      exec: isKnown ? undefined : pluginOf(user, { directory: dirname(path), cluster, ca }),
     };
   } catch (cause) {
     const text = `Cannot use kubeconfig "${path}": ${problemOf(cause)}`;
@@ -98,7 +116,7 @@ function problemOf(cause: unknown): string {
 }
 
 function chosen(config: Config): {
-  readonly cluster: v.InferOutput<typeof ClusterSchema>;
+  readonly cluster: Cluster;
   readonly user: User;
 } {
   const name = config["current-context"] ?? config.contexts[0]?.name;
@@ -107,9 +125,47 @@ function chosen(config: Config): {
   const user = config.users.find((entry) => entry.name === context?.user)?.user;
   if (cluster === undefined || user === undefined)
     throw new Error(`expected the cluster and the user of context "${name ?? ""}", got none`);
-  if (user.exec !== undefined && user.token === undefined && user["client-certificate"] === undefined)
-    throw new Error("expected a token or a client's certificate, got a program that makes one");
   return { cluster, user };
+}
+
+/** What an extension of the cluster's entry may tell programs is named after the API. */
+const CONFIG_EXTENSION = "client.authentication.k8s.io/exec";
+
+function pluginOf(
+  { exec }: User,
+  place: { readonly directory: string; readonly cluster: Cluster; readonly ca: Uint8Array | undefined },
+): ExecPlugin | undefined {
+  if (exec === undefined || exec === null) return undefined;
+  const { apiVersion, args, command, installHint, interactiveMode, provideClusterInfo } = exec;
+  if (interactiveMode === "Always")
+    throw new Error(`expected a program that needs no terminal, got interactiveMode "Always"`);
+  return {
+    apiVersion,
+    command: command.includes("/") ? resolve(place.directory, command) : command,
+    args: args ?? [],
+    env: Object.fromEntries((exec.env ?? []).map(({ name, value }) => [name, value])),
+    installHint,
+    ...(provideClusterInfo === true ? { cluster: clusterInfo(place) } : {}),
+  };
+}
+
+/** The cluster as programs are told it. */
+function clusterInfo({
+  ca,
+  cluster,
+}: {
+  readonly cluster: Cluster;
+  readonly ca: Uint8Array | undefined;
+}): Readonly<Record<string, unknown>> {
+  const config = cluster.extensions?.find(({ name }) => name === CONFIG_EXTENSION)?.extension;
+  return {
+    server: cluster.server,
+    "tls-server-name": cluster["tls-server-name"],
+    "insecure-skip-tls-verify": cluster["insecure-skip-tls-verify"],
+    "certificate-authority-data": ca === undefined ? undefined : Buffer.from(ca).toString("base64"),
+    "proxy-url": cluster["proxy-url"],
+    config,
+  };
 }
 
 type ReadData = (data: string | undefined, file: string | undefined) => Promise<Uint8Array | undefined>;

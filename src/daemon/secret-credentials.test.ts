@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { readKubeconfig } from "./kubeconfig.ts";
 import { SecretCredentials } from "./secret-credentials.ts";
@@ -13,6 +13,8 @@ interface Cluster {
   readonly asked: string[];
   secrets: object[];
   status: number;
+  /** The header that is not accepted. */
+  refused?: string;
 }
 
 function secretOf(registry: string, auth: object): object {
@@ -32,7 +34,8 @@ async function startCluster(t: TestContext): Promise<Cluster> {
     cluster.asked.push(`${request.headers.authorization} ${request.url}`);
     const at = Number(new URL(request.url ?? "", "http://cluster").searchParams.get("continue") ?? 0);
     const isLast = at + 2 >= cluster.secrets.length;
-    response.writeHead(cluster.status, { "content-type": "application/json" });
+    const isRefused = cluster.refused === request.headers.authorization;
+    response.writeHead(isRefused ? 401 : cluster.status, { "content-type": "application/json" });
     response.end(
       JSON.stringify({
         kind: "SecretList",
@@ -82,6 +85,7 @@ test("credentials come from all pages of the cluster's pull secrets", async (t) 
   ];
   await using credentials = new SecretCredentials({
     path: cluster.path,
+    variables: process.env,
     onProblem: (problem) => assert.fail(problem),
   });
   assert.deepEqual(await credentials.credentialFor("two.test", {}), { username: "b", password: "2" });
@@ -100,11 +104,45 @@ test("a cluster that refuses is told, without secrets, and asked again later", a
   const problems: string[] = [];
   await using credentials = new SecretCredentials({
     path: cluster.path,
+    variables: process.env,
     onProblem: (problem) => problems.push(problem),
   });
   assert.equal(await credentials.credentialFor("one.test", {}), undefined);
   assert.equal(problems.length, 1);
   assert.match(problems[0] ?? "", /got 403$/);
+});
+
+test("a program's token is made anew when the cluster refuses it; a token's file is read each time", async (t) => {
+  const cluster = await startCluster(t);
+  cluster.secrets = [secretOf("one.test", { username: "a", password: "1" })];
+  const folder = dirname(cluster.path);
+  const plugin = join(folder, "plugin");
+  const made =
+    '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t%s"}}';
+  await writeFile(plugin, `#!/bin/sh\ncd ${folder}; echo >>runs; printf '${made}' $(wc -l <runs)\n`, {
+    mode: 0o755,
+  });
+  const exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, args: null}";
+  const text = await readFile(cluster.path, "utf8");
+  await writeFile(cluster.path, text.replace('token: "secret-token"', exec));
+  const ask = async (): Promise<unknown> => {
+    const problems: string[] = [];
+    const onProblem = (problem: string): unknown => problems.push(problem);
+    await using credentials = new SecretCredentials({
+      path: cluster.path,
+      variables: process.env,
+      onProblem,
+    });
+    return (await credentials.credentialFor("one.test", {})) ?? problems;
+  };
+  cluster.refused = "Bearer t1";
+  assert.deepEqual(await ask(), { username: "a", password: "1" });
+  const tokens = cluster.asked.map((line) => line.split(" /")[0]);
+  assert.deepEqual(tokens, ["Bearer t1", "Bearer t2"]);
+  await writeFile(join(folder, "token"), "from a file\n");
+  await writeFile(cluster.path, text.replace('token: "secret-token"', "tokenFile: token"));
+  assert.deepEqual(await ask(), { username: "a", password: "1" });
+  assert.match(cluster.asked.at(-1) ?? "", /^Bearer from a file /);
 });
 
 test("readKubeconfig() says what a file lacks, and nothing of what it has", async (t) => {

@@ -6,7 +6,7 @@
 import { Agent, request } from "undici";
 import * as v from "valibot";
 import { SingleFlight, systemClock } from "../async/index.ts";
-import { EsgzError, messageOf } from "../errors/index.ts";
+import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
 import {
   type Credential,
   type CredentialProvider,
@@ -15,12 +15,15 @@ import {
   parseDockerConfig,
   storedCredential,
 } from "../registry/index.ts";
+import { ExecCredentials } from "./exec-credential.ts";
 import { type ClusterAccess, readKubeconfig } from "./kubeconfig.ts";
 
 /** Which cluster. */
 export interface SecretCredentialsOptions {
   /** The kubeconfig file; it is read at each question to the cluster, and may come later. */
   readonly path: string;
+  /** The environment, for programs that make credentials. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
   readonly onProblem: (problem: string) => void;
 }
 
@@ -32,6 +35,7 @@ const PATIENCE_MS = 3000;
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 64 << 20;
 const MAX_PAGES = 200;
+const UNAUTHORIZED = 401;
 
 const ListSchema = v.object({
   metadata: v.optional(v.object({ continue: v.optional(v.string()) })),
@@ -52,11 +56,13 @@ export class SecretCredentials implements CredentialProvider, AsyncDisposable {
   readonly #options: SecretCredentialsOptions;
   readonly #flights = new SingleFlight<"list", void>();
   readonly #ending = new AbortController();
+  readonly #programs: ExecCredentials;
   #configs: readonly DockerConfig[] = [];
   #listedMs = -Infinity;
 
   constructor(options: SecretCredentialsOptions) {
     this.#options = options;
+    this.#programs = new ExecCredentials(options);
   }
 
   async credentialFor(registry: string, { repository }: CredentialQuery): Promise<Credential | undefined> {
@@ -96,6 +102,24 @@ export class SecretCredentials implements CredentialProvider, AsyncDisposable {
 
   async #list(): Promise<readonly DockerConfig[]> {
     const access = await readKubeconfig(this.#options.path);
+    try {
+      return await this.#listAs(await this.#withCredential(access));
+    } catch (error) {
+      if (access.exec === undefined || !isRefusal(error)) throw error;
+      // It may have been taken back before it expired.
+      this.#programs.forget();
+      return await this.#listAs(await this.#withCredential(access));
+    }
+  }
+
+  async #withCredential(access: ClusterAccess): Promise<ClusterAccess> {
+    if (access.exec === undefined) return access;
+    const { cert, key, token } = await this.#programs.get(access.exec, { signal: this.#ending.signal });
+    const authorization = token === undefined ? undefined : `Bearer ${token}`;
+    return { ...access, authorization, cert, key };
+  }
+
+  async #listAs(access: ClusterAccess): Promise<readonly DockerConfig[]> {
     const { ca, cert, key, serverName, skipVerify } = access;
     const connect = {
       rejectUnauthorized: !skipVerify,
@@ -141,7 +165,9 @@ export class SecretCredentials implements CredentialProvider, AsyncDisposable {
     });
     if (statusCode === 200) return v.parse(ListSchema, await body.json());
     await body.dump();
-    throw new EsgzError("CREDENTIALS_INVALID", `expected status 200 from ${server}, got ${statusCode}`);
+    throw new EsgzError("CREDENTIALS_INVALID", `expected status 200 from ${server}, got ${statusCode}`, {
+      details: { status: statusCode },
+    });
   }
 
   /** One that cannot be read is no reason to do without the others. */
@@ -153,4 +179,8 @@ export class SecretCredentials implements CredentialProvider, AsyncDisposable {
       return [];
     }
   }
+}
+
+function isRefusal(error: unknown): boolean {
+  return isEsgzError(error, "CREDENTIALS_INVALID") && error.details["status"] === UNAUTHORIZED;
 }
