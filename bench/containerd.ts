@@ -11,6 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 /** A running containerd. */
 export interface BenchContainerd extends AsyncDisposable {
   readonly socket: string;
+  readonly process: ChildProcess;
   readonly stop: () => Promise<void>;
 }
 
@@ -38,7 +39,7 @@ export async function startContainerd(
   const child = spawn("containerd", ["-c", config, "-l", "error"], { stdio: "ignore" });
   await untilExists(socket, child);
   const stop = (): Promise<void> => endProcess(child);
-  return { socket, stop, [Symbol.asyncDispose]: stop };
+  return { socket, process: child, stop, [Symbol.asyncDispose]: stop };
 }
 
 /** Waits for a path that a process makes. */

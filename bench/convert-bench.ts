@@ -13,7 +13,7 @@ import { esgzCommand } from "./esgz-command.ts";
 import { findCommand } from "./find-command.ts";
 import { ensureBenchLayout } from "./inputs/bench-images.ts";
 import { type BenchInputName, ensureBenchInput } from "./inputs/bench-inputs.ts";
-import type { BenchContext } from "./main.ts";
+import type { BenchContext } from "./bench-context.ts";
 import { compare, type Comparison, type Contender, measureCommand } from "./measure/index.ts";
 
 const LEVEL = "6";

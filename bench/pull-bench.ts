@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startContainerd } from "./containerd.ts";
 import { findCommand } from "./find-command.ts";
-import type { BenchContext } from "./main.ts";
+import type { BenchContext } from "./bench-context.ts";
 import { esgzCommand } from "./esgz-command.ts";
 import type { Harbor } from "./harbor/index.ts";
 import { ensureBenchImage } from "./inputs/bench-images.ts";

@@ -3,19 +3,30 @@
  *
  * @module
  */
-import { startRegistryServer } from "../../src/registry-server/index.ts";
+import { isEsgzError } from "../../src/errors/index.ts";
+import { type RequestInfo, startRegistryServer } from "../../src/registry-server/index.ts";
 import { type Link, startLink } from "../link/index.ts";
-import type { HarborAnswer, HarborRequest, HarborStatistics } from "./harbor.ts";
+import type { HarborAnswer, HarborRequest, HarborRequestRecord, HarborStatistics } from "./harbor.ts";
 
 const [root = ""] = process.argv.slice(2);
 let requests = 0;
-const server = await startRegistryServer({ root, onRequest: () => (requests += 1) });
+let records: HarborRequestRecord[] = [];
+const server = await startRegistryServer({ root, onRequest }).catch(async (error: unknown) => {
+  if (!isEsgzError(error, "ALREADY_EXISTS")) throw error;
+  await new Promise((resolve) => process.send?.({ kind: "taken" } satisfies HarborAnswer, resolve));
+  process.exit(0);
+});
 const links: Link[] = [];
 let before: HarborStatistics = { requests: 0, connections: 0, bytesDown: 0, bytesUp: 0 };
 
 process.on("message", (message) => void answer(message as HarborRequest));
 process.on("disconnect", () => void close());
 send({ kind: "port", port: server.port });
+
+function onRequest({ method, url, range }: RequestInfo): void {
+  requests += 1;
+  if (method === "GET") records.push(range === undefined ? { url } : { url, range });
+}
 
 async function answer(request: HarborRequest): Promise<void> {
   switch (request.kind) {
@@ -27,6 +38,10 @@ async function answer(request: HarborRequest): Promise<void> {
     }
     case "statistics":
       send({ kind: "statistics", statistics: takeStatistics() });
+      return;
+    case "requests":
+      send({ kind: "requests", requests: records });
+      records = [];
       return;
     case "close":
       await close();

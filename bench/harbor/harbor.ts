@@ -4,12 +4,21 @@
  * @module
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { LinkProfile, LinkStatistics } from "../link/index.ts";
 
 /** What went through a harbor. */
 export interface HarborStatistics extends LinkStatistics {
   readonly requests: number;
+}
+
+/** A request that the registry answered with content. */
+export interface HarborRequestRecord {
+  /** Path and query. */
+  readonly url: string;
+  /** The `Range` header, where there was one. */
+  readonly range?: string;
 }
 
 /** A running registry with links to it. */
@@ -20,24 +29,47 @@ export interface Harbor extends AsyncDisposable {
   openLink(profile: LinkProfile): Promise<string>;
   /** What the registry answered and the links carried since the last call. */
   takeStatistics(): Promise<HarborStatistics>;
+  /** What was got from the registry since the last call, in the order in which the answers ended. */
+  takeRequests(): Promise<readonly HarborRequestRecord[]>;
 }
 
 /** What is asked of the harbor's process. */
 export type HarborRequest =
   | { readonly kind: "link"; readonly profile: LinkProfile }
   | { readonly kind: "statistics" }
+  | { readonly kind: "requests" }
   | { readonly kind: "close" };
 
 /** What it answers. */
 export type HarborAnswer =
   | { readonly kind: "port"; readonly port: number }
+  /** Another harbor has the registry. */
+  | { readonly kind: "taken" }
+  | { readonly kind: "requests"; readonly requests: readonly HarborRequestRecord[] }
   | { readonly kind: "statistics"; readonly statistics: HarborStatistics };
 
-/** Starts a harbor whose registry keeps its content below `root`. */
-export async function startHarbor(root: string): Promise<Harbor> {
-  const child = fork(fileURLToPath(new URL("harbor-process.ts", import.meta.url)), [root]);
-  const first = await answerOf(child);
-  if (first.kind !== "port") throw new Error("Cannot start harbor: expected a port");
+const RETRY_MS = 2000;
+
+/**
+ * Starts a harbor whose registry keeps its content below `root`. While another one has it, waits.
+ *
+ * @param options.say is told, once, that it waits.
+ */
+export async function startHarbor(
+  root: string,
+  options: { readonly say?: (text: string) => void } = {},
+): Promise<Harbor> {
+  for (let tries = 0; ; tries += 1) {
+    const child = fork(fileURLToPath(new URL("harbor-process.ts", import.meta.url)), [root]);
+    const first = await answerOf(child);
+    if (first.kind === "port") return harborOf(child, first.port);
+    if (first.kind !== "taken") throw new Error("Cannot start harbor: expected a port");
+    if (tries === 0) options.say?.("waiting: another benchmark has the registry");
+    await delay(RETRY_MS);
+  }
+}
+
+function harborOf(child: ChildProcess, port: number): Harbor {
   let turn: Promise<unknown> = Promise.resolve();
   const ask = (request: HarborRequest): Promise<HarborAnswer> => {
     const answer = turn.then(() => {
@@ -49,7 +81,7 @@ export async function startHarbor(root: string): Promise<Harbor> {
     return answer;
   };
   return {
-    direct: `127.0.0.1:${first.port}`,
+    direct: `127.0.0.1:${port}`,
     openLink: async (profile) => {
       const answer = await ask({ kind: "link", profile });
       if (answer.kind !== "port") throw new Error("Cannot open link: expected a port");
@@ -59,6 +91,11 @@ export async function startHarbor(root: string): Promise<Harbor> {
       const answer = await ask({ kind: "statistics" });
       if (answer.kind !== "statistics") throw new Error("Cannot count: expected statistics");
       return answer.statistics;
+    },
+    takeRequests: async () => {
+      const answer = await ask({ kind: "requests" });
+      if (answer.kind !== "requests") throw new Error("Cannot list: expected requests");
+      return answer.requests;
     },
     [Symbol.asyncDispose]: async () => {
       if (child.exitCode !== null) return;

@@ -15,6 +15,13 @@ export interface LayerRecipe {
   readonly outside?: string;
 }
 
+/** Work that is measured in an image that is all here. */
+export interface WarmWork {
+  readonly name: string;
+  /** For `sh -e`, as root in the image, with a /tmp of its own that can be written. */
+  readonly script: string;
+}
+
 /** An image. */
 export interface HelloRecipe {
   readonly name: string;
@@ -23,6 +30,8 @@ export interface HelloRecipe {
   readonly command: readonly string[];
   /** Started when a line with this text is printed; when the command ends well, if absent. */
   readonly ready?: string;
+  /** What else to measure once all is here. */
+  readonly warm?: readonly WarmWork[];
 }
 
 const install = (...packages: string[]): string =>
@@ -53,7 +62,18 @@ function source(path: string, text: string): string {
 
 /** All images, by name. */
 export const HELLO_RECIPES: readonly HelloRecipe[] = [
-  { name: "python", layers: [BASE, BUILD_TOOLS, PYTHON], command: ["python3", "-c", 'print("hello")'] },
+  {
+    name: "python",
+    layers: [BASE, BUILD_TOOLS, PYTHON],
+    command: ["python3", "-c", 'print("hello")'],
+    warm: [
+      {
+        name: "python -c import",
+        script:
+          "python3 -c 'import asyncio, ctypes, email.mime.text, http.server, json, sqlite3, ssl, unittest.mock, xml.dom.minidom, pip._internal.cli.main'",
+      },
+    ],
+  },
   {
     name: "node",
     layers: [
@@ -77,6 +97,13 @@ export const HELLO_RECIPES: readonly HelloRecipe[] = [
     name: "gcc",
     layers: [BASE, BUILD_TOOLS, { name: "hello-c", script: source("/src/main.c", C_SOURCE) }],
     command: ["sh", "-c", "gcc -O2 -o /tmp/hello /src/main.c && /tmp/hello"],
+    warm: [
+      {
+        name: "compile",
+        script:
+          "for i in 1 2 3 4 5; do gcc -O2 -o /tmp/hello /src/main.c; done; printf '#include <iostream>\\n#include <map>\\n#include <regex>\\nint main() {}\\n' > /tmp/a.cc; g++ -o /tmp/a /tmp/a.cc && /tmp/a",
+      },
+    ],
   },
   {
     name: "golang",
@@ -135,7 +162,9 @@ export const HELLO_RECIPES: readonly HelloRecipe[] = [
       },
     ],
     command: ["python3", "-c", "import tensorflow as t; print(t.__version__)"],
+    warm: [{ name: "python -c import", script: "python3 -c 'import tensorflow, sklearn, pandas'" }],
   },
+  manyLayers(2),
   manyLayers(32),
   manyLayers(100),
   {

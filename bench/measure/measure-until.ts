@@ -11,11 +11,15 @@ export interface MeasureUntilOptions {
   /** A line with this text says that it is ready; when it ends well, if absent. */
   readonly ready?: string | undefined;
   readonly env?: Readonly<Record<string, string>>;
+  /** Called at that moment, while the command still runs if it has not ended by itself. */
+  readonly onReady?: () => Promise<void>;
   /** What else to do to have it end, once it was ready. */
   readonly stop?: () => Promise<void>;
 }
 
 const STOP_AFTER_MS = 10_000;
+/** What is not ready by then never is. */
+const GIVE_UP_MS = 900_000;
 
 /** Seconds until ready. The command has ended when this resolves. */
 export async function measureUntil(
@@ -40,8 +44,11 @@ export async function measureUntil(
     child.stdout.on("data", listen);
     child.stderr.on("data", listen);
   });
+  const giveUp = setTimeout(() => child.kill("SIGKILL"), GIVE_UP_MS);
   const first = await Promise.race([ready.then(() => "ready" as const), ended]);
   const seconds = (performance.now() - started) / 1000;
+  clearTimeout(giveUp);
+  await options.onReady?.();
   if (first !== "ready") {
     if (first === 0 && options.ready === undefined) return seconds;
     throw new Error(`Cannot measure "${argv.join(" ")}": it ended with ${first}\n${said}`);

@@ -12,22 +12,25 @@ import type { Standing } from "./compare.ts";
 export interface Comparison {
   readonly title: string;
   readonly standings: readonly Standing[];
+  /** What follows from them. */
+  readonly notes?: readonly string[];
 }
 
 /** A comparison as aligned columns. */
-export function formatComparison({ title, standings }: Comparison): string {
+export function formatComparison({ title, standings, notes = [] }: Comparison): string {
   const rows = [
     ["", "median s", "min - max", "x first", "cpu s", "peak MiB", ""],
     ...standings.map((standing) => [
       standing.name,
-      standing.wallSeconds.toFixed(2),
-      standing.wallRange.map((value) => value.toFixed(2)).join(" - "),
+      secondsText(standing.wallSeconds),
+      standing.wallRange.map(secondsText).join(" - "),
       standing.ratio.toFixed(2),
       standing.cpuSeconds.toFixed(2),
       (standing.peakBytes / 2 ** 20).toFixed(0),
-      Object.entries(standing.facts)
-        .map(([key, value]) => `${key} ${value}`)
-        .join(", "),
+      [
+        ...Object.entries(standing.facts).map(([key, value]) => `${key} ${value}`),
+        ...(standing.failures.length === 0 ? [] : [`${standing.failures.length} FAILED`]),
+      ].join(", "),
     ]),
   ];
   const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? [];
@@ -39,7 +42,12 @@ export function formatComparison({ title, standings }: Comparison): string {
       .join("  ")
       .trimEnd(),
   );
-  return `${title}\n${lines.map((line) => `  ${line}`).join("\n")}\n`;
+  return `${title}\n${[...lines, ...notes].map((line) => `  ${line}`).join("\n")}\n`;
+}
+
+/** Three digits for what is short. */
+function secondsText(value: number): string {
+  return value.toFixed(value < 1 ? 3 : 2);
 }
 
 /** Writes `NAME.json` and `NAME.svg` into the directory. */
@@ -61,9 +69,10 @@ function plotOf(comparisons: readonly Comparison[]): string {
   let y = 10;
   const parts: string[] = [];
   for (const { title, standings } of comparisons) {
-    const longest = Math.max(...standings.map(({ wallSeconds }) => wallSeconds));
+    const shown = standings.filter(({ runs }) => runs > 0);
+    const longest = Math.max(...shown.map(({ wallSeconds }) => wallSeconds));
     parts.push(`<text x="10" y="${(y += ROW)}" font-weight="bold">${escapeXml(title)}</text>`);
-    for (const { name, wallSeconds } of standings) {
+    for (const { name, wallSeconds } of shown) {
       y += ROW;
       const width = Math.max(1, (wallSeconds / longest) * BARS);
       const colour = name.startsWith("esgz") ? "#2563eb" : "#94a3b8";
@@ -71,7 +80,7 @@ function plotOf(comparisons: readonly Comparison[]): string {
       parts.push(
         `<rect x="${LABEL}" y="${y - 13}" width="${width.toFixed(1)}" height="16" fill="${colour}"/>`,
       );
-      parts.push(`<text x="${LABEL + width + 6}" y="${y}">${wallSeconds.toFixed(2)} s</text>`);
+      parts.push(`<text x="${LABEL + width + 6}" y="${y}">${secondsText(wallSeconds)} s</text>`);
     }
     y += ROW / 2;
   }

@@ -10,6 +10,8 @@ export interface RequestInfo {
   readonly method: string;
   /** Path and query. */
   readonly url: string;
+  /** The `Range` header, where there was one. */
+  readonly range?: string;
   readonly status: number;
   /** Of the answer: body and headers, as far as the connection has taken them. */
   readonly bytesSent: number;

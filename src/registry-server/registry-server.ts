@@ -211,6 +211,7 @@ class RunningServer implements RegistryServer {
     this.#onRequest?.({
       method: request.method ?? "",
       url: request.url ?? "",
+      ...(request.headers.range === undefined ? {} : { range: request.headers.range }),
       status: response.statusCode,
       bytesSent: request.socket.bytesWritten - sentBefore,
       ms: this.#clock.nowMs() - startMs,

@@ -454,13 +454,13 @@ test("an observer learns of every request", async () => {
     },
   });
   const digest = await pushBlob(registry.url, "a", "x".repeat(1000));
-  await (await fetch(`${registry.url}/v2/a/blobs/${digest}`)).text();
+  await (await fetch(`${registry.url}/v2/a/blobs/${digest}`, { headers: { range: "bytes=0-999" } })).text();
   await observed.promise;
   assert.deepEqual(
-    seen.map(({ method, url, status }) => ({ method, url, status })),
+    seen.map(({ method, url, range, status }) => ({ method, url, range, status })),
     [
-      { method: "POST", url: `/v2/a/blobs/uploads/?digest=${digest}`, status: 201 },
-      { method: "GET", url: `/v2/a/blobs/${digest}`, status: 200 },
+      { method: "POST", url: `/v2/a/blobs/uploads/?digest=${digest}`, range: undefined, status: 201 },
+      { method: "GET", url: `/v2/a/blobs/${digest}`, range: "bytes=0-999", status: 206 },
     ],
   );
   assert.ok((seen[1]?.bytesSent ?? 0) > 1000);
