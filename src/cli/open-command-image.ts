@@ -3,11 +3,11 @@
  *
  * @module
  */
+import { hostPlatform } from "../daemon/index.ts";
 import type { Image, ImageSource } from "../image/index.ts";
 import { parsePlatform } from "../oci/index.ts";
 import type { RegistryClient } from "../registry/index.ts";
 import type { CommandContext } from "./command-context.ts";
-import { hostPlatform } from "./host-platform.ts";
 import { openRegistryClient, type RegistryFlags } from "./registry-access.ts";
 
 /** Options of commands that read an image of one platform. */

@@ -4,10 +4,10 @@
  * @module
  */
 import { systemClock } from "../async/index.ts";
-import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
-import { makeDirectoriesSync } from "../files/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { type CallOptions, DaemonClient } from "./daemon-client.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
+import { ensureStoreDirectory } from "./store-directory.ts";
 
 /** Which daemon. */
 export interface ConnectOptions extends CallOptions {
@@ -36,7 +36,7 @@ const PAUSE_MS = 25;
  */
 export async function connectDaemon(options: ConnectOptions): Promise<DaemonClient> {
   const { store, start, signal } = options;
-  if (start !== undefined) ensureDirectoryOf(store);
+  if (start !== undefined) ensureStoreDirectory(store);
   const path = daemonFilesOf(store).control;
   const revive =
     start === undefined ? undefined : (call: CallOptions) => startOnce(store, { ...start, ...call });
@@ -77,18 +77,6 @@ async function answers(store: string, signal: AbortSignal | undefined): Promise<
   } catch (error) {
     if (!isEsgzError(error, "DAEMON_UNAVAILABLE")) throw error;
     return false;
-  }
-}
-
-function ensureDirectoryOf(store: string): void {
-  try {
-    makeDirectoriesSync(store, { mode: 0o755 });
-  } catch (cause) {
-    throw new EsgzError(
-      "DAEMON_UNAVAILABLE",
-      `Cannot start daemon of store "${store}": expected a directory to write to, got ${messageOf(cause)}`,
-      { cause },
-    );
   }
 }
 

@@ -17,6 +17,7 @@ import {
 import type { Layer } from "../store/index.ts";
 import type { ControlCall } from "./control-server.ts";
 import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
+import { hostPlatform } from "./host-platform.ts";
 import { PreparationProgress } from "./preparation-progress.ts";
 import { PROGRESS_MS, progressOfLayers } from "./fill-progress.ts";
 import type { Services } from "./services.ts";
@@ -252,11 +253,6 @@ function sayOtherPlatform(request: ImageRequest, image: PreparedImage, { emit }:
   if (wanted.os === found.os && wanted.architecture === found.architecture) return;
   const text = `the image is for ${formatPlatform(found)}, not for ${formatPlatform(wanted)}: it has no index to choose from`;
   emit({ kind: "note", text });
-}
-
-/** Images are for Linux, wherever they are handled. */
-export function hostPlatform(): Platform {
-  return normalizePlatform({ os: "linux", architecture: process.arch });
 }
 
 /** A name that only this machine understands must not be resolved against the daemon's own directory. */

@@ -5,6 +5,7 @@ export * from "./daemon-files.ts";
 export { daemonSockets } from "./daemon-sockets.ts";
 export { HOLDER_FLAGS, holderProgram } from "./holder-command.ts";
 export type { DaemonSettings } from "./holder-messages.ts";
+export { hostPlatform } from "./host-platform.ts";
 export { readConfig } from "./read-config.ts";
 export * from "./registry-access.ts";
 export { runDaemon } from "./run-daemon.ts";

@@ -7,7 +7,7 @@ import { systemClock } from "../async/index.ts";
 import type { ReadOptions } from "../blob/index.ts";
 import { type Layer, openImage, openImageSource } from "../image/index.ts";
 import { ANNOTATIONS, type Digest, parseReference } from "../oci/index.ts";
-import { hostPlatform } from "./image-work.ts";
+import { hostPlatform } from "./host-platform.ts";
 import type { RegistryClients } from "./registry-clients.ts";
 
 /** An image of a registry, without contents. */

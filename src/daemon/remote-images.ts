@@ -7,7 +7,7 @@ import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { openImageSource } from "../image/index.ts";
 import { type Digest, type ImageReference, parseReference } from "../oci/index.ts";
-import { hostPlatform } from "./image-work.ts";
+import { hostPlatform } from "./host-platform.ts";
 import type { RegistryClients } from "./registry-clients.ts";
 import { RemoteImage, type RemoteLayer } from "./remote-image.ts";
 import type { Store } from "../store/index.ts";

@@ -7,14 +7,14 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, renameSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { EsgzError, messageOf } from "../errors/index.ts";
-import { makeDirectoriesSync } from "../files/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { errorFrom } from "./daemon-client.ts";
 import { HOLDER_FLAGS, holderProgram, holderVariables } from "./holder-command.ts";
 import type { DaemonSettings, ReadyLine } from "./holder-messages.ts";
 import type { HolderOptions } from "./run-holder.ts";
 import { splitLines } from "./split-lines.ts";
+import { inStoreDirectory } from "./store-directory.ts";
 
 const READY_FD = 3;
 const MAX_LOG_BYTES = 8 << 20;
@@ -42,7 +42,7 @@ export async function startDaemon(
 
 function spawnHolder(settings: DaemonSettings, log: string): ChildProcess {
   const options: HolderOptions = { settings, readyFd: READY_FD };
-  const output = openLog(settings.store, log);
+  const output = inStoreDirectory(settings.store, () => openLog(log));
   try {
     return spawn(process.execPath, [...HOLDER_FLAGS, holderProgram(), JSON.stringify(options)], {
       cwd: "/",
@@ -71,19 +71,9 @@ async function readyLine(
   }
 }
 
-function openLog(store: string, path: string): number {
-  try {
-    makeDirectoriesSync(store, { mode: 0o755 });
-    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES)
-      renameSync(path, `${path}.old`);
-    return openSync(path, "a", 0o600);
-  } catch (cause) {
-    throw new EsgzError(
-      "DAEMON_UNAVAILABLE",
-      `Cannot start daemon of store "${store}": expected a directory to write to, got ${messageOf(cause)}`,
-      { cause },
-    );
-  }
+function openLog(path: string): number {
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES) renameSync(path, `${path}.old`);
+  return openSync(path, "a", 0o600);
 }
 
 function silent(store: string, log: string): EsgzError {

@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from "node:os";
 import type { Command } from "commander";
+import { hostPlatform } from "../../daemon/index.ts";
 import { EsgzError } from "../../errors/index.ts";
 import { parsePlatform, shortDigest } from "../../oci/index.ts";
 import type { PullEvent, PullReport } from "../../pull/index.ts";
@@ -12,7 +13,6 @@ import { addSharedFlags, CommandContext, type SharedFlags } from "../command-con
 import type { Environment } from "../environment.ts";
 import { formatBytes, formatCount, formatDuration } from "../format.ts";
 import { imageRequest } from "../daemon-access.ts";
-import { hostPlatform } from "../host-platform.ts";
 import { parseConnections } from "../parse-flags.ts";
 import type { ProgressBoard } from "../progress-board.ts";
 import { addRegistryFlags, openRegistryClient, type RegistryFlags } from "../registry-access.ts";
