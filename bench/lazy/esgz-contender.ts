@@ -13,7 +13,7 @@ export interface EsgzStart {
   readonly tag: string;
   /** Pulls the whole image first, as part of what is measured or not. */
   readonly prepare?: "measured" | "before";
-  /** In place of the image's command: what ends by itself. */
+  /** In place of the recipe's command: what ends by itself. */
   readonly command?: readonly string[];
 }
 
@@ -25,7 +25,7 @@ export function esgzContender(name: string, place: Place, options: EsgzStart): C
     const pull = (): void => runEsgz("pull", "-q", "--store", store, reference);
     // A network of its own, as containerd gives one.
     const flags = ["-q", "--rm", "--network", "none", "--store", store];
-    const run = esgzCommand("run", ...flags, reference, ...(options.command ?? []));
+    const run = esgzCommand("run", ...flags, reference, ...(options.command ?? place.recipe.command));
     const ready = options.command === undefined ? place.recipe.ready : undefined;
     if (options.prepare === "before") pull();
     return {

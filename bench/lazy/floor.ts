@@ -20,7 +20,8 @@ export async function recordNeeded(place: Place): Promise<readonly HarborRequest
     await place.harbor.takeRequests();
     const flags = ["-q", "--rm", "--network", "none", "--no-background", "--store", store];
     let needed: readonly HarborRequestRecord[] = [];
-    await measureUntil(esgzCommand("run", ...flags, `${place.name}:esgz`), {
+    const run = esgzCommand("run", ...flags, `${place.name}:esgz`, ...place.recipe.command);
+    await measureUntil(run, {
       ready: place.recipe.ready,
       onReady: async () => {
         needed = joinRanges(await place.harbor.takeRequests());

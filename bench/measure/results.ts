@@ -24,8 +24,8 @@ export function formatComparison({ title, standings, notes = [] }: Comparison): 
       standing.name,
       secondsText(standing.wallSeconds),
       standing.wallRange.map(secondsText).join(" - "),
-      standing.ratio.toFixed(2),
-      standing.cpuSeconds.toFixed(2),
+      secondsText(standing.ratio),
+      secondsText(standing.cpuSeconds),
       (standing.peakBytes / 2 ** 20).toFixed(0),
       [
         ...Object.entries(standing.facts).map(([key, value]) => `${key} ${value}`),
@@ -47,7 +47,7 @@ export function formatComparison({ title, standings, notes = [] }: Comparison): 
 
 /** Three digits for what is short. */
 function secondsText(value: number): string {
-  return value.toFixed(value < 1 ? 3 : 2);
+  return Number.isFinite(value) ? value.toFixed(value < 1 ? 3 : 2) : "-";
 }
 
 /** Writes `NAME.json` and `NAME.svg` into the directory. */
