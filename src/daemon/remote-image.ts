@@ -8,11 +8,14 @@
  *                                                                       large ── declined, with the reason
  * ```
  *
+ * A tag may have been moved or deleted since the client pulled. A layer that its manifest does not have any more is opened by
+ * its digest alone, where the client tells the table of contents: it has that from the manifest that it pulled.
+ *
  * @module
  */
 import { Semaphore } from "../async/index.ts";
 import type { ReadOptions } from "../blob/index.ts";
-import { messageOf } from "../errors/index.ts";
+import { isEsgzError, messageOf } from "../errors/index.ts";
 import {
   type ImageSource,
   type Layer as ImageLayer,
@@ -22,9 +25,11 @@ import {
 } from "../image/index.ts";
 import { type DeclinedLayer, openLazyLayer, stageWholeLayer } from "../lazyfs/index.ts";
 import {
+  ANNOTATIONS,
   type Digest,
   type ImageManifest,
   isIndexMediaType,
+  MEDIA_TYPES,
   parseIndex,
   parseManifest,
   type Platform,
@@ -45,6 +50,15 @@ export interface RemoteImageOptions extends ReadOptions {
   /** The layer that was asked for first: it tells which image of an index is meant. */
   readonly digest: Digest;
   readonly verification: "required" | "computed";
+  /** Layers can be opened without a manifest, if there is none. */
+  readonly manifestIsOptional?: boolean | undefined;
+}
+
+/** A layer without a manifest. */
+export interface OtherLayer {
+  readonly digest: Digest;
+  /** Of its table of contents: the client has it from a manifest that it has checked. */
+  readonly tocDigest: Digest;
 }
 
 /** Layers that cannot be read in parts are stored whole up to this size, where others of their image can be lazy. */
@@ -56,10 +70,12 @@ export class RemoteImage implements AsyncDisposable {
   readonly #options: RemoteImageOptions;
   readonly #layers = new Map<Digest, Promise<RemoteLayer>>();
   readonly #whole = new Semaphore(WHOLE_AT_ONCE);
+  #hasOthers = false;
 
-  private constructor(opened: PlatformManifest, options: RemoteImageOptions) {
+  private constructor(opened: PlatformManifest | undefined, options: RemoteImageOptions) {
     this.#options = options;
-    const layers = new Map(openManifestLayers(opened).map((layer) => [layer.descriptor.digest, layer]));
+    const stated = opened === undefined ? [] : openManifestLayers(opened);
+    const layers = new Map(stated.map((layer) => [layer.descriptor.digest, layer]));
     const tried = new Map([...layers.values()].map((layer) => [layer, this.#openLazily(layer)]));
     const anyLazy = isAny(tried.values());
     for (const [layer, opening] of tried) {
@@ -76,12 +92,33 @@ export class RemoteImage implements AsyncDisposable {
    * @throws {EsgzError} `PLATFORM_NOT_FOUND`, `MANIFEST_INVALID`, `MEDIA_TYPE_UNSUPPORTED`; codes of the medium.
    */
   static async open(options: RemoteImageOptions): Promise<RemoteImage> {
-    return new RemoteImage(await openManifestWith(options), options);
+    try {
+      return new RemoteImage(await openManifestWith(options), options);
+    } catch (error) {
+      if (options.manifestIsOptional !== true || !isEsgzError(error, "REGISTRY_NOT_FOUND")) throw error;
+      return new RemoteImage(undefined, options);
+    }
+  }
+
+  /** Whether layers were opened that the manifest does not have. */
+  get hasOthers(): boolean {
+    return this.#hasOthers;
   }
 
   /** Resolves with a layer; undefined if the image has none with this digest. */
   layer(digest: Digest): Promise<RemoteLayer> | undefined {
     return this.#layers.get(digest);
+  }
+
+  /** Resolves with a layer that the manifest does not have, whose table of contents is known to be right. */
+  otherLayer(other: OtherLayer): Promise<RemoteLayer> {
+    this.#hasOthers = true;
+    const opening = this.#openOther(other).catch((error: unknown): RemoteLayer => {
+      const reason = `its image has no such layer any more, and by itself: ${messageOf(error)}`;
+      return { kind: "declined", reason };
+    });
+    this.#layers.set(other.digest, opening);
+    return opening;
   }
 
   /** Those that are lazy, when all have been tried. */
@@ -100,6 +137,18 @@ export class RemoteImage implements AsyncDisposable {
       outcome.status === "fulfilled" && outcome.value.kind === "ready" ? [outcome.value.handle] : [],
     );
     await Promise.allSettled(handles.map((handle) => handle.close()));
+  }
+
+  async #openOther({ digest, tocDigest }: OtherLayer): Promise<RemoteLayer> {
+    const { source, signal } = this.#options;
+    const { repository } = source;
+    if (repository === undefined) return { kind: "declined", reason: "its image is not in a registry" };
+    const size = await repository.fetchBlobSize(digest, { signal });
+    const mediaType = MEDIA_TYPES.ociLayerGzip;
+    const descriptor = { mediaType, digest, size, annotations: { [ANNOTATIONS.tocDigest]: tocDigest } };
+    const blob = repository.openBlob({ digest, size });
+    const found = await this.#openLazily({ index: 0, descriptor, compression: "gzip", blob });
+    return "mismatch" in found ? { kind: "declined", reason: found.reason } : found;
   }
 
   async #openLazily(layer: ImageLayer): Promise<RemoteLayer | DeclinedLayer> {

@@ -16,6 +16,8 @@ import type { Store } from "../store/index.ts";
 export interface RemoteLayerRequest {
   readonly reference: string;
   readonly digest: Digest;
+  /** The layer's table of contents, as the client has it from a manifest that it checked. */
+  readonly tocDigest?: Digest | undefined;
   readonly manifest?: Digest | undefined;
   readonly skipVerify: boolean;
 }
@@ -60,12 +62,17 @@ export class RemoteImages implements AsyncDisposable {
     const known = this.#images.get(key) ?? this.#begin(key, { reference, request });
     known.askedMs = systemClock.nowMs();
     if (!known.hasFailed) this.#keep(key, known, KEPT_MS);
-    const found = (await known.image).layer(request.digest);
-    if (found !== undefined) return await found;
-    const isStale = reference.digest === undefined && systemClock.nowMs() - known.beganMs > FRESH_MS;
-    if (!isStale) return { kind: "declined", reason: `"${request.reference}" has no such layer any more` };
-    this.#forget(key, known);
-    return await this.layer(request);
+    const image = await known.image;
+    const found = image.layer(request.digest);
+    if (found !== undefined) return agreed(await found, request);
+    const isFresh = reference.digest !== undefined || systemClock.nowMs() - known.beganMs <= FRESH_MS;
+    if (!isFresh && !image.hasOthers) {
+      this.#forget(key, known);
+      return await this.layer(request);
+    }
+    const { digest, tocDigest } = request;
+    if (tocDigest !== undefined) return await image.otherLayer({ digest, tocDigest });
+    return { kind: "declined", reason: `"${request.reference}" has no such layer any more` };
   }
 
   /** Gives back the layers of images that nobody has asked for in the last `ms`; resolves with the number of other images. */
@@ -114,7 +121,9 @@ export class RemoteImages implements AsyncDisposable {
     const source = await openImageSource({ kind: "registry", reference }, { registry, signal });
     const { digest, skipVerify } = request;
     const verification = skipVerify ? "computed" : "required";
-    return await RemoteImage.open({ store, source, digest, verification, signal, platform: hostPlatform() });
+    const isKnown = request.tocDigest !== undefined;
+    const options = { store, source, digest, verification, signal, platform: hostPlatform() } as const;
+    return await RemoteImage.open({ ...options, manifestIsOptional: isKnown });
   }
 
   #keep(key: string, known: KnownImage, ms: number): void {
@@ -133,6 +142,14 @@ export class RemoteImages implements AsyncDisposable {
       () => undefined,
     );
   }
+}
+
+/** What the client has checked counts: whoever may set a tag may not choose what its layers show. */
+function agreed(found: RemoteLayer, { reference, tocDigest }: RemoteLayerRequest): RemoteLayer {
+  if (found.kind === "declined" || !found.lazy || tocDigest === undefined) return found;
+  if (found.handle.layer.source.tocDigest === tocDigest) return found;
+  const reason = `the manifest of "${reference}" names another table of contents than the client's`;
+  return { kind: "declined", reason };
 }
 
 /** By digest where the client told one: a tag may move. */

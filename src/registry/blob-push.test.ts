@@ -331,3 +331,33 @@ test("hasBlob() falls back to a one-byte GET where HEAD is refused", async () =>
     assert.equal(server.requests.at(-1)?.headers.range, "bytes=0-0");
   });
 });
+
+test("fetchBlobSize() tells a size from a first byte, from a whole answer, and says what it did not find", async () => {
+  await withRegistry(async (repository, { registry, server }) => {
+    const answers: readonly (readonly [number, Record<string, string>, string])[] = [
+      [206, { "content-range": "bytes 0-0/10000" }, "x"],
+      [200, {}, "y".repeat(500)],
+      [416, {}, ""],
+    ];
+    const sizes: number[] = [];
+    for (const [status, headers, body] of answers) {
+      registry.fault = (_request, response) => {
+        answer(response, status, headers, body);
+        return true;
+      };
+      sizes.push(await repository.fetchBlobSize(DIGEST));
+    }
+    assert.deepEqual(sizes, [10_000, 500, 0]);
+    assert.equal(server.requests.at(-1)?.headers.range, "bytes=0-0");
+    registry.fault = (_request, response) => {
+      answer(response, 206, { "content-range": "bytes 0-0/*" }, "x");
+      return true;
+    };
+    await assert.rejects(repository.fetchBlobSize(DIGEST), { code: "REGISTRY_PROTOCOL" });
+    registry.fault = (_request, response) => {
+      answer(response, 404);
+      return true;
+    };
+    await assert.rejects(repository.fetchBlobSize(DIGEST), { code: "REGISTRY_NOT_FOUND" });
+  });
+});

@@ -7,6 +7,7 @@ import type { BlobSource } from "../blob/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { type Descriptor, type Digest, isRepository, type ManifestContent } from "../oci/index.ts";
 import { hasBlob } from "./blob-existence.ts";
+import { fetchBlobSize } from "./blob-size.ts";
 import { type PushBlobOptions, pushBytes, type PushedBlob, pushStream } from "./blob-push.ts";
 import { type CallOptions, ManifestStore, type PushManifestOptions } from "./manifest-store.ts";
 import { listReferrers, type ListReferrersOptions, recordReferrer } from "./referrers.ts";
@@ -92,6 +93,15 @@ export class Repository {
    */
   openBlob(target: BlobTarget): BlobSource {
     return new RemoteBlob({ host: this.#host, repository: this.repository }, target);
+  }
+
+  /**
+   * The size of a blob, in bytes, of which no descriptor is at hand.
+   *
+   * @throws {EsgzError} `REGISTRY_PROTOCOL` if the server does not tell, beside the common codes.
+   */
+  async fetchBlobSize(digest: Digest, options: CallOptions = {}): Promise<number> {
+    return await fetchBlobSize(this.#placeFor(options), digest);
   }
 
   /** Whether the registry (not a mirror) has a blob in this repository. */
