@@ -23,6 +23,7 @@ const { values, positionals } = parseArgs({
     input: { type: "string", default: "fat" },
     image: { type: "string" },
     link: { type: "string", default: "loop" },
+    containers: { type: "string", default: "100" },
     cache: { type: "string", default: join(DIRECTORY, ".cache") },
     results: { type: "string", default: join(DIRECTORY, "results") },
   },
@@ -61,6 +62,15 @@ const suites: Readonly<Record<string, Suite>> = {
   snapshotter: async function* () {
     const { benchSnapshotter } = await import("./lazy/start-bench.ts");
     yield* eachImage("python,node,redis", benchSnapshotter);
+  },
+  "snapshotter-calls": async function* () {
+    const { benchCalls } = await import("./snapshotter/calls-bench.ts");
+    yield* eachImage("layers-55", benchCalls);
+  },
+  "snapshotter-containers": async function* () {
+    const { benchContainers } = await import("./snapshotter/containers-bench.ts");
+    const containers = Number(values.containers);
+    yield* eachImage("python", (each, options) => benchContainers(each, { ...options, containers }));
   },
   "lazy-read": async function* () {
     const { benchRead } = await import("./lazy/read-bench.ts");

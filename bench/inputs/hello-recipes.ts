@@ -166,6 +166,7 @@ export const HELLO_RECIPES: readonly HelloRecipe[] = [
   },
   manyLayers(2),
   manyLayers(32),
+  manyLayers(55),
   manyLayers(100),
   {
     name: "files-100k",

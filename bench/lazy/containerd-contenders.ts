@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type BenchContainerd, endProcess, startContainerd, untilExists } from "../containerd.ts";
 import { esgzCommand, runEsgz } from "../esgz-command.ts";
 import type { HelloRecipe } from "../inputs/hello-recipes.ts";
 import { type Contender, measureUntil } from "../measure/index.ts";
+import type { Scratch } from "../scratch.ts";
 import { type Place, startContender } from "./start-contender.ts";
 
 /** Pulls the gzip image, unpacks it, and runs it. */
@@ -59,6 +60,28 @@ export function referenceSnapshotter(program: string): Snapshotter {
   };
 }
 
+/** A snapshotter that answers. */
+export interface RunningSnapshotter {
+  /** Its socket. */
+  readonly address: string;
+  readonly process: ChildProcess;
+}
+
+/** Starts one, which ends with the scratch. */
+export async function startSnapshotter(
+  { argv, stopSignal, wait }: Snapshotter,
+  scratch: Scratch,
+): Promise<RunningSnapshotter> {
+  const address = join(scratch.directory, "stargz.sock");
+  const root = join(scratch.directory, "stargz");
+  const [file = "", ...args] = argv({ address, root });
+  const daemon = spawn(file, args, { stdio: "ignore" });
+  scratch.defer(() => endProcess(daemon, stopSignal));
+  await untilExists(address, daemon);
+  wait?.(root);
+  return { address, process: daemon };
+}
+
 /** Pulls with `ctr-remote images rpull` and runs. */
 export function snapshotterContender(
   name: string,
@@ -66,13 +89,7 @@ export function snapshotterContender(
   { snapshotter, tag }: { readonly snapshotter: Snapshotter; readonly tag: string },
 ): Contender {
   return startContender(name, place, async (scratch) => {
-    const address = join(scratch.directory, "stargz.sock");
-    const root = join(scratch.directory, "stargz");
-    const [file = "", ...args] = snapshotter.argv({ address, root });
-    const daemon = spawn(file, args, { stdio: "ignore" });
-    scratch.defer(() => endProcess(daemon, snapshotter.stopSignal));
-    await untilExists(address, daemon);
-    snapshotter.wait?.(root);
+    const { address, process: daemon } = await startSnapshotter(snapshotter, scratch);
     const containerd = await startContainerd(scratch.directory, {
       proxySnapshotter: { name: "stargz", address },
     });
