@@ -19,6 +19,12 @@ interface Entry extends Flow {
   flagged: boolean;
 }
 
+interface EndedFlow {
+  /** Bytes per millisecond. */
+  readonly rate: number;
+  readonly endMs: number;
+}
+
 /** When a transfer counts as slow. */
 export interface SlownessRule {
   /** How often to look, in milliseconds. */
@@ -35,7 +41,7 @@ export interface SlownessRule {
  */
 export const DEFAULT_SLOWNESS: SlownessRule = { intervalMs: 250, graceMs: 3000, factor: 4 };
 
-/** Rates of ended transfers that are remembered as peers. */
+/** Ended transfers that are remembered as peers. */
 const MEMORY = 16;
 
 /** Compares transfers with each other. */
@@ -43,7 +49,7 @@ export class FlowMonitor {
   readonly #clock: Clock;
   readonly #rule: SlownessRule;
   readonly #entries = new Set<Entry>();
-  readonly #pastRates: number[] = [];
+  readonly #ended: EndedFlow[] = [];
 
   constructor(options: { readonly clock: Clock; readonly rule?: SlownessRule }) {
     this.#clock = options.clock;
@@ -60,8 +66,8 @@ export class FlowMonitor {
       flagged: false,
       end: () => {
         if (!this.#entries.delete(entry)) return;
-        this.#pastRates.push(this.#rateOf(entry));
-        if (this.#pastRates.length > MEMORY) this.#pastRates.shift();
+        this.#ended.push({ rate: this.#rateOf(entry), endMs: this.#clock.nowMs() });
+        if (this.#ended.length > MEMORY) this.#ended.shift();
       },
     };
     this.#entries.add(entry);
@@ -81,12 +87,22 @@ export class FlowMonitor {
     const nowMs = this.#clock.nowMs();
     for (const entry of this.#entries) {
       if (entry.flagged || nowMs - entry.startMs < this.#rule.graceMs) continue;
-      const peers = [...this.#entries].filter((other) => other !== entry).map((other) => this.#rateOf(other));
-      const median = medianOf([...peers, ...this.#pastRates]);
+      const median = medianOf(this.#peerRatesOf(entry));
       if (median === undefined || this.#rateOf(entry) * this.#rule.factor >= median) continue;
       entry.flagged = true;
       entry.onSlow();
     }
+  }
+
+  /**
+   * Rates of those that share the link with a transfer, or did: a full link gives each its part, however fast one alone
+   * was before. A transfer that is alone is compared with all that went before it.
+   */
+  #peerRatesOf(entry: Entry): number[] {
+    const now = [...this.#entries].filter((other) => other !== entry).map((other) => this.#rateOf(other));
+    const beside = this.#ended.filter(({ endMs }) => endMs > entry.startMs);
+    const ended = now.length + beside.length === 0 ? this.#ended : beside;
+    return [...now, ...ended.map(({ rate }) => rate)];
   }
 
   /** Bytes per millisecond. */

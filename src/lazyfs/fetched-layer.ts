@@ -123,8 +123,10 @@ const EXPANSION = 2;
 /** Of a link that is not known yet. */
 const FIRST_WINDOW = 512 << 10;
 const LARGEST_FIRST_WINDOW = 2 << 20;
+/** No reader is read ahead of for longer: others wait behind it, and it may go elsewhere. */
+const LONGEST_AHEAD_MS = 500;
 
-/** A reader who begins somewhere gets what travels in the time of one round trip. */
+/** A reader who begins somewhere gets what travels in the time of one round trip, later what the link carries for a while. */
 function readAheadLimits({ tuning, board }: FetchContext): {
   readonly readAheadMin: number;
   readonly readAheadMax: number;
@@ -134,6 +136,10 @@ function readAheadLimits({ tuning, board }: FetchContext): {
       const along = Math.round(board.roundTripBytes ?? FIRST_WINDOW / EXPANSION) * EXPANSION;
       return Math.max(tuning.readAheadMin, Math.min(LARGEST_FIRST_WINDOW, tuning.readAheadMax, along));
     },
-    readAheadMax: tuning.readAheadMax,
+    get readAheadMax(): number {
+      const { bytesPerMs = Infinity } = board.link;
+      const carried = Math.round(bytesPerMs * LONGEST_AHEAD_MS) * EXPANSION;
+      return Math.min(tuning.readAheadMax, Math.max(LARGEST_FIRST_WINDOW, carried));
+    },
   };
 }

@@ -86,6 +86,23 @@ describe("LayerFetcher.read()", () => {
     assert.deepEqual(bench.opened.length, 1);
   });
 
+  test("asks for no byte twice, whatever was read before and while the rest is filled", async (t) => {
+    const registry = await serveFaulty(t, [SAMPLE]);
+    // Nothing is taken along: what was read lies about in small pieces.
+    const tuning = { readAheadMin: 0, readAheadMax: 0 };
+    await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning });
+    const layer = firstOf(bench.layers);
+    const read = async (part: number): Promise<void> =>
+      await assertReads(bench, SAMPLE, { offset: ((part * 7919) % 40) * 100 * KIB, size: 1000 });
+    for (let part = 0; part < 20; part += 1) await read(part);
+    assertOnce(registry.asked);
+    const fill = bench.fetcher.fill([layer], { priority: "background" });
+    for (let part = 20; part < 40; part += 1) await read(part);
+    await fill;
+    assert.ok(layer.complete);
+    assertOnce(registry.asked);
+  });
+
   test("reads ahead of a reader who goes on in order, ever further", async (t) => {
     const registry = await serveFaulty(t, [SAMPLE]);
     await using bench = await openFetchBench(t, [SAMPLE], { registry });

@@ -2,9 +2,9 @@
  * Which members travel together: pure arithmetic over the chunk table.
  *
  * ```text
- * chunks     0  1  2  3  4  5  6  7        missing: 0 1 . 3 4 . . 7
- * ranges    [m0 m1 (gap) m3 m4] [m7]       a small gap is read through
- * jobs      [m0][m1 .... m4]               what is waited for goes to a worker alone
+ * chunks     0  1  2  3  4  5  6  7        missing: 0 1 2 3 4 . . 7
+ * ranges    [m0 m1 (gap) m2 m3 m4] [m7]    a small gap that is no member is read through: tar headers
+ * jobs      [m0][m1 ......... m4]          what is waited for goes to a worker alone
  * segments  [ one buffer     ]             at most so many bytes at once in memory
  * ```
  *
@@ -32,27 +32,28 @@ export interface MemberPlan {
   readonly nextChunk: number;
 }
 
-/** Plans one request: members from a chunk on that are neither there nor on their way. */
+/**
+ * Plans one request: members from a chunk on that are neither there nor on their way. It ends in front of one that is: no
+ * byte of the blob travels twice.
+ */
 export function planMembers(fetched: FetchedLayer, fromChunk: number, options: PlanOptions): MemberPlan {
   const runs: MemberRun[] = [];
   let start = 0;
   let end = 0;
   let chunk = fromChunk;
   while (chunk < options.endChunk) {
-    if (fetched.layer.hasChunk(chunk)) {
-      chunk += 1;
+    const run = fetched.layer.hasChunk(chunk) ? undefined : fetched.runs.at(chunk);
+    if (run === undefined || fetched.flights.has(run.first)) {
+      if (runs.length > 0) break;
+      chunk = run?.end ?? chunk + 1;
       continue;
     }
-    const run = fetched.runs.at(chunk);
-    if (!fetched.flights.has(run.first)) {
-      const gap = run.blobOffset - end;
-      const fits =
-        gap >= 0 && gap <= options.gapSize && run.blobOffset + run.size - start <= options.maxBytes;
-      if (runs.length > 0 && !fits) break;
-      if (runs.length === 0) start = run.blobOffset;
-      runs.push(run);
-      end = run.blobOffset + run.size;
-    }
+    const gap = run.blobOffset - end;
+    const fits = gap >= 0 && gap <= options.gapSize && run.blobOffset + run.size - start <= options.maxBytes;
+    if (runs.length > 0 && !fits) break;
+    if (runs.length === 0) start = run.blobOffset;
+    runs.push(run);
+    end = run.blobOffset + run.size;
     chunk = run.end;
   }
   return { runs, nextChunk: chunk };

@@ -6,10 +6,13 @@
 import type { Clock } from "../async/index.ts";
 import { type Flow, FlowMonitor } from "../blob/index.ts";
 import type { FetchPriority } from "./fetch-report.ts";
+import { LinkRate } from "./link-rate.ts";
 
 /** A transfer as the board sees it. */
 export interface WatchedTransfer {
   readonly priority: FetchPriority;
+  /** Whether a read waits for it. */
+  readonly isUrgent: boolean;
   /** Called when it should get a second connection. */
   hedge(): void;
   /** Called now and then. */
@@ -22,6 +25,8 @@ const LEAST_RUN = 128 << 10;
 
 /** Watches as long as there is something to watch, and has no timer otherwise. */
 export class TransferBoard {
+  /** What all transfers bring together. */
+  readonly link: LinkRate;
   readonly #clock: Clock;
   readonly #transfers = new Set<WatchedTransfer>();
   /** Short and long transfers have different rates: each is compared with its like. */
@@ -36,6 +41,7 @@ export class TransferBoard {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.link = new LinkRate(clock);
     this.#monitors = { short: new FlowMonitor({ clock }), long: new FlowMonitor({ clock }) };
   }
 
@@ -105,6 +111,15 @@ export class TransferBoard {
     return this.#connectionRate * this.#roundTripMs;
   }
 
+  /** On a full link another connection brings nothing sooner, and the same bytes twice. */
+  #look(): void {
+    const { isFull } = this.link;
+    if (!isFull) for (const monitor of Object.values(this.#monitors)) monitor.judge();
+    for (const transfer of this.#transfers) {
+      if (!isFull || transfer.isUrgent) transfer.checkStall(this.#clock.nowMs());
+    }
+  }
+
   #startWatch(): void {
     if (this.#watch !== undefined) return;
     const watch = new AbortController();
@@ -112,8 +127,7 @@ export class TransferBoard {
     const look = async (): Promise<void> => {
       while (!watch.signal.aborted) {
         await this.#clock.sleep(INTERVAL_MS, { signal: watch.signal });
-        for (const monitor of Object.values(this.#monitors)) monitor.judge();
-        for (const transfer of this.#transfers) transfer.checkStall(this.#clock.nowMs());
+        this.#look();
       }
     };
     // Ends with the last transfer.

@@ -146,9 +146,9 @@ export class Transfer implements WatchedTransfer {
     return true;
   }
 
-  /** Opens a second connection beside one that is slow. */
+  /** Opens a second connection beside one that is slow; not where it is this side that does not read. */
   hedge(): void {
-    if (this.#stream === undefined || this.#signal.aborted) return;
+    if (this.#stream === undefined || this.#lastByteMs === Infinity || this.#signal.aborted) return;
     const { counters, emit } = this.#context;
     counters.hedged += 1;
     if (this.#options.account !== undefined) this.#options.account.hedged += 1;
@@ -380,6 +380,7 @@ export class Transfer implements WatchedTransfer {
     const { fetched, account } = this.#options;
     this.#received += bytes;
     this.#context.counters.fetchedBytes += bytes;
+    this.#context.board.link.note(bytes);
     fetched.fetchedBytes += bytes;
     if (account !== undefined) account.fetchedBytes += bytes;
     if (this.#flow !== undefined) this.#flow.received += bytes;
