@@ -89,7 +89,8 @@ export const HELLO_RECIPES: readonly HelloRecipe[] = [
     command: [
       "node",
       "-e",
-      'require("/app/node_modules/express")().listen(8080, () => { console.log("listening"); })',
+      // As the first process, node would not heed the signal by itself.
+      'process.on("SIGTERM", () => process.exit()); require("/app/node_modules/express")().listen(8080, () => { console.log("listening"); })',
     ],
     ready: "listening",
   },
