@@ -43,10 +43,42 @@ test("selectPlatform() never takes an attestation and names what there is", () =
   });
 });
 
-test("parsePlatform() refuses text that is none", () => {
-  for (const text of ["", "linux/", "a/b/c/d", "linux/../x"]) {
-    assert.throws(() => parsePlatform(text), { code: "USAGE_INVALID" });
+test("parsePlatform() refuses text that is none, and a word alone that names no architecture", () => {
+  for (const text of [
+    "",
+    "linux/",
+    "a/b/c/d",
+    "linux/../x",
+    "garbage",
+    "linux",
+    "linux amd64",
+    "windows(/amd64",
+    "windows()/amd64",
+    "linux/amd64(1)",
+    "(1)/amd64",
+  ]) {
+    assert.throws(() => parsePlatform(text), { code: "USAGE_INVALID" }, text);
   }
+});
+
+test("parsePlatform() takes unknown words in their places, and the version of a system", () => {
+  assert.deepEqual(parsePlatform("plan9/quantum/v3"), {
+    os: "plan9",
+    architecture: "quantum",
+    variant: "v3",
+  });
+  const windows = { os: "windows", "os.version": "10.0.17763.1", architecture: "amd64" };
+  assert.deepEqual(parsePlatform("Windows(10.0.17763.1)/x86_64"), windows);
+  assert.equal(formatPlatform(windows), "windows(10.0.17763.1)/amd64");
+});
+
+test("selectPlatform() takes only the version of a system that is asked for", () => {
+  const older = { ...entry("windows/amd64", "6"), platform: parsePlatform("windows(10.0.1)/amd64") };
+  const newer = { ...entry("windows/amd64", "7"), platform: parsePlatform("windows(10.0.2)/amd64") };
+  assert.equal(selectPlatform([older, newer], parsePlatform("windows(10.0.2)/amd64")).digest, newer.digest);
+  assert.throws(() => selectPlatform([older], parsePlatform("windows(10.0.2)/amd64")), {
+    code: "PLATFORM_NOT_FOUND",
+  });
 });
 
 test("formatPlatform() leaves out the variants that every machine of the kind has", () => {

@@ -19,25 +19,43 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
   ppc64: "ppc64le",
 };
 
+/** Those that a platform may be called by alone: other words are more likely a slip. */
+const KNOWN_ARCHITECTURES: ReadonlySet<string> = new Set([
+  ...["386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle"],
+  ...["ppc64", "ppc64le", "riscv64", "s390x", "wasm"],
+]);
+
+/** `os` or `os(version)`, the version kept as it is. */
+const SYSTEM = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)(?:\(([A-Za-z0-9_.-]+)\))?$/;
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+const VERSION = /^[A-Za-z0-9_.-]+$/;
+
 /**
- * Parses `os/architecture[/variant]` or a bare architecture (of Linux).
+ * Parses `os[(version)]/architecture[/variant]`, whose words may be unknown ones, or the name of a known architecture (of
+ * Linux) alone.
  *
  * @throws {EsgzError} `USAGE_INVALID`
  */
 export function parsePlatform(text: string): Platform {
   const parts = text.split("/");
-  if (parts.length > 3 || parts.some((part) => !/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(part))) {
-    throw new EsgzError(
-      "USAGE_INVALID",
-      `Cannot parse platform "${text}": expected os/architecture[/variant]`,
-    );
+  const [first = "", ...rest] = parts.length === 1 ? ["linux", text] : parts;
+  const [, os, version] = SYSTEM.exec(first) ?? [];
+  const [architecture = "", variant] = rest;
+  if (os === undefined || rest.length > 2 || rest.some((part) => !NAME.test(part))) {
+    throw notAPlatform(text, "os[(version)]/architecture[/variant]");
   }
-  const [os, architecture, variant] = parts.length === 1 ? ["linux", parts[0]] : parts;
-  return normalizePlatform({
-    os: os ?? "",
-    architecture: architecture ?? "",
+  const platform = normalizePlatform({
+    os,
+    architecture,
+    ...(version === undefined ? {} : { "os.version": version }),
     ...(variant === undefined ? {} : { variant }),
   });
+  if (parts.length > 1 || KNOWN_ARCHITECTURES.has(platform.architecture)) return platform;
+  throw notAPlatform(text, "os/architecture[/variant], or a known architecture alone");
+}
+
+function notAPlatform(text: string, expected: string): EsgzError {
+  return new EsgzError("USAGE_INVALID", `Cannot parse platform "${text}": expected ${expected}`);
 }
 
 /** A platform with the names that images use, and without the variants that mean nothing (arm64/v8, amd64/v1). */
@@ -51,13 +69,17 @@ export function normalizePlatform(platform: Platform): Platform {
   return given === undefined || idle ? rest : { ...rest, variant: given };
 }
 
-/** `os/architecture[/variant]`. */
+/** `os[(version)]/architecture[/variant]`; a version that cannot be parsed again is left out. */
 export function formatPlatform(platform: Platform): string {
-  const { os, architecture, variant } = normalizePlatform(platform);
-  return [os, architecture, ...(variant === undefined ? [] : [variant])].join("/");
+  const { os, architecture, variant, "os.version": version } = normalizePlatform(platform);
+  const system = version === undefined || !VERSION.test(version) ? os : `${os}(${version})`;
+  return [system, architecture, ...(variant === undefined ? [] : [variant])].join("/");
 }
 
-/** Whether an image for `offered` runs on `wanted`: the same system, and for arm an equal or lower variant. */
+/**
+ * Whether an image for `offered` runs on `wanted`: the same system, of the version that is wanted if one is, and for arm
+ * an equal or lower variant.
+ */
 export function matchesPlatform(wanted: Platform, offered: Platform): boolean {
   return rankOf(normalizePlatform(wanted), normalizePlatform(offered)) >= 0;
 }
@@ -91,6 +113,8 @@ export function selectPlatform(entries: readonly Descriptor[], wanted: Platform)
 /** How well it fits: -1 not at all; higher is better. */
 function rankOf(wanted: Platform, offered: Platform): number {
   if (wanted.os !== offered.os || wanted.architecture !== offered.architecture) return -1;
+  const version = wanted["os.version"];
+  if (version !== undefined && version !== offered["os.version"]) return -1;
   if (wanted.variant === offered.variant) return 100;
   const want = variantNumber(wanted);
   const have = variantNumber(offered);
