@@ -27,6 +27,11 @@ export function compileEsgz(cache: string, say: (text: string) => void): void {
   for (const name of ["bin", "package.json"])
     cpSync(join(CHECKOUT, name), join(directory, name), { recursive: true });
   symlinkSync(join(CHECKOUT, "node_modules"), join(directory, "node_modules"));
+  useEsgz(directory);
+}
+
+/** The commands below are of the package in this directory from now on. */
+export function useEsgz(directory: string): void {
   entry = join(directory, "bin/esgz.js");
 }
 

@@ -7,7 +7,7 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { BenchContext } from "./bench-context.ts";
-import { compileEsgz } from "./esgz-command.ts";
+import { compileEsgz, useEsgz } from "./esgz-command.ts";
 import type { Harbor } from "./harbor/index.ts";
 import { HELLO_RECIPES } from "./inputs/hello-recipes.ts";
 import { BENCH_INPUTS, type BenchInputName } from "./inputs/bench-inputs.ts";
@@ -26,6 +26,7 @@ const { values, positionals } = parseArgs({
     containers: { type: "string", default: "100" },
     cache: { type: "string", default: join(DIRECTORY, ".cache") },
     results: { type: "string", default: join(DIRECTORY, "results") },
+    package: { type: "string" },
   },
 });
 const say = (text: string): void => console.error(text);
@@ -98,7 +99,8 @@ if (suite === undefined) {
   console.error(`expected one of ${Object.keys(suites).join(", ")}, got "${name}"`);
   process.exit(2);
 }
-compileEsgz(context.cache, say);
+if (values.package === undefined) compileEsgz(context.cache, say);
+else useEsgz(resolve(values.package));
 const comparisons: Comparison[] = [];
 for await (const comparison of suite()) {
   console.log(formatComparison(comparison));
