@@ -8,7 +8,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
+import { encodeUtf8 } from "../bytes/index.ts";
 import {
   type ImageDestination,
   type ImageSource,
@@ -26,7 +26,8 @@ import {
 } from "../oci/index.ts";
 import { RegistryClient } from "../registry/index.ts";
 import { type RequestInfo, startRegistryServer } from "../registry-server/index.ts";
-import { encodeTarHeader, END_OF_ARCHIVE, paddingOf, type TarMetadata } from "../tar/index.ts";
+import { END_OF_ARCHIVE } from "../tar/index.ts";
+import { tarOf as tarOfSpecs } from "../tar/make-tar.fixture.ts";
 import { convertImage } from "./convert-image.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import type { ConvertReport } from "./convert-report.ts";
@@ -47,28 +48,15 @@ export function sha256(bytes: Uint8Array): Digest {
 
 /** A tar of regular files (text by path) with its end; hard links are `{ link }`. */
 export function tarOf(files: Readonly<Record<string, string | { readonly link: string }>>): Uint8Array {
-  const parts: Uint8Array[] = [];
-  for (const [name, content] of Object.entries(files)) {
+  const specs = Object.entries(files).map(([name, content]) => {
     const linked = typeof content !== "string";
-    const bytes = linked ? new Uint8Array(0) : encodeUtf8(content);
-    const metadata: TarMetadata = {
+    return {
       name,
-      type: linked ? "hardlink" : name.endsWith("/") ? "dir" : "reg",
-      size: bytes.length,
       mode: 0o644,
-      uid: 0,
-      gid: 0,
-      userName: "",
-      groupName: "",
-      mtime: { seconds: 1_700_000_000, nanoseconds: 0 },
-      linkName: linked ? content.link : "",
-      devMajor: 0,
-      devMinor: 0,
-      xattrs: new Map(),
+      ...(linked ? { type: "hardlink" as const, linkName: content.link } : { content }),
     };
-    parts.push(encodeTarHeader(metadata), bytes, new Uint8Array(paddingOf(bytes.length)));
-  }
-  return concatBytes([...parts, END_OF_ARCHIVE]);
+  });
+  return tarOfSpecs(specs);
 }
 
 /** Layers of each compression: the vectors' tar, a small one, an empty one, and the small one again. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
-import { END_OF_ARCHIVE, encodeTarHeader, type TarEvent, type TarMetadata } from "../tar/index.ts";
+import { END_OF_ARCHIVE, encodeTarHeader, plainMetadata, type TarEvent } from "../tar/index.ts";
 import { TarSpool } from "./tar-spool.ts";
 
 const EVERYTHING = new URL("../../test/vectors/everything.tar", import.meta.url);
@@ -58,29 +58,10 @@ test("TarSpool reads every entry alone as it reads it in the stream", async () =
   assert.deepEqual(alone, inStream);
 });
 
-function metadata(changes: Partial<TarMetadata>): TarMetadata {
-  return {
-    name: "",
-    type: "reg",
-    size: 0,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    mtime: { seconds: 0, nanoseconds: 0 },
-    linkName: "",
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: new Map(),
-    ...changes,
-  };
-}
-
 test("TarSpool applies a global PAX header to an entry that is read alone", async () => {
   const record = encodeUtf8("16 uname=global\n");
   assert.equal(record.length, 16);
-  const globalHeader = encodeTarHeader(metadata({ name: "pax_global", size: record.length }));
+  const globalHeader = encodeTarHeader(plainMetadata({ name: "pax_global", size: record.length }));
   globalHeader[156] = "g".charCodeAt(0);
   globalHeader.fill(0x20, 148, 156);
   const sum = globalHeader.subarray(0, 512).reduce((total, byte) => total + byte, 0);
@@ -88,10 +69,10 @@ test("TarSpool applies a global PAX header to an entry that is read alone", asyn
   const block = new Uint8Array(512);
   block.set(record);
   const tar = concatBytes([
-    encodeTarHeader(metadata({ name: "before" })),
+    encodeTarHeader(plainMetadata({ name: "before" })),
     globalHeader,
     block,
-    encodeTarHeader(metadata({ name: "after" })),
+    encodeTarHeader(plainMetadata({ name: "after" })),
     END_OF_ARCHIVE,
   ]);
   const { spool } = await spoolOf(tar, 700);
@@ -109,6 +90,6 @@ test("TarSpool applies a global PAX header to an entry that is read alone", asyn
 });
 
 test("TarSpool refuses a tar that ends inside an entry", async () => {
-  const tar = concatBytes([encodeTarHeader(metadata({ name: "a", size: 600 })), new Uint8Array(512)]);
+  const tar = concatBytes([encodeTarHeader(plainMetadata({ name: "a", size: 600 })), new Uint8Array(512)]);
   await assert.rejects(spoolOf(tar, 512), { code: "TAR_INVALID" });
 });

@@ -9,6 +9,7 @@ import {
   encodeTarHeader,
   END_OF_ARCHIVE,
   paddingOf,
+  plainMetadata,
   TAR_BLOCK_SIZE,
   type TarEntry,
   type TarEvent,
@@ -16,7 +17,6 @@ import {
 } from "../tar/index.ts";
 import type { MemberCutter } from "./member-cutter.ts";
 import { NO_PREFETCH_LANDMARK, PREFETCH_LANDMARK, TOC_NAME } from "./resolve-toc.ts";
-import { UNIX_EPOCH } from "./rfc3339.ts";
 import type { TarSplitRecorder } from "./tar-split.ts";
 import type { TocRecords } from "./toc-records.ts";
 
@@ -164,21 +164,7 @@ export class TarLayout {
 }
 
 function landmarkMetadata(name: string): TarMetadata {
-  return {
-    name,
-    type: "reg",
-    size: LANDMARK_CONTENT.length,
-    mode: 0,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    mtime: UNIX_EPOCH,
-    linkName: "",
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: new Map(),
-  };
+  return plainMetadata({ name, size: LANDMARK_CONTENT.length, mode: 0 });
 }
 
 /** The header, content and end of the tar that the TOC member of an eStargz blob holds. */

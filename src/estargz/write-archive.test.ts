@@ -6,7 +6,13 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { MemoryBlob } from "../blob/index.ts";
-import { encodeTarHeader, END_OF_ARCHIVE, type TarEntry, type TarMetadata } from "../tar/index.ts";
+import {
+  encodeTarHeader,
+  END_OF_ARCHIVE,
+  plainMetadata,
+  type TarEntry,
+  type TarMetadata,
+} from "../tar/index.ts";
 import { collect, digestOf, eventsOf, readExpectedFiles, readVector, sha256 } from "./archives.fixture.ts";
 import type { Archive } from "./archive.ts";
 import { createCompressor } from "./compressor.ts";
@@ -347,20 +353,8 @@ interface TestEntry {
 
 function entryOf(metadata: Partial<TarEntry> & Pick<TarMetadata, "name" | "type">, content = ""): TestEntry {
   const bytes = Buffer.from(content);
-  const full: TarMetadata = {
-    size: bytes.length,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    mtime: { seconds: 1, nanoseconds: 0 },
-    linkName: "",
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: new Map(),
-    ...metadata,
-  };
+  const mtime = { seconds: 1, nanoseconds: 0 };
+  const full = plainMetadata({ size: bytes.length, mtime, ...metadata });
   return { metadata: full, content: bytes };
 }
 

@@ -31,7 +31,7 @@ import {
   parseImageConfig,
   parseManifest,
 } from "../oci/index.ts";
-import { encodeTarHeader, END_OF_ARCHIVE, paddingOf } from "../tar/index.ts";
+import { encodeTarHeader, END_OF_ARCHIVE, paddingOf, plainMetadata } from "../tar/index.ts";
 import { manifestContentOf } from "./checked-manifest.ts";
 import { decompressStream } from "./decompress.ts";
 import { ARCHIVE_MANIFEST, type DockerArchiveImage } from "./docker-archive-manifest.ts";
@@ -250,7 +250,7 @@ function bytesMember(name: string, bytes: Uint8Array): Member {
 
 async function* tarOf(members: readonly Member[]): AsyncGenerator<Uint8Array, void, undefined> {
   for (const { name, size, content } of members) {
-    yield encodeTarHeader({ ...PLAIN_FILE, name, size });
+    yield encodeTarHeader(plainMetadata({ name, size }));
     yield* content();
     const padding = paddingOf(size);
     if (padding > 0) yield new Uint8Array(padding);
@@ -261,18 +261,3 @@ async function* tarOf(members: readonly Member[]): AsyncGenerator<Uint8Array, vo
 async function* onePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   yield bytes;
 }
-
-/** A file that is the same whoever writes it, and whenever. */
-const PLAIN_FILE = {
-  type: "reg",
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  userName: "",
-  groupName: "",
-  mtime: { seconds: 0, nanoseconds: 0 },
-  linkName: "",
-  devMajor: 0,
-  devMinor: 0,
-  xattrs: new Map<string, Uint8Array>(),
-} as const;

@@ -2,18 +2,19 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { concatBytes, decodeUtf8 } from "../bytes/index.ts";
 import { isEsgzError } from "../errors/index.ts";
+import { type FileSpec, tarOf } from "../tar/make-tar.fixture.ts";
 import { openImageFiles, readImageFile, resolveImagePath, type ImageFiles } from "./image-files.ts";
 import { openImage } from "./image.ts";
-import { type EntrySpec, makeImage, makeTar, temporaryDirectory, writeImage } from "./layer.fixture.ts";
+import { makeImage, temporaryDirectory, writeImage } from "./layer.fixture.ts";
 import { openImageDestination, openImageSource } from "./open-image-source.ts";
 
 /** The files of an image with these layers, and how many layers were said to be read whole. */
 async function filesOf(
   t: TestContext,
-  layers: readonly (readonly EntrySpec[])[],
+  layers: readonly (readonly FileSpec[])[],
 ): Promise<{ readonly files: ImageFiles; readonly opaque: readonly number[] }> {
   const name = `oci:${await temporaryDirectory(t)}/image`;
-  const made = makeImage(layers.map((layer) => makeTar(layer)));
+  const made = makeImage(layers.map((layer) => tarOf(layer)));
   await using destination = await openImageDestination(name, {});
   await writeImage(destination, made);
   await destination.publish(made.manifest);

@@ -13,17 +13,9 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
 import { wholeRange } from "../blob/index.ts";
+import { type FileSpec, tarOf } from "../tar/make-tar.fixture.ts";
 import { type Image, openImage } from "./image.ts";
-import {
-  collect,
-  type EntrySpec,
-  makeImage,
-  makeTar,
-  sha256,
-  tarEntries,
-  temporaryDirectory,
-  writeImage,
-} from "./layer.fixture.ts";
+import { collect, makeImage, sha256, tarEntries, temporaryDirectory, writeImage } from "./layer.fixture.ts";
 import { layerTreeFromTar } from "./layer-tree.ts";
 import { mergeLayers } from "./merge-layers.ts";
 import { openImageDestination, openImageSource } from "./open-image-source.ts";
@@ -167,8 +159,8 @@ test("skopeo reads a seekable layer out of a layout that esgz wrote", async (t) 
 
 test("docker archives as docker save writes them are read", async (t) => {
   const directory = await temporaryDirectory(t);
-  const tar = makeTar([{ name: "a", content: "1" }]);
-  const empty = makeTar([]);
+  const tar = tarOf([{ name: "a", content: "1" }]);
+  const empty = tarOf([]);
   const config = Buffer.from(
     JSON.stringify({
       architecture: "amd64",
@@ -181,7 +173,7 @@ test("docker archives as docker save writes them are read", async (t) => {
     JSON.stringify([{ Config: `${hex}.json`, RepoTags: ["busybox:latest"], Layers: layers }]);
   await t.test("with links between layers, and a legacy repositories file", async () => {
     const file = join(directory, "legacy.tar");
-    const entries: EntrySpec[] = [
+    const entries: FileSpec[] = [
       { name: "one/" },
       { name: "one/VERSION", content: "1.0" },
       { name: "one/layer.tar", content: tar },
@@ -195,7 +187,7 @@ test("docker archives as docker save writes them are read", async (t) => {
         content: members(["one/layer.tar", "two/layer.tar", "three/layer.tar", "four/layer.tar"]),
       },
     ];
-    writeFileSync(file, makeTar(entries));
+    writeFileSync(file, tarOf(entries));
     const { diffIds, config: digest } = await identify(`docker-archive:${file}:docker.io/library/busybox`);
     assert.deepEqual(diffIds, [sha256(tar), sha256(empty), sha256(tar), sha256(tar)]);
     assert.equal(digest, sha256(config));
@@ -210,7 +202,7 @@ test("docker archives as docker save writes them are read", async (t) => {
       ],
     };
     const blobName = (digest: string): string => `blobs/${digest.replace(":", "/")}`;
-    const entries: EntrySpec[] = [
+    const entries: FileSpec[] = [
       ...Array.from(image.blobs, ([digest, content]) => ({ name: blobName(digest), content })),
       { name: blobName(image.manifest.digest), content: image.manifestBytes },
       { name: "index.json", content: JSON.stringify(index) },
@@ -226,15 +218,15 @@ test("docker archives as docker save writes them are read", async (t) => {
         ]),
       },
     ];
-    writeFileSync(file, makeTar(entries));
+    writeFileSync(file, tarOf(entries));
     assert.equal((await identify(`docker-archive:${file}:app:v1`)).manifest, image.manifest.digest);
-    writeFileSync(file, makeTar(entries.filter(({ name }) => name !== "index.json")));
+    writeFileSync(file, tarOf(entries.filter(({ name }) => name !== "index.json")));
     assert.deepEqual((await identify(`docker-archive:${file}`)).diffIds, [sha256(tar)]);
   });
 });
 
 /** Layers whose merge every tool must agree on: explicit directories, so that modes are comparable. */
-const CRAFTED: readonly (readonly EntrySpec[])[] = [
+const CRAFTED: readonly (readonly FileSpec[])[] = [
   [
     { name: "./", mode: 0o755 },
     { name: "usr/" },
@@ -284,7 +276,7 @@ test("mergeLayers() agrees with umoci unpack", async (t) => {
   if (process.getuid?.() !== 0) return t.skip("not root: umoci cannot set owners");
   const there = await temporaryDirectory(t);
   for (let count = 1; count <= CRAFTED.length; count += 1) {
-    const tars = CRAFTED.slice(0, count).map((specs) => makeTar(specs));
+    const tars = CRAFTED.slice(0, count).map((specs) => tarOf(specs));
     const name = `oci:${there}/layout:l${count}`;
     const image = makeImage(tars);
     {

@@ -9,10 +9,11 @@ import { isEsgzError } from "../errors/index.ts";
 import { type Descriptor, encodeManifest, MEDIA_TYPES, parseIndex } from "../oci/index.ts";
 import { RegistryClient } from "../registry/index.ts";
 import { startRegistryServer } from "../registry-server/index.ts";
+import { tarOf } from "../tar/make-tar.fixture.ts";
 import { openImage } from "./image.ts";
 import type { ImageDestination } from "./image-destination.ts";
 import type { ImageSource } from "./image-source.ts";
-import { collect, makeImage, makeTar, sha256, temporaryDirectory, writeImage } from "./layer.fixture.ts";
+import { collect, makeImage, sha256, temporaryDirectory, writeImage } from "./layer.fixture.ts";
 import { openImageDestination, openImageSource } from "./open-image-source.ts";
 import { streamLayerTar } from "./stream-layer-tar.ts";
 
@@ -72,8 +73,8 @@ function onEveryMedium(
 }
 
 const TARS = [
-  makeTar([{ name: "etc/" }, { name: "etc/passwd", content: "root" }]),
-  makeTar([{ name: "big", content: "0123456789".repeat(300_000) }]),
+  tarOf([{ name: "etc/" }, { name: "etc/passwd", content: "root" }]),
+  tarOf([{ name: "big", content: "0123456789".repeat(300_000) }]),
 ];
 const IMAGE = makeImage(TARS);
 
@@ -127,7 +128,7 @@ onEveryMedium("nothing has the name before it is published, and disposing cleans
 
 onEveryMedium("an image that is there stays when its replacement is abandoned", async (_t, place) => {
   await store(place);
-  const other = makeImage([makeTar([{ name: "other" }])]);
+  const other = makeImage([tarOf([{ name: "other" }])]);
   {
     await using destination = await place.destination();
     await writeImage(destination, other);
@@ -138,7 +139,7 @@ onEveryMedium("an image that is there stays when its replacement is abandoned", 
 
 onEveryMedium("a second image replaces the first", async (_t, place) => {
   await store(place);
-  const other = makeImage([makeTar([{ name: "other" }])]);
+  const other = makeImage([tarOf([{ name: "other" }])]);
   await store(place, other);
   await using source = await place.source();
   assert.equal((await openImage(source, { platform: AMD64 })).manifest.config.digest, other.config.digest);
@@ -251,7 +252,7 @@ onEveryMedium("an abort ends a write and leaves the place as it was", async (_t,
 
 test("oci: other names and referrers stay in the index when one image is replaced", async (t) => {
   const directory = await temporaryDirectory(t);
-  const other = makeImage([makeTar([{ name: "other" }])]);
+  const other = makeImage([tarOf([{ name: "other" }])]);
   const write = async (name: string, image = IMAGE): Promise<void> => {
     await using destination = await openImageDestination(name, {});
     await writeImage(destination, image);
@@ -319,7 +320,7 @@ test("oci: two images published at once are both in the index", async (t) => {
 
 test("oci: companions are found by the tag and its suffix", async (t) => {
   const directory = await temporaryDirectory(t);
-  const other = makeImage([makeTar([{ name: "toc" }])]);
+  const other = makeImage([tarOf([{ name: "toc" }])]);
   for (const [tag, image] of [
     ["v1", IMAGE],
     ["v1-esgztoc", other],
@@ -409,7 +410,7 @@ test("registry: companions are found by the tag, and blobs are mounted across re
     await writeImage(destination, image);
     await destination.publish(image.manifest);
   };
-  const other = makeImage([makeTar([{ name: "toc" }])]);
+  const other = makeImage([tarOf([{ name: "toc" }])]);
   await put("team/app:v1");
   await put("team/app:v1-esgztoc", other);
   await using source = await openImageSource(`${host}/team/app:v1`, { registry });
@@ -480,7 +481,7 @@ test("media that are not there are IMAGE_NOT_FOUND, and what is no image is a ty
   writeFileSync(gzipped, Buffer.from("1f8b0800", "hex"));
   await assert.rejects(open(`docker-archive:${gzipped}`), (error) => isEsgzError(error, "NOT_SUPPORTED"));
   const looped = join(directory, "looped.tar");
-  writeFileSync(looped, makeTar([{ name: "manifest.json", type: "symlink", linkName: "manifest.json" }]));
+  writeFileSync(looped, tarOf([{ name: "manifest.json", type: "symlink", linkName: "manifest.json" }]));
   await assert.rejects(open(`docker-archive:${looped}`), (error) => isEsgzError(error, "IMAGE_NOT_FOUND"));
   const empty = join(directory, "empty.tar");
   writeFileSync(empty, "");

@@ -15,45 +15,8 @@ import {
   type MediaTypeFamily,
   MEDIA_TYPES,
 } from "../oci/index.ts";
-import {
-  encodeTarHeader,
-  END_OF_ARCHIVE,
-  paddingOf,
-  TarDecoder,
-  type TarEntry,
-  type TarMetadata,
-} from "../tar/index.ts";
+import { TarDecoder, type TarEntry } from "../tar/index.ts";
 import type { ImageDestination } from "./image-destination.ts";
-
-/** A tar entry by what is special about it. */
-export type EntrySpec = Partial<Omit<TarMetadata, "size">> & {
-  readonly name: string;
-  readonly content?: string | Uint8Array;
-};
-
-const DEFAULTS = {
-  uid: 0,
-  gid: 0,
-  userName: "",
-  groupName: "",
-  mtime: { seconds: 1_700_000_000, nanoseconds: 0 },
-  linkName: "",
-  devMajor: 0,
-  devMinor: 0,
-  xattrs: new Map<string, Uint8Array>(),
-};
-
-/** A tar of these entries. */
-export function makeTar(specs: readonly EntrySpec[]): Uint8Array {
-  const parts = specs.flatMap(({ content = "", ...spec }) => {
-    const bytes = typeof content === "string" ? encodeUtf8(content) : content;
-    const type = spec.type ?? (spec.name.endsWith("/") ? "dir" : "reg");
-    const mode = type === "dir" ? 0o755 : 0o644;
-    const header = encodeTarHeader({ ...DEFAULTS, mode, ...spec, type, size: bytes.length });
-    return [header, bytes, new Uint8Array(paddingOf(bytes.length))];
-  });
-  return concatBytes([...parts, END_OF_ARCHIVE]);
-}
 
 /** The entries of a tar. */
 export function tarEntries(tar: Uint8Array): TarEntry[] {

@@ -5,15 +5,16 @@ import fc from "fast-check";
 import { MemoryBlob } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { openArchive } from "../estargz/index.ts";
-import { type EntrySpec, makeTar, tarEntries } from "./layer.fixture.ts";
+import { type FileSpec, tarOf } from "../tar/make-tar.fixture.ts";
+import { tarEntries } from "./layer.fixture.ts";
 import { type LayerEntry, layerTreeFromArchive, layerTreeFromTar } from "./layer-tree.ts";
 import { mergeLayers } from "./merge-layers.ts";
 import { findRootNode, type RootNode, type RootTree, walkRootTree } from "./root-tree.ts";
 
 const VECTORS = new URL("../../test/vectors/", import.meta.url);
 
-function merge(...layers: readonly (readonly EntrySpec[])[]): RootTree {
-  return mergeLayers(layers.map((specs) => layerTreeFromTar(tarEntries(makeTar(specs)))));
+function merge(...layers: readonly (readonly FileSpec[])[]): RootTree {
+  return mergeLayers(layers.map((specs) => layerTreeFromTar(tarEntries(tarOf(specs)))));
 }
 
 /** Every path with what is there: `layer:mode/` for directories, `layer:size` for files, `-> target` for symlinks. */
@@ -28,10 +29,10 @@ function show({ inode }: RootNode): string {
   return `${inode.layer}:${inode.type === "reg" ? inode.size : inode.type}`;
 }
 
-const file = (name: string, content = "x"): EntrySpec => ({ name, content });
-const dir = (name: string, mode = 0o755): EntrySpec => ({ name, type: "dir", mode });
-const symlink = (name: string, linkName: string): EntrySpec => ({ name, type: "symlink", linkName });
-const hardlink = (name: string, linkName: string): EntrySpec => ({ name, type: "hardlink", linkName });
+const file = (name: string, content = "x"): FileSpec => ({ name, content });
+const dir = (name: string, mode = 0o755): FileSpec => ({ name, type: "dir", mode });
+const symlink = (name: string, linkName: string): FileSpec => ({ name, type: "symlink", linkName });
+const hardlink = (name: string, linkName: string): FileSpec => ({ name, type: "hardlink", linkName });
 
 function refuses(code: "PATH_INVALID" | "TAR_INVALID", pattern: RegExp) {
   return (error: unknown): boolean => isEsgzError(error, code) && pattern.test(error.message);

@@ -7,10 +7,11 @@ import { MemoryBlob } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { openArchive } from "../estargz/index.ts";
 import { type AnnotationMap, ANNOTATIONS, type Digest, type ManifestContent } from "../oci/index.ts";
+import { tarOf } from "../tar/make-tar.fixture.ts";
 import { ExternalTocs } from "./external-tocs.ts";
 import type { Layer } from "./image.ts";
 import type { ImageSource } from "./image-source.ts";
-import { collect, makeTar, sha256 } from "./layer.fixture.ts";
+import { collect, sha256 } from "./layer.fixture.ts";
 import { openLayerArchive } from "./open-layer-archive.ts";
 import { streamLayerTar } from "./stream-layer-tar.ts";
 import { verifyLayer } from "./verify-layer.ts";
@@ -230,7 +231,7 @@ test("verifyLayer() tells a wrong TOC digest, size and blob digest apart, and re
 
 test("verifyLayer() finds a table of contents that belongs to another tar", async () => {
   const blob = vector("everything.chunk64k.blob");
-  const tar = makeTar([{ name: "etc/passwd", content: "root" }, { name: "other" }]);
+  const tar = tarOf([{ name: "etc/passwd", content: "root" }, { name: "other" }]);
   const toc = vector("everything.externaltoc.toc.tar.gz");
   const externalFooter = vector("everything.externaltoc.blob").subarray(-46);
   const forged = Buffer.concat([gzipSync(tar), Buffer.alloc(blob.length, 0), externalFooter]);

@@ -9,8 +9,9 @@ import { encodeUtf8 } from "../bytes/index.ts";
 import { type ErofsInode, ErofsReader, walkErofs } from "../erofs/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { type Archive, openArchive } from "../estargz/index.ts";
+import { type FileSpec, tarOf } from "../tar/make-tar.fixture.ts";
 import { compileLayerArchive } from "./compile-layer-archive.ts";
-import { archiveOf, type FileSpec, tarOf } from "./image.fixture.ts";
+import { archiveOf } from "./image.fixture.ts";
 import { mergeLayerMetas } from "./merge-layer-metas.ts";
 
 /** A blob whose footer says that its TOC lies elsewhere: any TOC can be given to it. */

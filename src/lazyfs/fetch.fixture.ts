@@ -21,11 +21,11 @@ import {
   type Store,
   type StoreOptions,
 } from "../store/index.ts";
+import { eventsOf, type FileSpec, tarOf } from "../tar/make-tar.fixture.ts";
 import { compileLayerArchive } from "./compile-layer-archive.ts";
 import type { FetchEvent } from "./fetch-report.ts";
 import type { FetchTuning } from "./fetch-tuning.ts";
-import { TarDecoder, type TarEvent } from "../tar/index.ts";
-import { type FileSpec, sha256, tarOf, temporaryStore } from "./image.fixture.ts";
+import { sha256, temporaryStore } from "./image.fixture.ts";
 import { LayerFetcher, type LayerFetcherOptions } from "./layer-fetcher.ts";
 
 /** A blob with what its data device must hold. */
@@ -122,13 +122,6 @@ async function archiveOf(
   const compressor = createCompressor(options.format === "estargz" ? "zlib" : "zstd");
   const common = { compressor, level: 1, landmark: "no-prefetch", jobs: 1 } as const;
   return concatBytes(await Array.fromAsync(writeArchive(eventsOf(tar), { ...common, ...options })));
-}
-
-// oxlint-disable-next-line require-await -- the writer takes an asynchronous stream
-async function* eventsOf(tar: Uint8Array): AsyncGenerator<TarEvent[]> {
-  const decoder = new TarDecoder();
-  yield [...decoder.push(tar)];
-  yield [...decoder.finish()];
 }
 
 /** Puts a sample into a store. */

@@ -11,27 +11,14 @@ import type { TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
 import { systemClock } from "../async/index.ts";
 import { MemoryBlob } from "../blob/index.ts";
-import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
+import { concatBytes } from "../bytes/index.ts";
 import { type Archive, createCompressor, openArchive, writeArchive } from "../estargz/index.ts";
 import { type ImageSource, openImageSource } from "../image/index.ts";
 import { type AnnotationMap, type Digest, encodeManifest, MEDIA_TYPES, type Platform } from "../oci/index.ts";
 import { RegistryClient } from "../registry/index.ts";
 import { type RegistryServer, type RequestInfo, startRegistryServer } from "../registry-server/index.ts";
 import { openStore, type Store, type StoreOptions } from "../store/index.ts";
-import {
-  encodeTarHeader,
-  END_OF_ARCHIVE,
-  paddingOf,
-  TarDecoder,
-  type TarEvent,
-  type TarMetadata,
-} from "../tar/index.ts";
-
-/** A file by what is special about it; a name that ends in `/` is a directory. */
-export type FileSpec = Partial<Omit<TarMetadata, "size">> & {
-  readonly name: string;
-  readonly content?: string | Uint8Array;
-};
+import { eventsOf } from "../tar/make-tar.fixture.ts";
 
 /** A layer's blob with what a manifest says of it. */
 export interface LayerBlob {
@@ -48,18 +35,6 @@ export const PLATFORM: Platform = { os: "linux", architecture: "amd64" };
 /** The sha256 digest of bytes. */
 export function sha256(bytes: Uint8Array): Digest {
   return `sha256:${hash("sha256", bytes)}`;
-}
-
-/** A tar of files. */
-export function tarOf(files: readonly FileSpec[]): Uint8Array {
-  const parts = files.flatMap(({ content = "", ...file }) => {
-    const bytes = typeof content === "string" ? encodeUtf8(content) : content;
-    const type = file.type ?? (file.name.endsWith("/") ? "dir" : "reg");
-    const mode = type === "dir" ? 0o755 : 0o644;
-    const header = encodeTarHeader({ ...USUAL, mode, ...file, type, size: bytes.length });
-    return [header, bytes, new Uint8Array(paddingOf(bytes.length))];
-  });
-  return concatBytes([...parts, END_OF_ARCHIVE]);
 }
 
 /** An eStargz layer of a tar. */
@@ -148,23 +123,4 @@ export async function temporaryStore(t: TestContext, options: Partial<StoreOptio
     await rm(root, { recursive: true, force: true });
   });
   return store;
-}
-
-const USUAL = {
-  uid: 0,
-  gid: 0,
-  userName: "",
-  groupName: "",
-  mtime: { seconds: 1_700_000_000, nanoseconds: 0 },
-  linkName: "",
-  devMajor: 0,
-  devMinor: 0,
-  xattrs: new Map<string, Uint8Array>(),
-};
-
-// oxlint-disable-next-line require-await -- the writer takes an asynchronous stream
-async function* eventsOf(tar: Uint8Array): AsyncGenerator<TarEvent[]> {
-  const decoder = new TarDecoder();
-  yield [...decoder.push(tar)];
-  yield [...decoder.finish()];
 }

@@ -5,8 +5,9 @@ import { ErofsReader, walkErofs } from "../erofs/index.ts";
 import { openImageSource } from "../image/index.ts";
 import { encodeManifest, MEDIA_TYPES } from "../oci/index.ts";
 import type { Store } from "../store/index.ts";
+import { tarOf } from "../tar/make-tar.fixture.ts";
 import type { ImageEvent } from "./image-event.ts";
-import { estargzOf, PLATFORM, plainOf, serveImage, sha256, tarOf, temporaryStore } from "./image.fixture.ts";
+import { estargzOf, PLATFORM, plainOf, serveImage, sha256, temporaryStore } from "./image.fixture.ts";
 import { openStoredImage } from "./open-stored-image.ts";
 import { prepareImage, type PrepareImageOptions } from "./prepare-image.ts";
 

@@ -8,7 +8,8 @@ import { concatBytes } from "../bytes/index.ts";
 import { ErofsReader, walkErofs } from "../erofs/index.ts";
 import type { Layer } from "../image/index.ts";
 import { type LayerCompression, layerMediaType } from "../oci/index.ts";
-import { sha256, tarOf, temporaryStore } from "./image.fixture.ts";
+import { tarOf } from "../tar/make-tar.fixture.ts";
+import { sha256, temporaryStore } from "./image.fixture.ts";
 import { stageWholeLayer } from "./stage-whole-layer.ts";
 
 const LARGE = new Uint8Array(9 << 20).map((_, at) => (at * 2654435761) >>> 24);

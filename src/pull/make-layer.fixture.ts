@@ -7,34 +7,18 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { concatBytes } from "../bytes/index.ts";
 import { createCompressor, writeArchive } from "../estargz/index.ts";
 import { MEDIA_TYPES } from "../oci/index.ts";
-import {
-  encodeTarHeader,
-  END_OF_ARCHIVE,
-  paddingOf,
-  TarDecoder,
-  type TarEvent,
-  type TarMetadata,
-} from "../tar/index.ts";
+import { eventsOf, type FileSpec, tarOf as tarOfSpecs } from "../tar/make-tar.fixture.ts";
 import { sha256, type ServedLayer } from "./serve-image.fixture.ts";
 
-/** A file for a layer: what is missing has a usual value. */
-export type LayerFile = Partial<TarMetadata> & { readonly name: string; readonly content?: Uint8Array };
-
-/** The tar of these files. */
-export function tarOf(files: readonly LayerFile[]): Uint8Array {
-  return concatBytes([
-    ...files.flatMap(({ content, ...file }) => {
-      const size = content?.length ?? 0;
-      const header = encodeTarHeader({ ...USUAL, ...file, size });
-      return [header, content ?? new Uint8Array(0), new Uint8Array(paddingOf(size))];
-    }),
-    END_OF_ARCHIVE,
-  ]);
+/** The tar of these files. They belong to whoever runs the test: others cannot give files away. */
+export function tarOf(files: readonly FileSpec[]): Uint8Array {
+  const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  return tarOfSpecs(files.map((file) => ({ ...owner, mode: 0o644, ...file })));
 }
 
 /** An eStargz layer of these files. */
 export async function estargzOf(
-  files: readonly LayerFile[],
+  files: readonly FileSpec[],
   chunkSize: number = 4 << 20,
 ): Promise<ServedLayer> {
   const archive = writeArchive(eventsOf(tarOf(files)), {
@@ -53,10 +37,7 @@ export async function estargzOf(
 }
 
 /** An ordinary layer of these files. */
-export function plainLayerOf(
-  files: readonly LayerFile[],
-  compression: "gzip" | "zstd" | "none",
-): ServedLayer {
+export function plainLayerOf(files: readonly FileSpec[], compression: "gzip" | "zstd" | "none"): ServedLayer {
   return plainLayer(tarOf(files), compression);
 }
 
@@ -84,27 +65,4 @@ export function noise(size: number, seed: number): Uint8Array {
     bytes[i] = state;
   }
   return bytes;
-}
-
-const USUAL: TarMetadata = {
-  name: "",
-  type: "reg",
-  size: 0,
-  mode: 0o644,
-  uid: process.getuid?.() ?? 0,
-  gid: process.getgid?.() ?? 0,
-  userName: "",
-  groupName: "",
-  mtime: { seconds: 1_700_000_000, nanoseconds: 0 },
-  linkName: "",
-  devMajor: 0,
-  devMinor: 0,
-  xattrs: new Map(),
-};
-
-// oxlint-disable-next-line require-await -- the writer takes an asynchronous stream
-async function* eventsOf(tar: Uint8Array): AsyncGenerator<TarEvent[]> {
-  const decoder = new TarDecoder();
-  yield [...decoder.push(tar)];
-  yield [...decoder.finish()];
 }

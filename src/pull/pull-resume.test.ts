@@ -16,8 +16,9 @@ import { describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { encodeUtf8 } from "../bytes/index.ts";
 import { openImage, openImageSource, streamLayerTar } from "../image/index.ts";
+import type { FileSpec } from "../tar/make-tar.fixture.ts";
 import { pullImage, type PullReport } from "./index.ts";
-import { estargzOf, type LayerFile, noise, plainLayerOf } from "./make-layer.fixture.ts";
+import { estargzOf, noise, plainLayerOf } from "./make-layer.fixture.ts";
 import { serveImage, type ServedImage, sha256 } from "./serve-image.fixture.ts";
 
 const CHILD = join(import.meta.dirname, "pull-child.fixture.ts");
@@ -40,7 +41,7 @@ function bytesSent({ requests }: ServedImage): number {
   return requests.filter(({ url }) => url.includes("/blobs/")).reduce((sum, { bytesSent: n }) => sum + n, 0);
 }
 
-const FILES: LayerFile[] = [
+const FILES: (FileSpec & { readonly content?: Uint8Array })[] = [
   { name: "big", content: noise(6 << 20, 11) },
   ...Array.from({ length: 40 }, (_, i) => ({
     name: `small/${i}`,

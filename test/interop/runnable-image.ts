@@ -3,16 +3,10 @@
  */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import {
-  estargzOf,
-  type FileSpec,
-  type LayerBlob,
-  plainOf,
-  sha256,
-  tarOf,
-} from "../../src/lazyfs/image.fixture.ts";
+import { estargzOf, type LayerBlob, plainOf, sha256 } from "../../src/lazyfs/image.fixture.ts";
 import { encodeManifest, MEDIA_TYPES } from "../../src/oci/index.ts";
 import type { RegistryClient } from "../../src/registry/index.ts";
+import { type FileSpec, tarOf } from "../../src/tar/make-tar.fixture.ts";
 
 /** A layer to make. */
 export interface LayerPlan {

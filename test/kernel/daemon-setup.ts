@@ -11,8 +11,9 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { connectDaemon, type DaemonClient, type StartOptions } from "../../src/daemon/index.ts";
 import { isEsgzError } from "../../src/errors/index.ts";
-import { estargzOf, plainOf, type ServedImage, serveImage, tarOf } from "../../src/lazyfs/image.fixture.ts";
+import { estargzOf, plainOf, type ServedImage, serveImage } from "../../src/lazyfs/image.fixture.ts";
 import { unmountFuse } from "../../src/fuse/index.ts";
+import { tarOf } from "../../src/tar/make-tar.fixture.ts";
 import { leftoversOf, mountsBelow } from "./daemon-leftovers.ts";
 
 export { mountsBelow } from "./daemon-leftovers.ts";

@@ -5,8 +5,9 @@ import { randomBytes } from "node:crypto";
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
-import { estargzOf, type LayerBlob, serveImage, sha256, tarOf } from "../../src/lazyfs/image.fixture.ts";
+import { estargzOf, type LayerBlob, serveImage, sha256 } from "../../src/lazyfs/image.fixture.ts";
 import type { Digest } from "../../src/oci/index.ts";
+import { tarOf } from "../../src/tar/make-tar.fixture.ts";
 
 /** What somebody asked for. */
 export interface Asked {

@@ -5,10 +5,11 @@
  */
 import { createHash } from "node:crypto";
 import { systemClock } from "../../src/async/index.ts";
-import { archiveOf, PLATFORM, sha256, tarOf } from "../../src/lazyfs/image.fixture.ts";
+import { archiveOf, PLATFORM, sha256 } from "../../src/lazyfs/image.fixture.ts";
 import { compileLayerArchive } from "../../src/lazyfs/compile-layer-archive.ts";
 import { type Digest, encodeManifest, formatPlatform, MEDIA_TYPES } from "../../src/oci/index.ts";
 import { type LayerSource, openStore, type Store } from "../../src/store/index.ts";
+import { tarOf } from "../../src/tar/make-tar.fixture.ts";
 
 const FILES = 50_000;
 const IMAGES = 10;
