@@ -11,6 +11,7 @@ import type { ErofsExtent, ErofsFile } from "./erofs-node.ts";
 export function chunkBitsOf(file: ErofsFile): number {
   const blocks = Math.ceil(file.size / BLOCK_SIZE);
   let bits = Math.min(bitsToCover(blocks), CHUNK_BITS_MASK);
+  if (isOneRun(file)) return bits;
   let end = 0;
   let previous: ErofsExtent | undefined;
   for (const extent of file.extents) {
@@ -22,9 +23,9 @@ export function chunkBitsOf(file: ErofsFile): number {
   return end < blocks ? Math.min(bits, trailingZeros(end)) : bits;
 }
 
-/** The number of chunks that a file has. */
-export function chunkCountOf(file: ErofsFile, bits: number): number {
-  return Math.ceil(file.size / (BLOCK_SIZE * 2 ** bits));
+/** The number of chunks that a file of a size in bytes has. */
+export function chunkCountOf(size: number, bits: number): number {
+  return Math.ceil(size / (BLOCK_SIZE * 2 ** bits));
 }
 
 /** Writes the chunk indexes of a file at `offset`. */
@@ -35,7 +36,7 @@ export function writeChunkIndexes(
 ): void {
   const { file, bits } = options;
   const chunkSize = BLOCK_SIZE * 2 ** bits;
-  const count = chunkCountOf(file, bits);
+  const count = chunkCountOf(file.size, bits);
   let next = 0;
   for (let chunk = 0, at = offset; chunk < count; chunk += 1, at += CHUNK_INDEX_SIZE) {
     const start = chunk * chunkSize;
@@ -75,6 +76,12 @@ function isPlace(offset: number): boolean {
   return Number.isSafeInteger(offset) && offset >= 0 && offset % BLOCK_SIZE === 0;
 }
 
+/** As nearly all files are. */
+function isOneRun({ size, extents }: ErofsFile): boolean {
+  const [first] = extents;
+  return extents.length === 1 && first?.fileOffset === 0 && first.size === size;
+}
+
 function endOf(extent: ErofsExtent | undefined): number {
   return extent === undefined ? Infinity : alignUp(extent.fileOffset + extent.size, BLOCK_SIZE);
 }
@@ -92,7 +99,8 @@ function continues(previous: ErofsExtent | undefined, extent: ErofsExtent): bool
 
 /** The smallest exponent whose power of two is not below `count`. */
 function bitsToCover(count: number): number {
-  let bits = 0;
+  if (count <= 2 ** 31) return count <= 1 ? 0 : 32 - Math.clz32(count - 1);
+  let bits = 31;
   while (2 ** bits < count) bits += 1;
   return bits;
 }

@@ -4,9 +4,7 @@
  * @module
  */
 import { BLOCK_SIZE, DIRENT_SIZE } from "./disk-layout.ts";
-import type { InodeList } from "./inode-list.ts";
-import { TYPE_NUMBERS } from "./node-types.ts";
-import { writeUint64 } from "./uint64.ts";
+import type { ImageMemory, InodeList } from "./inode-list.ts";
 
 /** The entries `first` to `end` (exclusive) of a list, which lie in one block and take `size` bytes there. */
 interface BlockRange {
@@ -31,7 +29,7 @@ export function directorySize(list: InodeList, directory: number): number {
  * elsewhere when it is the tail behind the inode.
  */
 export function writeDirectory(
-  view: DataView,
+  image: ImageMemory,
   places: {
     readonly list: InodeList;
     readonly directory: number;
@@ -41,7 +39,7 @@ export function writeDirectory(
     readonly nids: Float64Array;
   },
 ): void {
-  const image = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  const { bytes, view } = image;
   const { list, nids } = places;
   const { first, end } = entriesOf(list, places.directory);
   let offset = places.offset;
@@ -51,10 +49,11 @@ export function writeDirectory(
     let name = start + (block.end - at) * DIRENT_SIZE;
     for (let entry = at, dirent = start; entry < block.end; entry += 1, dirent += DIRENT_SIZE) {
       const inode = list.entryInodes[entry] ?? 0;
-      writeUint64(view, dirent, nids[inode] ?? 0);
+      // Ids count 32 bytes each, so those of images of less than 128 GiB fit into half of their place.
+      view.setUint32(dirent, nids[inode] ?? 0, true);
       view.setUint16(dirent + 8, name - start, true);
-      view.setUint8(dirent + 10, TYPE_NUMBERS[list.nodes[inode]?.type ?? "reg"].direntType);
-      name = list.names.copy(entry, image, name);
+      bytes[dirent + 10] = list.types[inode] ?? 0;
+      name = list.names.copy(entry, bytes, name);
     }
     offset += BLOCK_SIZE;
     at = block.end;

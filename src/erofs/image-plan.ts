@@ -3,36 +3,31 @@
  *
  * @module
  */
-import { encodePathText } from "../bytes/index.ts";
-import { EsgzError } from "../errors/index.ts";
-import { chunkBitsOf, chunkCountOf } from "./chunk-map.ts";
+import { chunkCountOf } from "./chunk-map.ts";
 import { directorySize } from "./directory-blocks.ts";
 import {
   alignUp,
   BLOCK_SIZE,
+  CHUNK_BITS_MASK,
   CHUNK_INDEX_SIZE,
   EXTENDED_INODE_SIZE,
   LAYOUT_CHUNKS,
   LAYOUT_INLINE,
   LAYOUT_PLAIN,
   NODE_SLOT_SIZE,
-  SYMLINK_LIMIT,
 } from "./disk-layout.ts";
-import type { ErofsFile } from "./erofs-node.ts";
 import type { InodeList } from "./inode-list.ts";
+import { DIRECTORY_TYPE, FILE_TYPE, SYMLINK_TYPE } from "./node-types.ts";
 import type { XattrTable } from "./xattr-table.ts";
 
 /** The places of one image; arrays are by inode number, offsets in bytes from the start of the image. */
 export interface ImagePlan {
   readonly nids: Float64Array;
   readonly layouts: Uint8Array;
-  readonly chunkBits: Uint8Array;
   /** The size that the inode states. */
   readonly sizes: Float64Array;
   /** Where the inode's own blocks begin; 0 if it has none. */
   readonly blockOffsets: Float64Array;
-  /** The texts of symlinks. */
-  readonly targets: ReadonlyMap<number, Uint8Array>;
   readonly sharedXattrsOffset: number;
   /** A multiple of 4096. */
   readonly imageSize: number;
@@ -51,58 +46,53 @@ class Planner {
   readonly #xattrs: XattrTable;
   readonly #nids: Float64Array;
   readonly #layouts: Uint8Array;
-  readonly #chunkBits: Uint8Array;
   readonly #sizes: Float64Array;
   /** First as offsets in the area of blocks, whose place is known when all records have theirs; -1 for none. */
   readonly #blockOffsets: Float64Array;
-  readonly #targets = new Map<number, Uint8Array>();
   #recordEnd: number;
   #blocksSize = 0;
 
   constructor(list: InodeList, xattrs: XattrTable, firstRecord: number) {
-    const count = list.nodes.length;
+    const { count } = list;
     this.#list = list;
     this.#xattrs = xattrs;
     this.#nids = new Float64Array(count);
     this.#layouts = new Uint8Array(count);
-    this.#chunkBits = new Uint8Array(count);
     this.#sizes = new Float64Array(count);
     this.#blockOffsets = new Float64Array(count).fill(-1);
     this.#recordEnd = firstRecord;
   }
 
   plan(): ImagePlan {
-    for (const inode of this.#list.nodes.keys()) this.#placeInode(inode);
+    for (let inode = 0; inode < this.#list.count; inode += 1) this.#placeInode(inode);
     const blocksOffset = alignUp(this.#recordEnd, BLOCK_SIZE);
     const sharedXattrsOffset = blocksOffset + this.#blocksSize;
     return {
       nids: this.#nids,
       layouts: this.#layouts,
-      chunkBits: this.#chunkBits,
       sizes: this.#sizes,
       blockOffsets: this.#blockOffsets.map((offset) => (offset < 0 ? 0 : blocksOffset + offset)),
-      targets: this.#targets,
       sharedXattrsOffset,
       imageSize: alignUp(sharedXattrsOffset + this.#xattrs.sharedSize, BLOCK_SIZE),
     };
   }
 
   #placeInode(inode: number): void {
-    const node = this.#list.nodes[inode];
-    if (node?.type === "reg") return this.#placeFile(inode, node);
-    if (node?.type === "dir") return this.#placeData(inode, directorySize(this.#list, inode));
-    if (node?.type === "symlink") return this.#placeData(inode, this.#encodeTarget(inode, node.target));
-    this.#placeRecord(inode, this.#bodySize(inode));
+    const type = this.#list.types[inode];
+    const size = this.#list.sizes[inode] ?? 0;
+    if (type === FILE_TYPE) this.#placeFile(inode, size);
+    else if (type === DIRECTORY_TYPE) this.#placeData(inode, directorySize(this.#list, inode));
+    else if (type === SYMLINK_TYPE) this.#placeData(inode, size);
+    else this.#placeRecord(inode, this.#bodySize(inode));
   }
 
-  #placeFile(inode: number, file: ErofsFile): void {
-    this.#sizes[inode] = file.size;
-    if (file.size === 0) return this.#placeRecord(inode, this.#bodySize(inode));
-    const bits = chunkBitsOf(file);
+  #placeFile(inode: number, size: number): void {
+    this.#sizes[inode] = size;
+    if (size === 0) return this.#placeRecord(inode, this.#bodySize(inode));
+    const bits = (this.#list.fields[inode] ?? 0) & CHUNK_BITS_MASK;
     this.#layouts[inode] = LAYOUT_CHUNKS;
-    this.#chunkBits[inode] = bits;
     const indexes = alignUp(this.#bodySize(inode), CHUNK_INDEX_SIZE);
-    this.#placeRecord(inode, indexes + chunkCountOf(file, bits) * CHUNK_INDEX_SIZE);
+    this.#placeRecord(inode, indexes + chunkCountOf(size, bits) * CHUNK_INDEX_SIZE);
   }
 
   /** Places the data of a directory or symlink: whole blocks apart, the tail behind the inode if one block holds both. */
@@ -129,15 +119,5 @@ class Planner {
 
   #bodySize(inode: number): number {
     return EXTENDED_INODE_SIZE + this.#xattrs.sizeOf(inode);
-  }
-
-  #encodeTarget(inode: number, target: string): number {
-    const bytes = encodePathText(target);
-    if (bytes.length === 0 || bytes.length > SYMLINK_LIMIT || bytes.includes(0)) {
-      const text = `Cannot compile symlink: expected 1 to ${SYMLINK_LIMIT} bytes without a zero, got ${bytes.length} bytes`;
-      throw new EsgzError("EROFS_INVALID", text);
-    }
-    this.#targets.set(inode, bytes);
-    return bytes.length;
   }
 }

@@ -1,3 +1,4 @@
+export type { ErofsDevice, ErofsImage } from "./assemble-image.ts";
 export * from "./compile-erofs.ts";
 export type { ErofsRun } from "./data-map.ts";
 export * from "./device-plan.ts";
@@ -5,6 +6,8 @@ export * from "./erofs-node.ts";
 export * from "./erofs-reader.ts";
 export type { ErofsSource } from "./erofs-source.ts";
 export type { ErofsInode } from "./inode-record.ts";
+export { mergeErofs, type MergeErofsOptions } from "./merge-erofs.ts";
+export type { DirectoryMarks, ReadMarks, SplitXattrs } from "./layer-xattrs.ts";
 export * from "./overlay-marks.ts";
 export { DEVICE_LIMIT } from "./superblock.ts";
 export type { ErofsDeviceSlot, ErofsSuperblock } from "./superblock.ts";

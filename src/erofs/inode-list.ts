@@ -1,116 +1,92 @@
 /**
- * The tree as numbered inodes: checked, in the order in which they are written.
+ * Numbered inodes, as they are placed and written.
  *
  * @module
  */
-import { EsgzError } from "../errors/index.ts";
 import { NameList } from "./name-list.ts";
-import type { ErofsDirectory, ErofsNode } from "./erofs-node.ts";
+import { DIRECTORY_TYPE } from "./node-types.ts";
+
+/** What is known of an inode before it has a place. */
+export interface InodeFacts {
+  /** The number of its type, as directory entries have it. */
+  readonly type: number;
+  /** What it states as its size in bytes; 0 for a directory, whose size depends on its names. */
+  readonly size: number;
+  /** The format of a file's chunks, or which device a device file means; 0 for others. */
+  readonly field: number;
+  readonly xattrs: ReadonlyMap<string, Uint8Array> | undefined;
+}
 
 /**
  * Inodes by number: the root is 0, the inodes of one directory follow each other. A directory's entries, with `.` and
  * `..`, are consecutive in `names` and `entryInodes`, in the byte order of the names.
  */
-export interface InodeList {
-  readonly nodes: readonly ErofsNode[];
+export class InodeList {
+  readonly types: number[] = [];
+  readonly sizes: number[] = [];
+  readonly fields: number[] = [];
+  readonly xattrs: (ReadonlyMap<string, Uint8Array> | undefined)[] = [];
   /** The number of names, and for directories 2 + the number of subdirectories. */
-  readonly linkCounts: readonly number[];
-  /** The names of all entries of all directories. */
-  readonly names: NameList;
-  /** For each entry the number of its inode. */
-  readonly entryInodes: readonly number[];
-  /** For each inode that is a directory the first of its entries; -1 for others. */
-  readonly firstEntries: readonly number[];
-  /** For each inode that is a directory the number of its entries; 0 for others. */
-  readonly entryCounts: readonly number[];
-}
-
-/**
- * Numbers all nodes of a tree. Nodes are told apart by identity: the same object under two names is a hard link.
- *
- * @throws {EsgzError} `EROFS_INVALID` for a directory that is reachable twice, and for names that no directory can have.
- */
-export function collectInodes(root: ErofsDirectory): InodeList {
-  const collector = new Collector(root);
-  collector.run();
-  return collector;
-}
-
-class Collector implements InodeList {
-  readonly nodes: ErofsNode[] = [];
   readonly linkCounts: number[] = [];
+  /** The names of all entries of all directories. */
   readonly names: NameList = new NameList();
+  /** For each entry the number of its inode. */
   readonly entryInodes: number[] = [];
+  /** For each inode that is a directory the first of its entries; -1 for others. */
   readonly firstEntries: number[] = [];
+  /** For each inode that is a directory the number of its entries; 0 for others. */
   readonly entryCounts: number[] = [];
-  readonly #numbers = new Map<ErofsNode, number>();
-  /** Directories whose children have no numbers yet: pairs of own and parent's number. */
-  readonly #waiting: number[] = [];
 
-  constructor(root: ErofsDirectory) {
-    this.#add(root);
-    this.#waiting.push(0, 0);
+  /** Inodes so far. */
+  get count(): number {
+    return this.types.length;
   }
 
-  // A stack and not recursion: a tree may be deeper than the call stack.
-  run(): void {
-    for (;;) {
-      const parent = this.#waiting.pop();
-      const own = this.#waiting.pop();
-      if (own === undefined || parent === undefined) return;
-      const node = this.nodes[own];
-      if (node?.type === "dir") this.#collectChildren(node, own, parent);
-    }
-  }
-
-  #collectChildren(directory: ErofsDirectory, own: number, parent: number): void {
-    const first = this.entryInodes.length;
-    const firstWaiting = this.#waiting.length;
-    for (const name of this.names.addSorted(directory.children.keys())) {
-      const child = directory.children.get(name);
-      if (child === undefined) this.entryInodes.push(name === "." ? own : parent);
-      else this.entryInodes.push(this.#number(child, own));
-    }
-    this.firstEntries[own] = first;
-    this.entryCounts[own] = this.entryInodes.length - first;
-    // The first subdirectory shall be the next one, so that the inodes lie in the order of a walk.
-    reverseTail(this.#waiting, firstWaiting);
-  }
-
-  #number(child: ErofsNode, parent: number): number {
-    const known = this.#numbers.get(child);
-    if (child.type !== "dir") {
-      const number = known ?? this.#add(child);
-      this.linkCounts[number] = (this.linkCounts[number] ?? 0) + 1;
-      return number;
-    }
-    if (known !== undefined) {
-      const text =
-        "Cannot compile tree: expected directories with one name each, got a directory that is reachable twice";
-      throw new EsgzError("EROFS_INVALID", text);
-    }
-    const number = this.#add(child);
-    this.linkCounts[parent] = (this.linkCounts[parent] ?? 0) + 1;
-    // Reversed, because the caller reverses the whole tail.
-    this.#waiting.push(parent, number);
-    return number;
-  }
-
-  #add(node: ErofsNode): number {
-    const number = this.nodes.length;
-    this.nodes.push(node);
-    this.#numbers.set(node, number);
-    this.linkCounts.push(node.type === "dir" ? 2 : 0);
+  /** Adds an inode without a name; returns its number. */
+  add({ type, size, field, xattrs }: InodeFacts): number {
+    const inode = this.types.length;
+    this.types.push(type);
+    this.sizes.push(size);
+    this.fields.push(field);
+    this.xattrs.push(xattrs);
+    this.linkCounts.push(type === DIRECTORY_TYPE ? 2 : 0);
     this.firstEntries.push(-1);
     this.entryCounts.push(0);
-    return number;
+    return inode;
+  }
+
+  /** Counts one more name of a file, or one more directory in a directory. */
+  addLink(inode: number): void {
+    this.linkCounts[inode] = (this.linkCounts[inode] ?? 0) + 1;
+  }
+
+  /** Notes which entries are those of a directory: from `first` to the last one. */
+  setEntries(directory: number, first: number): void {
+    this.firstEntries[directory] = first;
+    this.entryCounts[directory] = this.entryInodes.length - first;
   }
 }
 
-function reverseTail(numbers: number[], from: number): void {
-  for (let low = from, high = numbers.length - 1; low < high; low += 1, high -= 1) {
-    const swapped = numbers[low] ?? 0;
-    numbers[low] = numbers[high] ?? 0;
-    numbers[high] = swapped;
+/** Where the parts of inodes come from that do not depend on their places. */
+export interface InodeContents {
+  /** Writes mode, owner and time into the record at `offset`. */
+  writeAttributes(inode: number, image: ImageMemory, offset: number): void;
+  /** Writes the chunk indexes of a file, or the text of a symlink, at `offset`. */
+  writeBody(inode: number, image: ImageMemory, offset: number): void;
+}
+
+/** The bytes of an image, in units of 1 and of 4. */
+export class ImageMemory {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** In the byte order of this machine: good for copying. */
+  readonly words: Uint32Array;
+
+  /** @param bytes an image; kept if it begins at a multiple of 4 in its buffer, else copied. What does not fill a word is no word */
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+    const { buffer, byteOffset, byteLength } = this.bytes;
+    this.view = new DataView(buffer, byteOffset, byteLength);
+    this.words = new Uint32Array(buffer, byteOffset, Math.floor(byteLength / 4));
   }
 }

@@ -23,8 +23,21 @@ export const TYPE_NUMBERS: Readonly<Record<ErofsNodeType, TypeNumbers>> = {
   symlink: { modeBits: 0o120000, direntType: 7 },
 };
 
+/** `FT_REG_FILE`. */
+export const FILE_TYPE = 1;
+/** `FT_DIR`. */
+export const DIRECTORY_TYPE = 2;
+/** `FT_CHRDEV`. */
+export const CHAR_DEVICE_TYPE = 3;
+/** `FT_BLKDEV`. */
+export const BLOCK_DEVICE_TYPE = 4;
+/** `FT_SYMLINK`. */
+export const SYMLINK_TYPE = 7;
+
 const TYPES: readonly ErofsNodeType[] = ["reg", "dir", "char", "block", "fifo", "socket", "symlink"];
 const BY_MODE = new Map(TYPES.map((type) => [TYPE_NUMBERS[type].modeBits, type]));
+/** The type of a directory entry, by the upper 4 of the 16 bits of a mode; 0 for bits that mean nothing. */
+const DIRENT_TYPES = Uint8Array.of(0, 5, 3, 0, 2, 0, 4, 0, 1, 0, 7, 0, 6, 0, 0, 0);
 
 /** The type in the bits of a mode, or undefined for bits that mean nothing. */
 export function typeFromMode(mode: number): ErofsNodeType | undefined {
@@ -34,4 +47,9 @@ export function typeFromMode(mode: number): ErofsNodeType | undefined {
 /** The type of a directory entry, or undefined for a number that means nothing. */
 export function typeFromDirent(direntType: number): ErofsNodeType | undefined {
   return TYPES[direntType - 1];
+}
+
+/** The number in directory entries for the type in the bits of a mode; 0 for bits that mean nothing. */
+export function direntTypeFromMode(mode: number): number {
+  return DIRENT_TYPES[(mode >> 12) & 0xf] ?? 0;
 }

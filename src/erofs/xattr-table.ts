@@ -5,7 +5,6 @@
  */
 import { EsgzError } from "../errors/index.ts";
 import { alignUp, XATTR_ENTRY_SIZE, XATTR_HEADER_SIZE } from "./disk-layout.ts";
-import type { ErofsNode } from "./erofs-node.ts";
 import { splitXattrName, type SplitXattrName } from "./xattr-name.ts";
 
 /** An inode names at most this many shared entries: the count has one byte. */
@@ -45,6 +44,8 @@ export class XattrTable {
   /** Inodes with equal xattrs have one body. */
   readonly #bodies = new Map<string, XattrBody>();
   readonly #bodyOf: (XattrBody | undefined)[] = [];
+  /** Of maps that were there before: many inodes share one. */
+  readonly #bodyOfMap = new Map<ReadonlyMap<string, Uint8Array>, XattrBody | undefined>();
   readonly #entries = new Map<string, XattrEntry>();
   readonly #names = new Map<string, SplitXattrName | undefined>();
   readonly #skipped = new Set<string>();
@@ -60,10 +61,14 @@ export class XattrTable {
     return [...this.#skipped];
   }
 
-  constructor(nodes: readonly ErofsNode[], options: { readonly foreign: ForeignXattrs }) {
-    for (const { xattrs } of nodes) {
-      const isEmpty = xattrs === undefined || xattrs.size === 0;
-      this.#bodyOf.push(isEmpty ? undefined : this.#body(this.#collect(xattrs, options.foreign)));
+  /** @param xattrs those of each inode, by number */
+  constructor(
+    xattrs: readonly (ReadonlyMap<string, Uint8Array> | undefined)[],
+    options: { readonly foreign: ForeignXattrs },
+  ) {
+    for (const map of xattrs) {
+      const isEmpty = map === undefined || map.size === 0;
+      this.#bodyOf.push(isEmpty ? undefined : this.#bodyFor(map, options.foreign));
     }
     this.#placeShared();
     for (const body of this.#bodies.values()) layOut(body);
@@ -92,6 +97,17 @@ export class XattrTable {
     for (const entry of this.#entries.values()) {
       if (entry.sharedOffset >= 0) writeEntry(view, offset + entry.sharedOffset, entry);
     }
+  }
+
+  #bodyFor(xattrs: ReadonlyMap<string, Uint8Array>, foreign: ForeignXattrs): XattrBody | undefined {
+    const known = this.#bodyOfMap.get(xattrs);
+    if (known === undefined) {
+      const body = this.#body(this.#collect(xattrs, foreign));
+      this.#bodyOfMap.set(xattrs, body);
+      return body;
+    }
+    for (const entry of known.entries) entry.uses += 1;
+    return known;
   }
 
   #collect(xattrs: ReadonlyMap<string, Uint8Array>, foreign: ForeignXattrs): XattrEntry[] {
