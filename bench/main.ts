@@ -85,7 +85,7 @@ const suites: Readonly<Record<string, Suite>> = {
   "lazy-warm": async function* () {
     const { benchWarm } = await import("./lazy/warm-bench.ts");
     await using harbor = await openHarbor();
-    for (const image of images("python,gcc")) yield* benchWarm(context, { image, harbor });
+    for (const image of images("python,gcc")) yield* await benchWarm(context, { image, harbor });
   },
   "lazy-idle": async function* () {
     const { benchIdle } = await import("./lazy/idle-bench.ts");

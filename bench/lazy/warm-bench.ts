@@ -34,27 +34,31 @@ const EVERYWHERE: readonly WarmWork[] = [
 ];
 
 /** Measures one image: one comparison for each work and each state of the page cache. */
-export async function* benchWarm(
+export async function benchWarm(
   context: BenchContext,
   { image, harbor }: { readonly image: string; readonly harbor: Harbor },
-): AsyncGenerator<Comparison> {
+): Promise<Comparison[]> {
   if (findCommand("umoci") === undefined) throw new Error("Cannot measure: umoci is not installed");
   const recipe = helloRecipe(image);
   const { repository } = await ensureHelloImage(recipe, { ...context, harbor });
   const reference = `${await harbor.openLink(linkProfile("loop"))}/${repository}:esgz`;
-  const local = ensureLocalTree(image, context);
   const inside = (recipe.warm ?? []).map(({ name, script }) => ({ name, script: insideTree(script) }));
-  // Each work has mounts of its own: what a comparison leaves behind is nothing of the next one's.
-  for (const work of [...EVERYWHERE, ...inside]) {
-    for (const cache of ["warm", "cold"] as const) {
-      const title = `${work.name} in ${image}, all here, ${cache} page cache`;
-      yield await withScratch(async (scratch) => {
-        const trees = [local, await pulledTree(scratch, reference), await filledTree(scratch, reference)];
+  return await withScratch(async (scratch) => {
+    const trees = [
+      ensureLocalTree(image, context),
+      await pulledTree(scratch, reference),
+      await filledTree(scratch, reference),
+    ];
+    const comparisons: Comparison[] = [];
+    for (const work of [...EVERYWHERE, ...inside]) {
+      for (const cache of ["warm", "cold"] as const) {
+        const title = `${work.name} in ${image}, all here, ${cache} page cache`;
         const contenders = trees.map((tree) => workContender(tree, work, cache));
-        return { title, standings: await compare(contenders, context.compareOptions(title)) };
-      });
+        comparisons.push({ title, standings: await compare(contenders, context.compareOptions(title)) });
+      }
     }
-  }
+    return comparisons;
+  });
 }
 
 function workContender({ name, directory }: Tree, { script }: WarmWork, cache: "warm" | "cold"): Contender {
