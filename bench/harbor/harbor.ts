@@ -48,7 +48,7 @@ export type HarborAnswer =
   | { readonly kind: "requests"; readonly requests: readonly HarborRequestRecord[] }
   | { readonly kind: "statistics"; readonly statistics: HarborStatistics };
 
-const RETRY_MS = 2000;
+const RETRY_MS = 10_000;
 
 /**
  * Starts a harbor whose registry keeps its content below `root`. While another one has it, waits.

@@ -116,6 +116,6 @@ function ensureLocalTree(image: string, { cache, say }: BenchContext): Tree {
     renameSync(`${bundle}.partial`, bundle);
   }
   const directory = join(bundle, "rootfs");
-  const type = execFileSync("stat", ["-f", "-c", "%T", directory], { encoding: "utf8" }).trim();
+  const type = execFileSync("df", ["--output=fstype", directory], { encoding: "utf8" }).split("\n")[1];
   return { name: `unpacked by umoci (${type})`, directory };
 }
