@@ -1,10 +1,11 @@
 /**
- * How the benchmarks start esgz: as users do, compiled, a new process a run.
+ * How the benchmarks start esgz: as users do, bundled, a new process a run.
  *
  * @module
  */
-import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -12,22 +13,36 @@ const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
 let entry = join(CHECKOUT, "bin/esgz.js");
 
 /**
- * Compiles what is checked out into `CACHE/package`, which the commands below are of from now on: what runs from TypeScript
- * starts later and takes some 30 MiB more a process, and what changes meanwhile does not change a series.
+ * Bundles what is checked out into a directory of `cache` that is named after the sources, which the commands below are of
+ * from now on: what runs from TypeScript starts later and takes some 30 MiB more a process, and what changes meanwhile does
+ * not change a series.
  */
-export function compileEsgz(cache: string, say: (text: string) => void): void {
-  const directory = join(cache, "package");
-  rmSync(directory, { recursive: true, force: true });
-  mkdirSync(directory, { recursive: true });
-  const tsc = join(CHECKOUT, "node_modules/.bin/tsc");
-  const flags = ["-p", join(CHECKOUT, "tsconfig.build.json"), "--outDir", join(directory, "dist")];
-  const { status } = spawnSync(process.execPath, [tsc, ...flags], { stdio: ["ignore", 2, 2] });
-  if (!existsSync(join(directory, "dist/cli/main.js"))) throw new Error("Cannot compile esgz");
-  if (status !== 0) say("esgz was compiled with errors");
-  for (const name of ["bin", "package.json"])
-    cpSync(join(CHECKOUT, name), join(directory, name), { recursive: true });
-  symlinkSync(join(CHECKOUT, "node_modules"), join(directory, "node_modules"));
+export function bundleEsgz(cache: string): void {
+  const directory = join(cache, `package-${hashOfSources()}`);
+  if (!existsSync(directory)) {
+    const unfinished = `${directory}.${process.pid}`;
+    mkdirSync(unfinished, { recursive: true });
+    const program = [join(CHECKOUT, "tooling/bundle.ts"), join(unfinished, "dist/bundle")];
+    execFileSync(process.execPath, program, { stdio: ["ignore", 2, 2] });
+    for (const name of ["bin", "package.json"])
+      cpSync(join(CHECKOUT, name), join(unfinished, name), { recursive: true });
+    symlinkSync(join(CHECKOUT, "node_modules"), join(unfinished, "node_modules"));
+    renameSync(unfinished, directory);
+  }
   useEsgz(directory);
+}
+
+function hashOfSources(): string {
+  const hash = createHash("sha256");
+  const sources = globSync("src/**/*.ts", { cwd: CHECKOUT }).toSorted();
+  for (const path of [
+    ...sources,
+    ...globSync("bin/*.js", { cwd: CHECKOUT }),
+    "tooling/bundle.ts",
+    "package-lock.json",
+  ])
+    hash.update(path).update(readFileSync(join(CHECKOUT, path)));
+  return hash.digest("hex").slice(0, 12);
 }
 
 /** The commands below are of the package in this directory from now on. */

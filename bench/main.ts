@@ -7,7 +7,7 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { BenchContext } from "./bench-context.ts";
-import { compileEsgz, useEsgz } from "./esgz-command.ts";
+import { bundleEsgz, useEsgz } from "./esgz-command.ts";
 import type { Harbor } from "./harbor/index.ts";
 import { HELLO_RECIPES } from "./inputs/hello-recipes.ts";
 import { BENCH_INPUTS, type BenchInputName } from "./inputs/bench-inputs.ts";
@@ -99,7 +99,7 @@ if (suite === undefined) {
   console.error(`expected one of ${Object.keys(suites).join(", ")}, got "${name}"`);
   process.exit(2);
 }
-if (values.package === undefined) compileEsgz(context.cache, say);
+if (values.package === undefined) bundleEsgz(context.cache);
 else useEsgz(resolve(values.package));
 const comparisons: Comparison[] = [];
 for await (const comparison of suite()) {

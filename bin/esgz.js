@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the command line: from dist/ in an installed package, from src/ in a checkout.
+// Starts the command line: from the bundle in an installed package, from src/ in a checkout.
 // On a Node that is too old, a newer one that npm installed beside esgz takes over.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -14,7 +14,7 @@ const FLOOR = [22, 19];
 const HEAVY = ["pull", "convert"];
 const LEAN_FLAGS = ["--max-semi-space-size=2", "--expose-gc"];
 const LEAN_VARIABLES = { MALLOC_ARENA_MAX: "2" };
-const entry = ["../src/cli/main.ts", "../dist/cli/main.js"]
+const entry = ["../src/cli/main.ts", "../dist/bundle/main.js"]
   .map((path) => fileURLToPath(new URL(path, import.meta.url)))
   .find((path) => existsSync(path));
 

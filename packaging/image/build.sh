@@ -28,6 +28,8 @@ mkdir "$staging"
 for name in bin src package.json tsconfig.json tsconfig.build.json README.md ARCHITECTURE.md CHANGELOG.md LICENSE; do
   cp -R "$here/$name" "$staging/"
 done
+mkdir "$staging/tooling"
+cp "$here/tooling/bundle.ts" "$staging/tooling/"
 ln -s "$here/node_modules" "$staging/node_modules"
 tarball=$(cd "$staging" && npm pack --silent --pack-destination "$work")
 echo '{"private":true}' >"$root/usr/lib/esgz/package.json"

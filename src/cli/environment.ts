@@ -46,7 +46,10 @@ export function processEnvironment(signal: AbortSignal, control: ProcessControl 
     home: homeDirectory(),
     temporaryDirectory: tmpdir(),
     signal,
-    stdin: process.stdin,
+    // Opened when somebody reads.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     uid: process.geteuid?.() ?? 0,

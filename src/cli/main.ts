@@ -36,7 +36,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 process.stderr.on("error", () => undefined);
 
 try {
-  await createProgram(environment).parseAsync(process.argv);
+  const program = await createProgram(environment, process.argv.slice(2));
+  await program.parseAsync(process.argv);
   process.exitCode = statusOfOutput();
 } catch (error) {
   process.exitCode = fail(error);

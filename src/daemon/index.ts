@@ -11,5 +11,5 @@ export * from "./registry-access.ts";
 export { runDaemon } from "./run-daemon.ts";
 export type { HolderOptions } from "./run-holder.ts";
 export { startDaemon } from "./start-daemon.ts";
-export { tellCredentials } from "./told-credentials.ts";
+export { tellCredentials } from "./tell-credentials.ts";
 export { storeRootOf } from "./store-root.ts";

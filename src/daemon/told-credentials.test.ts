@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { LearnedCredentials } from "./learned-credentials.ts";
-import { parseToldCredentials, serveCredentials, tellCredentials } from "./told-credentials.ts";
+import { tellCredentials } from "./tell-credentials.ts";
+import { parseToldCredentials, serveCredentials } from "./told-credentials.ts";
 
 async function directoryFor(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "esgz-told-"));

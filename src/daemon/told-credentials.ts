@@ -12,12 +12,10 @@
  * @module
  */
 import * as v from "valibot";
-import { EsgzError, messageOf } from "../errors/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import {
   type ConnectRouter,
   Controller,
-  createClient,
-  createUnixTransport,
   type GrpcServer,
   type ListenPlace,
   serveGrpc,
@@ -57,28 +55,6 @@ export async function serveCredentials(
     });
   };
   return await serveGrpc({ routes, listen });
-}
-
-/**
- * Tells a layer store what an engine wrote.
- *
- * @throws {EsgzError} `DAEMON_UNAVAILABLE` if nobody answers at the socket, or not well
- */
-export async function tellCredentials(
-  data: Uint8Array,
-  options: { readonly socket: string; readonly signal?: AbortSignal | undefined },
-): Promise<void> {
-  const { signal, socket } = options;
-  using unix = createUnixTransport({ path: socket });
-  try {
-    await createClient(Controller, unix.transport).addCredential(
-      { data },
-      signal === undefined ? {} : { signal },
-    );
-  } catch (cause) {
-    const text = `Cannot tell credentials to "${socket}": ${messageOf(cause)}`;
-    throw new EsgzError("DAEMON_UNAVAILABLE", text, { cause });
-  }
 }
 
 function credentialOf(auth: v.InferOutput<typeof ToldSchema>[string]): Credential | undefined {

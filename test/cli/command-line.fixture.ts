@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-const ENTRY = resolve(import.meta.dirname, "../../bin/esgz.js");
+const CHECKED_OUT = resolve(import.meta.dirname, "../../bin/esgz.js");
 
 /** How a command ended. */
 export interface CommandResult {
@@ -29,6 +29,12 @@ export interface RunOptions {
 export class CommandLine implements AsyncDisposable {
   readonly directory: string = mkdtempSync(join(tmpdir(), "esgz-cli-"));
   readonly #children: ChildProcess[] = [];
+  readonly #entry: string;
+
+  /** @param entry the program, if it is not that of this checkout. */
+  constructor(entry: string = CHECKED_OUT) {
+    this.#entry = entry;
+  }
 
   /** Runs `esgz ARGS` to its end. */
   async run(args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
@@ -71,7 +77,7 @@ export class CommandLine implements AsyncDisposable {
   }
 
   #spawn(args: readonly string[], environment: RunOptions["environment"] = {}): ChildProcess {
-    return spawn(process.execPath, [ENTRY, ...args], {
+    return spawn(process.execPath, [this.#entry, ...args], {
       cwd: this.directory,
       stdio: ["pipe", "pipe", "pipe"],
       env: {

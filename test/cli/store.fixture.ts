@@ -25,9 +25,15 @@ export const missingForStore: string | undefined =
 
 /** Commands that share a store; its daemon is ended, and all that is mounted is gone, with it. */
 export class StoreShell implements AsyncDisposable {
-  readonly shell: CommandLine = new CommandLine();
-  readonly store: string = join(this.shell.directory, "store");
+  readonly shell: CommandLine;
+  readonly store: string;
   registry = "";
+
+  /** @param entry the program, if it is not that of this checkout. */
+  constructor(entry?: string) {
+    this.shell = new CommandLine(entry);
+    this.store = join(this.shell.directory, "store");
+  }
 
   /** Starts a registry and pushes `test/box:1`: two layers, one of them lazy. */
   async open(): Promise<this> {

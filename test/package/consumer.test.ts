@@ -5,20 +5,25 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
   cpSync,
+  globSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { after, before, test } from "node:test";
+import { missingForStore, StoreShell } from "../cli/store.fixture.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const TSC = join(ROOT, "node_modules/.bin/tsc");
+/** How modules name programs beside them. */
+const STARTED = /(?:programBeside\(import\.meta\.url, "|new URL\(`)\.\/(?<name>[a-z-]+)(?:"|\$\{extname)/g;
 const scratch = mkdtempSync(join(tmpdir(), "esgz-package-"));
 const PACKED = [
   "bin",
@@ -26,6 +31,7 @@ const PACKED = [
   "package.json",
   "tsconfig.json",
   "tsconfig.build.json",
+  "tooling/bundle.ts",
   "README.md",
   "ARCHITECTURE.md",
   "CHANGELOG.md",
@@ -104,6 +110,48 @@ test("the installed command starts", () => {
     encoding: "utf8",
   });
   assert.equal(text.trim(), readPackage(ROOT).version);
+});
+
+test("every program that a module starts lies in the bundle", () => {
+  const started = globSync("src/**/*.ts", { cwd: ROOT, exclude: ["**/*.{test,fixture}.ts"] }).flatMap(
+    (path) =>
+      [...readFileSync(join(ROOT, path), "utf8").matchAll(STARTED)].map(
+        ({ groups }) => `${groups?.["name"]}.js`,
+      ),
+  );
+  const bundled = readdirSync(join(installed, "dist/bundle"));
+  assert.equal(started.length >= 10, true);
+  assert.deepEqual(
+    started.filter((name) => !bundled.includes(name)),
+    [],
+  );
+});
+
+test("the bundle's filesystems can be loaded", async () => {
+  for (const path of globSync(join(installed, "dist/bundle/*-filesystem.js"))) {
+    const module = (await import(path)) as { readonly createFilesystem?: unknown };
+    assert.equal(typeof module.createFilesystem, "function", path);
+  }
+});
+
+test("what is installed converts, serves, mounts, pulls and looks after itself", async (t) => {
+  if (missingForStore !== undefined) return t.skip(missingForStore);
+  await using commands = new StoreShell(join(installed, "bin/esgz.js"));
+  await commands.open();
+  const done = async (...args: readonly string[]): Promise<string> => {
+    const { status, stdout, stderr } = await commands.run(args);
+    assert.equal(status, 0, stderr);
+    return stdout;
+  };
+  const [mounted, pulled] = [commands.directory("mounted"), join(commands.directory("pulled"), "root")];
+  await done("mount", commands.image, mounted, "--no-background");
+  assert.equal(readFileSync(join(mounted, "data/hello"), "utf8"), "hello from the image\n");
+  await done("umount", mounted);
+  await done("pull", commands.image.replace(/:1$/, ":plain"));
+  assert.match(await done("images"), /test\/box:plain/);
+  await done("pull", commands.image, "--to", `rootfs:${pulled}`);
+  assert.equal(statSync(join(pulled, "data/large")).size, 3 << 20);
+  assert.match(await done("doctor"), /esgz/);
 });
 
 test("nothing runs at installation", () => {
