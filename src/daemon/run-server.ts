@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { join } from "node:path";
 import type { GrpcServer } from "../grpc/index.ts";
 import { ControlServer } from "./control-server.ts";
 import { controlRoutes, metricsRoute } from "./control-routes.ts";
@@ -82,16 +83,18 @@ async function serve(services: Services): Promise<void> {
 }
 
 const PRACTICE_AFTER_MS = 300;
+/** A directory of the store while the server practises. */
+const PRACTICE = "practice";
 
 /** Once, as soon as nobody is being served. */
-function practiseWhenIdle({ log, clients }: Services, control: ControlServer): Disposable {
+function practiseWhenIdle(services: Services, control: ControlServer): Disposable {
   const ending = new AbortController();
   const timer = setInterval(() => {
     if (control.active > 0) return;
     clearInterval(timer);
-    Promise.all([rehearsePreparation({ signal: ending.signal }), clients.clientFor({})]).catch(
-      (error: unknown) => log.warn({ err: error }, "practice failed"),
-    );
+    practise(services, ending.signal).catch((error: unknown) => {
+      if (!ending.signal.aborted) services.log.warn({ err: error }, "practice failed");
+    });
   }, PRACTICE_AFTER_MS);
   timer.unref();
   return {
@@ -100,6 +103,16 @@ function practiseWhenIdle({ log, clients }: Services, control: ControlServer): D
       ending.abort();
     },
   };
+}
+
+async function practise({ store, views, clients }: Services, signal: AbortSignal): Promise<void> {
+  // What a machine cannot do is said when somebody asks for it.
+  await views.warm().catch(() => undefined);
+  await clients.clientFor({});
+  await rehearsePreparation({ signal });
+  if (signal.aborted) return;
+  const { rehearseStart } = await import("./rehearse-start.ts");
+  await rehearseStart({ directory: join(store.root, PRACTICE), signal });
 }
 
 interface ServerWork {

@@ -42,4 +42,5 @@ export {
 export { isLayerStoreFuse, LayerStore, type LayerStoreOptions } from "./layer-store.ts";
 export type { LayerStoreHost, StoreLayer } from "./layer-store-host.ts";
 export type { LayerStoreObserver } from "./layer-store-tree.ts";
+export { makePracticeLayer, type PracticeLayerOptions } from "./practice-layer.ts";
 export { rehearsePreparation } from "./rehearse-preparation.ts";

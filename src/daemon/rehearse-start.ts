@@ -1,0 +1,125 @@
+/**
+ * Practice for a daemon that has nothing to do yet: a made-up image is started, from a registry of its own on the loopback to
+ * reads of its files. The first real image finds modules loaded and code compiled.
+ *
+ * @module
+ */
+import { hash } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { systemClock } from "../async/index.ts";
+import { encodeUtf8 } from "../bytes/index.ts";
+import { openArchive } from "../estargz/index.ts";
+import { MemoryBlob } from "../blob/index.ts";
+import { openImageSource } from "../image/index.ts";
+import { LayerFetcher, makePracticeLayer, type PreparedImage, prepareImage } from "../lazyfs/index.ts";
+import { ANNOTATIONS, type Digest, type ImageReference, MEDIA_TYPES } from "../oci/index.ts";
+import type { RegistryClient, Repository } from "../registry/index.ts";
+import { openStore, type Store } from "../store/index.ts";
+import { openRegistryClient } from "./registry-access.ts";
+
+/** Where to practise. */
+export interface RehearseStartOptions {
+  /** A directory for the while; what is there is removed. */
+  readonly directory: string;
+  readonly signal: AbortSignal;
+}
+
+const REPOSITORY = "practice/image";
+const TAG = "latest";
+const PLATFORM = { os: "linux", architecture: "amd64" };
+/** Each file is fetched by a read of its own, as a start does it. */
+const FILES = 150;
+const FILE_SIZE = 6000;
+
+/**
+ * Practises once: some tenths of a second of one processor, in short turns.
+ *
+ * @throws {EsgzError} `IO_FAILED`, `NO_SPACE`, `NETWORK_FAILED`; the signal's reason. Nobody is worse off then.
+ */
+export async function rehearseStart({ directory, signal }: RehearseStartOptions): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+  try {
+    const { startRegistryServer } = await import("../registry-server/index.ts");
+    await using server = await startRegistryServer({ signal });
+    await using client = await openRegistryClient({ home: directory, variables: {} }, {}, ANONYMOUS);
+    const registry = `127.0.0.1:${server.port}`;
+    const reference: ImageReference = { registry, repository: REPOSITORY, tag: TAG };
+    await pushImage(client.repository(reference), signal);
+    const store = await openStore(join(directory, "store"), { clock: systemClock, pid: process.pid });
+    try {
+      await start(reference, { client, store, signal });
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const ANONYMOUS = { credentials: { credentialFor: () => Promise.resolve(undefined) } };
+
+/** Pushes an image of one seekable layer. */
+async function pushImage(repository: Repository, signal: AbortSignal): Promise<void> {
+  const layer = await makePracticeLayer({ files: FILES, fileSize: FILE_SIZE, apart: true });
+  using archive = await openArchive(new MemoryBlob(layer));
+  const { os, architecture } = PLATFORM;
+  const rootfs = { type: "layers", diff_ids: [digestOf(layer)] };
+  const config = encodeUtf8(JSON.stringify({ os, architecture, rootfs, config: {} }));
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPES.ociManifest,
+    config: { mediaType: MEDIA_TYPES.ociConfig, digest: digestOf(config), size: config.length },
+    layers: [
+      {
+        mediaType: MEDIA_TYPES.ociLayerGzip,
+        digest: digestOf(layer),
+        size: layer.length,
+        annotations: { [ANNOTATIONS.tocDigest]: archive.tocDigest },
+      },
+    ],
+  };
+  await Promise.all([repository.pushBlob(layer, { signal }), repository.pushBlob(config, { signal })]);
+  await repository.pushManifest(encodeUtf8(JSON.stringify(manifest)), {
+    mediaType: MEDIA_TYPES.ociManifest,
+    reference: TAG,
+    signal,
+  });
+}
+
+async function start(
+  reference: ImageReference,
+  options: { readonly client: RegistryClient; readonly store: Store; readonly signal: AbortSignal },
+): Promise<void> {
+  const { client, store, signal } = options;
+  await using source = await openImageSource({ kind: "registry", reference }, { registry: client, signal });
+  const name = `${reference.registry}/${reference.repository}:${TAG}`;
+  await using image = await prepareImage(source, { store, platform: PLATFORM, name, whole: "never", signal });
+  await using fetcher = new LayerFetcher({
+    store,
+    clock: systemClock,
+    random: Math.random,
+    jobs: 1,
+    openBlob: ({ digest, source: { blobSize: size } }) =>
+      Promise.resolve(client.repository(reference).openBlob({ digest, size })),
+    // Each read brings what it asks for, and nothing along with it.
+    tuning: { readAheadMin: 0, readAheadMax: 0 },
+  });
+  await readAll(image, fetcher, signal);
+}
+
+/** Reads all chunks, those behind first: no sequence is followed. */
+async function readAll(image: PreparedImage, fetcher: LayerFetcher, signal: AbortSignal): Promise<void> {
+  for (const { handle } of image.layers) {
+    const { layer } = handle;
+    for (let chunk = layer.chunkCount - 1; chunk >= 0; chunk -= 1) {
+      const { place, size } = layer.chunk(chunk);
+      await fetcher.read(layer, { offset: place, size }, { signal });
+    }
+    await fetcher.release(layer);
+  }
+}
+
+function digestOf(bytes: Uint8Array): Digest {
+  return `sha256:${hash("sha256", bytes)}`;
+}
