@@ -16,9 +16,11 @@
  *
  * @module
  */
+import { isEsgzError } from "../errors/index.ts";
 import { cleanPath, type TarEntryType } from "../tar/index.ts";
 import { ChunkListBuilder, type ChunkListOptions, type LocatedChunk } from "./chunk-list.ts";
 import { limitExceeded, type EstargzLimits } from "./limits.ts";
+import { parsePlainToc } from "./plain-toc.ts";
 import type { TocEntry } from "./toc-entry.ts";
 import {
   invalidToc,
@@ -46,16 +48,9 @@ export interface DecodeTocOptions {
   readonly payloadSize: number;
 }
 
-const TYPES: Readonly<Record<string, TarEntryType>> = {
-  reg: "reg",
-  dir: "dir",
-  symlink: "symlink",
-  hardlink: "hardlink",
-  char: "char",
-  block: "block",
-  fifo: "fifo",
-};
-const NO_CONTINUATIONS: readonly RawEntry[] = [];
+const TYPES: ReadonlyMap<unknown, TarEntryType> = new Map(
+  (["reg", "dir", "symlink", "hardlink", "char", "block", "fifo"] as const).map((type) => [type, type]),
+);
 const NO_CHUNKS: readonly LocatedChunk[] = [];
 
 /**
@@ -64,44 +59,65 @@ const NO_CHUNKS: readonly LocatedChunk[] = [];
  * @throws {EsgzError} `TOC_INVALID`, `LIMIT_EXCEEDED`
  */
 export function decodeToc(json: Uint8Array, options: DecodeTocOptions): DecodedEntry[] {
-  const context: DecodeContext = {
-    ...options,
-    users: new Map(),
-    groups: new Map(),
-    modtimes: new ModtimeReader(),
-  };
-  const entries: DecodedEntry[] = [];
-  for (const { raw, continuations } of joinChunks(parseTocEntries(json, options.limits))) {
-    entries.push(decodeEntry(raw, continuations, context));
-  }
-  return entries;
+  return decodePlainToc(json, options) ?? decodeAnyToc(json, options);
 }
 
-interface RawFile {
-  readonly raw: RawEntry;
-  /** The `chunk` entries behind it. */
-  readonly continuations: readonly RawEntry[];
-}
-
-function* joinChunks(values: Iterable<unknown>): Generator<RawFile, void, undefined> {
-  let raw: RawEntry | undefined;
-  let continuations: RawEntry[] = [];
-  let at = 0;
-  for (const value of values) {
-    const next = asEntry(value, at);
-    at += 1;
-    if (raw !== undefined && next.type === "chunk") continuations.push(next);
-    else {
-      if (raw !== undefined) yield fileOf(raw, continuations);
-      raw = next;
-      if (continuations.length > 0) continuations = [];
+/** Undefined for a TOC with anything unusual or wrong: what that is, tells the careful reader. */
+function decodePlainToc(json: Uint8Array, options: DecodeTocOptions): DecodedEntry[] | undefined {
+  const { limits } = options;
+  if (json.length > limits.maxTocBytes) return undefined;
+  const decoder = new EntryDecoder(options);
+  try {
+    for (const part of parsePlainToc(json, limits)) {
+      if (part === undefined) return undefined;
+      for (const value of part) decoder.add(value);
     }
+    return decoder.finish();
+  } catch (error) {
+    if (error instanceof SyntaxError || isEsgzError(error)) return undefined;
+    throw error;
   }
-  if (raw !== undefined) yield fileOf(raw, continuations);
 }
 
-function fileOf(raw: RawEntry, continuations: readonly RawEntry[]): RawFile {
-  return { raw, continuations: continuations.length === 0 ? NO_CONTINUATIONS : continuations };
+function decodeAnyToc(json: Uint8Array, options: DecodeTocOptions): DecodedEntry[] {
+  const decoder = new EntryDecoder(options);
+  for (const part of parseTocEntries(json, options.limits)) for (const value of part) decoder.add(value);
+  return decoder.finish();
+}
+
+/** Joins entries with the `chunk` entries behind them. */
+class EntryDecoder {
+  readonly #context: DecodeContext;
+  readonly #entries: DecodedEntry[] = [];
+  #count = 0;
+  #raw: RawEntry | undefined;
+  #continuations: RawEntry[] = [];
+
+  constructor(options: DecodeTocOptions) {
+    this.#context = { ...options, users: new Map(), groups: new Map(), modtimes: new ModtimeReader() };
+  }
+
+  add(value: unknown): void {
+    const next = asEntry(value, this.#count);
+    this.#count += 1;
+    if (this.#raw !== undefined && next.type === "chunk") {
+      this.#continuations.push(next);
+      return;
+    }
+    this.#decode();
+    this.#raw = next;
+  }
+
+  finish(): DecodedEntry[] {
+    this.#decode();
+    return this.#entries;
+  }
+
+  #decode(): void {
+    if (this.#raw === undefined) return;
+    this.#entries.push(decodeEntry(this.#raw, this.#continuations, this.#context));
+    if (this.#continuations.length > 0) this.#continuations = [];
+  }
 }
 
 function asEntry(value: unknown, index: number): RawEntry {
@@ -161,7 +177,7 @@ function decodeEntry(
 }
 
 function typeOf(raw: RawEntry): TarEntryType {
-  const type = typeof raw.type === "string" && Object.hasOwn(TYPES, raw.type) ? TYPES[raw.type] : undefined;
+  const type = TYPES.get(raw.type);
   if (type !== undefined) return type;
   const expected = raw.type === "chunk" ? "a reg entry in front of a chunk entry" : "a known type";
   throw invalidToc(nameOf(raw), expected, quote(raw.type));

@@ -18,6 +18,9 @@ export const NO_PREFETCH_LANDMARK = ".no.prefetch.landmark";
 /** The file of the tar that holds the table of contents. */
 export const TOC_NAME = "stargz.index.json";
 
+/** What the format puts into a layer beside the image's files. */
+const HIDDEN = [PREFETCH_LANDMARK, NO_PREFETCH_LANDMARK, TOC_NAME];
+
 /** Deflate cannot expand further than this. */
 const MAX_DEFLATE_RATIO = 1032;
 
@@ -54,9 +57,18 @@ export function resolveToc(decoded: readonly DecodedEntry[], options: ResolveToc
   for (const entry of decoded) byPath.set(entry.path, entry);
   const prefetch = byPath.get(PREFETCH_LANDMARK);
   const noPrefetch = byPath.has(NO_PREFETCH_LANDMARK);
-  for (const name of [PREFETCH_LANDMARK, NO_PREFETCH_LANDMARK, TOC_NAME]) byPath.delete(name);
-  const isWhole = byPath.size === decoded.length;
-  const entries = isWhole ? decoded : decoded.filter((entry) => byPath.get(entry.path) === entry);
+  const hasDuplicates = byPath.size < decoded.length;
+  const hidden: TocEntry[] = [];
+  for (const name of HIDDEN) {
+    const entry = byPath.get(name);
+    if (entry !== undefined) hidden.push(entry);
+    byPath.delete(name);
+  }
+  const entries = hasDuplicates
+    ? decoded.filter((entry) => byPath.get(entry.path) === entry)
+    : hidden.length === 0
+      ? decoded
+      : decoded.filter((entry) => !hidden.includes(entry));
   checkTree(entries, byPath);
   return {
     entries,
@@ -68,12 +80,14 @@ export function resolveToc(decoded: readonly DecodedEntry[], options: ResolveToc
 }
 
 /** Sorts all chunks by their place, refuses overlaps, and lets each member end where the next begins. */
-function placeChunks(decoded: readonly DecodedEntry[], options: ResolveTocOptions): void {
+function placeChunks(decoded: readonly DecodedEntry[], { compression, limits }: ResolveTocOptions): void {
+  const ratio =
+    compression === "gzip" ? Math.min(MAX_DEFLATE_RATIO, limits.maxInflateRatio) : limits.maxInflateRatio;
   const placed: LocatedChunk[] = [];
   for (const { chunks } of decoded) {
     for (const chunk of chunks) if (chunk.kind === "data") placed.push(chunk);
   }
-  placed.sort((a, b) => a.blobOffset - b.blobOffset || a.innerOffset - b.innerOffset);
+  if (!isInOrder(placed)) placed.sort(inBlobOrder);
   let nextMember = Infinity;
   let following: LocatedChunk | undefined;
   for (let i = placed.length - 1; i >= 0; i -= 1) {
@@ -86,10 +100,25 @@ function placeChunks(decoded: readonly DecodedEntry[], options: ResolveTocOption
         throw invalidToc(nameOfChunk(decoded, following), "a chunk of its own", found);
       }
     }
-    current.blobEnd = Math.min(current.blobEnd, nextMember);
-    checkRatio(current, { ...options, decoded });
+    if (current.blobEnd > nextMember) current.blobEnd = nextMember;
+    const most = (current.blobEnd - current.blobOffset) * ratio;
+    if (current.innerOffset + current.size > most) refuseRatio(current, { ratio, decoded });
     following = current;
   }
+}
+
+function inBlobOrder(a: LocatedChunk, b: LocatedChunk): number {
+  return a.blobOffset - b.blobOffset || a.innerOffset - b.innerOffset;
+}
+
+/** Writers list files in the order of the blob, nearly always. */
+function isInOrder(placed: readonly LocatedChunk[]): boolean {
+  let last: LocatedChunk | undefined;
+  for (const chunk of placed) {
+    if (last !== undefined && inBlobOrder(last, chunk) > 0) return false;
+    last = chunk;
+  }
+  return true;
 }
 
 /** For messages: a chunk does not know whose it is. */
@@ -97,18 +126,14 @@ function nameOfChunk(decoded: readonly DecodedEntry[], chunk: LocatedChunk): str
   return decoded.find(({ chunks }) => chunks.includes(chunk))?.name;
 }
 
-function checkRatio(
+function refuseRatio(
   chunk: LocatedChunk,
-  { compression, limits, decoded }: ResolveTocOptions & { readonly decoded: readonly DecodedEntry[] },
-): void {
-  const ratio =
-    compression === "gzip" ? Math.min(MAX_DEFLATE_RATIO, limits.maxInflateRatio) : limits.maxInflateRatio;
+  { ratio, decoded }: { readonly ratio: number; readonly decoded: readonly DecodedEntry[] },
+): never {
   const most = (chunk.blobEnd - chunk.blobOffset) * ratio;
-  const size = chunk.innerOffset + chunk.size;
-  if (size > most) {
-    const name = quote(nameOfChunk(decoded, chunk));
-    throw limitExceeded(`TOC entry ${name}: bytes inflated from its member`, most, size);
-  }
+  const name = quote(nameOfChunk(decoded, chunk));
+  const found = chunk.innerOffset + chunk.size;
+  throw limitExceeded(`TOC entry ${name}: bytes inflated from its member`, most, found);
 }
 
 /**
@@ -118,11 +143,14 @@ function checkRatio(
 function checkTree(entries: readonly TocEntry[], byPath: ReadonlyMap<string, TocEntry>): void {
   const maxImplied = entries.length * IMPLIED_PER_ENTRY + MIN_IMPLIED;
   const checked = new Set<string>([""]);
+  let last = "";
   const root = byPath.get("");
   let implied = 0;
   if (root !== undefined && root.type !== "dir") throw invalidToc("/", "a directory", `a ${root.type}`);
   for (const { path } of entries) {
-    for (let parent = parentOf(path); !checked.has(parent); parent = parentOf(parent)) {
+    if (isIn(last, path)) continue;
+    last = parentOf(path);
+    for (let parent = last; !checked.has(parent); parent = parentOf(parent)) {
       const type = byPath.get(parent)?.type;
       if (type === undefined) implied += 1;
       else if (type !== "dir") throw invalidToc(path, `${quote(parent)} to be a directory`, `a ${type}`);
@@ -130,6 +158,12 @@ function checkTree(entries: readonly TocEntry[], byPath: ReadonlyMap<string, Toc
       checked.add(parent);
     }
   }
+}
+
+/** Whether a path is directly in a directory, as is usual for the directory of the path before. */
+function isIn(directory: string, path: string): boolean {
+  const size = directory.length;
+  return size > 0 && path.lastIndexOf("/") === size && path.startsWith(directory);
 }
 
 function parentOf(path: string): string {

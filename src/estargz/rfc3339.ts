@@ -8,7 +8,6 @@ import type { Timestamp } from "../tar/index.ts";
 /** 1970-01-01T00:00:00Z. */
 export const UNIX_EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
 
-const TIME = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 /** Go's zero time, which its encoders write for "unknown". */
 const GO_ZERO_SECONDS = -62_135_596_800;
 /** The first and last second that four digits of year can say (the first is Go's zero time and means "unknown"). */
@@ -18,19 +17,95 @@ const SECONDS_PER_DAY = 86_400;
 
 /** Parses an RFC 3339 time; undefined if it is not one. Go's zero time becomes the epoch, as an absent time does. */
 export function parseRfc3339(text: string): Timestamp | undefined {
-  const match = TIME.exec(text);
-  if (match === null) return undefined;
-  const part = (index: number): number => Number(match[index] ?? 0);
-  const [year, month, day, hour, minute, second] = [part(1), part(2), part(3), part(4), part(5), part(6)];
-  const inRange =
-    month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour <= 23 && minute <= 59 && second <= 60;
-  if (!inRange) return undefined;
-  const offset = (part(9) * 60 + part(10)) * 60 * (match[8] === "-" ? -1 : 1);
-  const days = daysFromCivil(year, month, day);
-  const seconds = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - offset;
+  const time = secondsOf(text);
+  const zoneAt = endOfFraction(text);
+  const offset = offsetOf(text, zoneAt);
+  if (time === undefined || offset === undefined) return undefined;
+  const seconds = time - offset;
   if (seconds === GO_ZERO_SECONDS) return UNIX_EPOCH;
-  const fraction = match[7];
-  return { seconds, nanoseconds: fraction === undefined ? 0 : Number(fraction.padEnd(9, "0")) };
+  return { seconds, nanoseconds: zoneAt === FRACTION_AT ? 0 : nanosecondsOf(text, zoneAt) };
+}
+
+/** Where the fraction of `2023-11-14T22:13:20.5Z` begins, or the zone if there is none. */
+const FRACTION_AT = 19;
+const DOT = 0x2e;
+const COLON = 0x3a;
+const HYPHEN = 0x2d;
+
+/** The date and time in front of fraction and zone, as if it were UTC. */
+function secondsOf(text: string): number | undefined {
+  const isShaped =
+    text.charCodeAt(4) === HYPHEN &&
+    text.charCodeAt(7) === HYPHEN &&
+    isLetter(text, 10, "T") &&
+    text.charCodeAt(13) === COLON &&
+    text.charCodeAt(16) === COLON;
+  const year = numberAt(text, 0, 4);
+  const month = numberAt(text, 5, 7);
+  const day = numberAt(text, 8, 10);
+  const hour = numberAt(text, 11, 13);
+  const minute = numberAt(text, 14, 16);
+  const second = numberAt(text, 17, 19);
+  const inRange =
+    year >= 0 &&
+    month >= 1 &&
+    month <= 12 &&
+    day >= 1 &&
+    day <= 31 &&
+    hour >= 0 &&
+    hour <= 23 &&
+    minute >= 0 &&
+    minute <= 59 &&
+    second >= 0 &&
+    second <= 60;
+  if (!isShaped || !inRange) return undefined;
+  return daysFromCivil(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
+}
+
+/** Behind the dot and its digits; where they would begin if there is none. */
+function endOfFraction(text: string): number {
+  if (text.charCodeAt(FRACTION_AT) !== DOT) return FRACTION_AT;
+  let at = FRACTION_AT + 1;
+  while (isDigit(text.charCodeAt(at))) at += 1;
+  return at;
+}
+
+/** Digits beyond the ninth do not count. */
+function nanosecondsOf(text: string, end: number): number {
+  const digits = Math.min(end - FRACTION_AT - 1, 9);
+  return numberAt(text, FRACTION_AT + 1, FRACTION_AT + 1 + digits) * 10 ** (9 - digits);
+}
+
+/** How many seconds the zone is ahead of UTC; undefined if there is no zone, or something behind it. */
+function offsetOf(text: string, at: number): number | undefined {
+  // A dot that no digit follows.
+  if (at === FRACTION_AT + 1) return undefined;
+  if (isLetter(text, at, "Z")) return text.length === at + 1 ? 0 : undefined;
+  const sign = text[at] === "+" ? 1 : text[at] === "-" ? -1 : 0;
+  const hours = numberAt(text, at + 1, at + 3);
+  const minutes = numberAt(text, at + 4, at + 6);
+  const isZone = sign !== 0 && hours >= 0 && minutes >= 0 && text.charCodeAt(at + 3) === COLON;
+  return isZone && text.length === at + 6 ? sign * (hours * 60 + minutes) * 60 : undefined;
+}
+
+/** A number of decimal digits; -1 if one of them is none. */
+function numberAt(text: string, start: number, end: number): number {
+  let number = 0;
+  for (let at = start; at < end; at += 1) {
+    const code = text.charCodeAt(at);
+    if (!isDigit(code)) return -1;
+    number = number * 10 + code - 0x30;
+  }
+  return number;
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
+}
+
+/** In either case, as the format allows. */
+function isLetter(text: string, at: number, letter: "T" | "Z"): boolean {
+  return text[at] === letter || text[at] === letter.toLowerCase();
 }
 
 /**

@@ -38,7 +38,12 @@ export interface RawEntry {
 
 /** Numbers of users and groups, and of devices, are 32 bits wide on Linux. */
 export const MAX_UINT32 = 0xffff_ffff;
-const SHA256 = /^sha256:[0-9a-f]{64}$/;
+const SHA256 = "sha256:";
+const SHA256_LENGTH = SHA256.length + 64;
+/** 0 for the codes of lower-case hexadecimal digits. */
+const NO_HEX = Uint8Array.from({ length: 256 }, (_, code) =>
+  "0123456789abcdef".includes(String.fromCharCode(code)) ? 0 : 1,
+);
 const MAX_KNOWN_TIMES = 4096;
 const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
@@ -86,7 +91,10 @@ export function readDigest(raw: RawEntry, field: keyof RawEntry): Digest | undef
 
 /** The usual digest, told without taking it apart. */
 function isSha256(value: unknown): value is Digest {
-  return typeof value === "string" && SHA256.test(value);
+  if (typeof value !== "string" || value.length !== SHA256_LENGTH || !value.startsWith(SHA256)) return false;
+  let wrong = 0;
+  for (let at = SHA256.length; at < SHA256_LENGTH; at += 1) wrong |= NO_HEX[value.charCodeAt(at)] ?? 1;
+  return wrong === 0;
 }
 
 /** Reads modification times; layers have few different ones, so each is parsed once. */

@@ -9,7 +9,7 @@ import { parseTocEntries } from "./toc-json.ts";
 const PADDING = "x".repeat(1000);
 
 function parse(json: string, maxEntries = 10_000): unknown[] {
-  return [...parseTocEntries(encodeUtf8(json), { ...DEFAULT_LIMITS, maxEntries })];
+  return [...parseTocEntries(encodeUtf8(json), { ...DEFAULT_LIMITS, maxEntries })].flat();
 }
 
 function assertInvalid(json: string, message: RegExp = /Cannot read TOC: /): void {

@@ -17,15 +17,15 @@ import { invalidToc, quote } from "./toc-fields.ts";
 import { type EntryList, scanTocJson } from "./toc-scan.ts";
 
 /**
- * The values in the list of entries, in order, parsed as they are asked for. The rest of the JSON is parsed before the
- * first of them.
+ * The values in the list of entries, in order, in parts that are parsed as they are asked for. The rest of the JSON is
+ * parsed before the first of them.
  *
  * @throws {EsgzError} `TOC_INVALID`, `LIMIT_EXCEEDED`
  */
 export function* parseTocEntries(
   json: Uint8Array,
   limits: { readonly maxEntries: number; readonly maxTocBytes: number },
-): Generator<unknown, void, undefined> {
+): Generator<readonly unknown[], void, undefined> {
   const { maxEntries, maxTocBytes } = limits;
   if (json.length > maxTocBytes) throw limitExceeded("TOC bytes", maxTocBytes, json.length);
   const list = scanTocJson(json, limits);
@@ -39,7 +39,7 @@ export function* parseTocEntries(
     if (count > maxEntries) throw limitExceeded("TOC entries", maxEntries, count);
     // Where there is a comma, there is something on both sides of it.
     if (part.length === 0 && list.cuts.length > 0) throw invalidToc(undefined, "JSON", "a comma too many");
-    yield* part;
+    yield part;
     start = end;
   }
 }

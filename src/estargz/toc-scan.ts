@@ -14,7 +14,7 @@ import { EsgzError } from "../errors/index.ts";
 import { limitExceeded } from "./limits.ts";
 
 /** The members of the TOC object and of its entries that mean something. At most 31: a bit each. */
-const KNOWN_MEMBERS =
+export const KNOWN_MEMBERS: readonly string[] =
   "version entries name type size modtime linkName mode uid gid userName groupName offset endOffset innerOffset devMajor devMinor xattrs digest chunkOffset chunkSize chunkDigest chunkType tarSplitDigest".split(
     " ",
   );
@@ -33,15 +33,15 @@ const MEMBERS_BY_LENGTH: readonly (readonly KnownMember[])[] = Array.from({ leng
 
 const MAX_NESTING = 32;
 /** Objects and arrays per entry: itself, its attributes, and some for members that we do not know. */
-const CONTAINERS_PER_ENTRY = 4;
+export const CONTAINERS_PER_ENTRY: number = 4;
 /** Commas per entry. */
-const COMMAS_PER_ENTRY = 24;
+export const COMMAS_PER_ENTRY: number = 24;
 const TOC_NESTING = 1;
 const LIST_NESTING = 2;
 const ENTRY_NESTING = 3;
 
 /** Bytes of JSON, about, that are parsed at once: what they become is still in V8's nursery when it is done with. */
-const PART_SIZE = 32 * 1024;
+export const PART_SIZE: number = 32 * 1024;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -58,6 +58,10 @@ export interface EntryList {
   readonly end: number;
   /** The offsets of some commas between entries: where each part but the last ends. */
   readonly cuts: readonly number[];
+  /** Objects and arrays in the whole JSON. */
+  readonly containers: number;
+  /** Commas in the whole JSON. */
+  readonly commas: number;
 }
 
 /**
@@ -110,7 +114,7 @@ export function scanTocJson(
   if (listed > limits.maxEntries) throw limitExceeded("TOC entries", limits.maxEntries, listed);
   if (containers > maxContainers) throw limitExceeded("TOC objects", maxContainers, containers);
   if (commas > maxCommas) throw limitExceeded("TOC values", maxCommas, commas);
-  return list.found(json.length);
+  return list.found(json.length, { containers, commas });
 }
 
 /** Told of all that lies directly in the TOC object and in its lists, in order. */
@@ -139,9 +143,9 @@ class EntryListFinder {
     if (this.#start !== undefined) this.#end ??= at;
   }
 
-  found(size: number): EntryList | undefined {
+  found(size: number, counts: Pick<EntryList, "containers" | "commas">): EntryList | undefined {
     if (this.#start === undefined) return undefined;
-    return { start: this.#start, end: this.#end ?? size, cuts: this.#cuts };
+    return { start: this.#start, end: this.#end ?? size, cuts: this.#cuts, ...counts };
   }
 }
 
@@ -176,6 +180,11 @@ function bitOf(json: Uint8Array, start: number, end: number): number {
     throw invalid("member names in their own case", JSON.stringify(text));
   }
   return 0;
+}
+
+/** Whether a member's name means nothing to any reader, and is written without escapes. */
+export function isForeignMember(name: string): boolean {
+  return !LOWER_CASE_MEMBERS.has(name.toLowerCase()) && JSON.stringify(name).length === name.length + 2;
 }
 
 function isName(json: Uint8Array, { start, end }: { start: number; end: number }, name: Uint8Array): boolean {
