@@ -20,12 +20,12 @@ const MINOR_LIMIT = 0xf_ffff;
  * @throws {EsgzError} `EROFS_INVALID` for a number that does not fit into an inode, and for a file's extents.
  */
 export function checkNode(node: ErofsNode, deviceBlocks: readonly number[]): void {
-  checkNumber("mode", node.mode, MODE_LIMIT);
-  checkNumber("uid", node.uid, UINT32_LIMIT);
-  checkNumber("gid", node.gid, UINT32_LIMIT);
-  checkNumber("nanoseconds of mtime", node.mtime.nanoseconds, NANOSECONDS_LIMIT);
-  if (!Number.isSafeInteger(node.mtime.seconds))
-    throw invalid("seconds of mtime", "whole", node.mtime.seconds);
+  const { mode, uid, gid, mtime } = node;
+  checkNumber("mode", mode, MODE_LIMIT);
+  checkNumber("uid", uid, UINT32_LIMIT);
+  checkNumber("gid", gid, UINT32_LIMIT);
+  checkNumber("nanoseconds of mtime", mtime.nanoseconds, NANOSECONDS_LIMIT);
+  if (!Number.isSafeInteger(mtime.seconds)) throw invalid("seconds of mtime", "whole", mtime.seconds);
   if (node.type === "char" || node.type === "block") {
     checkNumber("device major", node.major, MAJOR_LIMIT);
     checkNumber("device minor", node.minor, MINOR_LIMIT);
@@ -34,7 +34,8 @@ export function checkNode(node: ErofsNode, deviceBlocks: readonly number[]): voi
 }
 
 function checkNumber(what: string, value: number, limit: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > limit) throw invalid(what, `0 to ${limit}`, value);
+  // Whole numbers up to 32 bits are what this conversion leaves alone.
+  if (value >>> 0 !== value || value > limit) throw invalid(what, `0 to ${limit}`, value);
 }
 
 function invalid(what: string, wanted: string, found: number): EsgzError {

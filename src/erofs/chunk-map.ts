@@ -25,7 +25,12 @@ export function chunkBitsOf(file: ErofsFile): number {
 
 /** The number of chunks that a file of a size in bytes has. */
 export function chunkCountOf(size: number, bits: number): number {
-  return Math.ceil(size / (BLOCK_SIZE * 2 ** bits));
+  return Math.ceil(size / chunkSizeOf(bits));
+}
+
+/** The size of a chunk in bytes. Powers of two are shifted for, which is faster than raising to them. */
+function chunkSizeOf(bits: number): number {
+  return BLOCK_SIZE * ((1 << bits) >>> 0);
 }
 
 /** Writes the chunk indexes of a file at `offset`. */
@@ -35,7 +40,7 @@ export function writeChunkIndexes(
   options: { readonly file: ErofsFile; readonly bits: number },
 ): void {
   const { file, bits } = options;
-  const chunkSize = BLOCK_SIZE * 2 ** bits;
+  const chunkSize = chunkSizeOf(bits);
   const count = chunkCountOf(file.size, bits);
   let next = 0;
   for (let chunk = 0, at = offset; chunk < count; chunk += 1, at += CHUNK_INDEX_SIZE) {

@@ -34,6 +34,18 @@ export const BLOCK_DEVICE_TYPE = 4;
 /** `FT_SYMLINK`. */
 export const SYMLINK_TYPE = 7;
 
+/** The type bits of a mode, by the type in a directory entry. */
+export const MODE_BITS: Uint16Array = Uint16Array.of(
+  0,
+  0o100000,
+  0o040000,
+  0o020000,
+  0o060000,
+  0o010000,
+  0o140000,
+  0o120000,
+);
+
 const TYPES: readonly ErofsNodeType[] = ["reg", "dir", "char", "block", "fifo", "socket", "symlink"];
 const BY_MODE = new Map(TYPES.map((type) => [TYPE_NUMBERS[type].modeBits, type]));
 /** The type of a directory entry, by the upper 4 of the 16 bits of a mode; 0 for bits that mean nothing. */

@@ -110,7 +110,7 @@ export class SourceImage {
     if (!isMapped || (format & ~CHUNK_BITS_MASK) !== CHUNK_INDEXES || !Number.isSafeInteger(size))
       throw invalid("a file on a device");
     const bits = format & CHUNK_BITS_MASK;
-    const chunkBlocks = 2 ** bits;
+    const chunkBlocks = (1 << bits) >>> 0;
     const table = alignUp(this.bodyOf(record), CHUNK_INDEX_SIZE);
     const end = table + chunkCountOf(size, bits) * CHUNK_INDEX_SIZE;
     if (!(end <= bytes.length)) throw invalid("chunks inside the image");

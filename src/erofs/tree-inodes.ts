@@ -10,7 +10,7 @@ import { chunkBitsOf, writeChunkIndexes } from "./chunk-map.ts";
 import { CHUNK_BITS_MASK, CHUNK_INDEXES, SYMLINK_LIMIT } from "./disk-layout.ts";
 import type { ErofsDirectory, ErofsNode } from "./erofs-node.ts";
 import { type ImageMemory, type InodeContents, InodeList } from "./inode-list.ts";
-import { TYPE_NUMBERS } from "./node-types.ts";
+import { MODE_BITS, TYPE_NUMBERS } from "./node-types.ts";
 import { writeUint64 } from "./uint64.ts";
 
 /** What is known of a tree beside it. */
@@ -49,7 +49,8 @@ export class TreeInodes implements InodeContents {
     const node = this.#nodes[inode];
     if (node === undefined) return;
     const { mtime } = node;
-    view.setUint16(offset + 4, TYPE_NUMBERS[node.type].modeBits | node.mode, true);
+    const typeBits = MODE_BITS[this.list.types[inode] ?? 0] ?? 0;
+    view.setUint16(offset + 4, typeBits | node.mode, true);
     view.setUint32(offset + 24, node.uid, true);
     view.setUint32(offset + 28, node.gid, true);
     writeUint64(view, offset + 32, mtime.seconds);
@@ -93,7 +94,7 @@ export class TreeInodes implements InodeContents {
 
   #number(child: ErofsNode, name: string, parent: number): number {
     const { linked } = this.#facts;
-    const isAlone = linked !== undefined && !linked.has(child);
+    const isAlone = linked !== undefined && (linked.size === 0 || !linked.has(child));
     const known = isAlone ? undefined : this.#numbers.get(child);
     const number = known ?? this.#add(child, name);
     if (known === undefined && !isAlone) this.#numbers.set(child, number);

@@ -7,6 +7,11 @@ const HIGH_UNIT = 2 ** 32;
 
 /** Writes an integer of at most 53 bits as 64 bits; a negative one as two's complement. */
 export function writeUint64(view: DataView, offset: number, value: number): void {
+  if (value >= 0 && value < HIGH_UNIT) {
+    view.setUint32(offset, value, true);
+    view.setUint32(offset + 4, 0, true);
+    return;
+  }
   // Both conversions of setUint32 wrap modulo 2^32, and floor keeps the sign in the upper half.
   view.setUint32(offset, value % HIGH_UNIT, true);
   view.setUint32(offset + 4, Math.floor(value / HIGH_UNIT), true);

@@ -10,7 +10,7 @@ import { algorithmOf, type Digest, hexOf } from "../oci/index.ts";
 import type { ChunkRow } from "../store/index.ts";
 import { compileLayer, type CompileLayerOptions, type LayerMeta } from "./compile-layer.ts";
 import { LayerTree } from "./layer-tree.ts";
-import { placeFile, type StoredRun } from "./place-file.ts";
+import { placeFile, placeRun, type StoredRun } from "./place-file.ts";
 
 /** A layer, compiled. */
 export interface CompiledLayer extends LayerMeta {
@@ -32,34 +32,57 @@ const MAX_MEMBER_SIZE = 0xffff_ffff;
 export function compileLayerArchive(archive: Archive, options: CompileLayerOptions = {}): CompiledLayer {
   const plan = new DevicePlan();
   const { entries } = archive;
-  const extents: (readonly ErofsExtent[] | undefined)[] = entries.map(() => undefined);
+  const extents = new Array<readonly ErofsExtent[] | undefined>(entries.length).fill(undefined);
   const rows: ChunkRow[] = [];
   for (const at of filesInBlobOrder(entries)) {
     const entry = entries[at];
     if (entry === undefined) continue;
+    const [chunk] = entry.chunks;
+    if (chunk !== undefined && isWhole(chunk, entry)) {
+      const extent = placeRun(plan, { offset: 0, size: entry.size });
+      extents[at] = [extent];
+      rows.push(rowFrom(chunk, { place: extent.deviceOffset, entry }));
+      continue;
+    }
     const chunks = entry.chunks.filter(isData);
     const file = placeFile(plan, { size: entry.size, stored: storedRuns(chunks) });
     extents[at] = file.extents;
     for (const chunk of chunks) rows.push(rowFrom(chunk, { place: file.placeOf(chunk.fileOffset), entry }));
   }
   const tree = new LayerTree();
-  for (const [at, entry] of entries.entries()) tree.add(entry, extents[at]);
+  let at = 0;
+  for (const entry of entries) {
+    tree.add(entry, extents[at]);
+    at += 1;
+  }
   return { ...compileLayer(tree, { ...options, dataSize: plan.size }), rows, dataSize: plan.size };
 }
 
 /** The indexes of the entries that have bytes in the blob, by where those begin in it. */
-function filesInBlobOrder(entries: readonly TocEntry[]): Uint32Array {
+function filesInBlobOrder(entries: readonly TocEntry[]): readonly number[] {
   const files: number[] = [];
   const blobOffsets = new Float64Array(entries.length);
   const innerOffsets = new Float64Array(entries.length);
-  for (const [at, { chunks }] of entries.entries()) {
-    const first = chunks.find(isData);
+  let at = -1;
+  let last = 0;
+  let isSorted = true;
+  for (const { chunks } of entries) {
+    at += 1;
+    const [head] = chunks;
+    if (head === undefined) continue;
+    const first = isData(head) ? head : chunks.find(isData);
     if (first === undefined) continue;
     files.push(at);
-    blobOffsets[at] = first.blobOffset;
-    innerOffsets[at] = first.innerOffset;
+    const { blobOffset, innerOffset } = first;
+    blobOffsets[at] = blobOffset;
+    innerOffsets[at] = innerOffset;
+    const lastOffset = blobOffsets[last] ?? 0;
+    if (blobOffset < lastOffset || (blobOffset === lastOffset && innerOffset < (innerOffsets[last] ?? 0)))
+      isSorted = false;
+    last = at;
   }
-  return Uint32Array.from(files).sort(
+  if (isSorted) return files;
+  return files.sort(
     (a, b) =>
       (blobOffsets[a] ?? 0) - (blobOffsets[b] ?? 0) || (innerOffsets[a] ?? 0) - (innerOffsets[b] ?? 0),
   );
@@ -67,6 +90,11 @@ function filesInBlobOrder(entries: readonly TocEntry[]): Uint32Array {
 
 function isData({ kind }: Chunk): boolean {
   return kind === "data";
+}
+
+/** Whether a chunk is all of a file, as of most files it is. */
+function isWhole({ kind, fileOffset, size }: Chunk, entry: TocEntry): boolean {
+  return entry.chunks.length === 1 && kind === "data" && fileOffset === 0 && size === entry.size;
 }
 
 /** The runs of a file's bytes, chunks that follow each other joined. */

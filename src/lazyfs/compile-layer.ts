@@ -31,6 +31,10 @@ export function compileLayer(
   options: CompileLayerOptions & { readonly dataSize: number },
 ): LayerMeta {
   const root = tree.finish(options.overlayMarks ?? "trusted");
-  const image = compileErofs(root, { devices: [{ size: options.dataSize }], foreignXattrs: "skip" });
+  const image = compileErofs(root, {
+    devices: [{ size: options.dataSize }],
+    linked: tree.linked,
+    foreignXattrs: "skip",
+  });
   return { meta: image.bytes, skippedXattrs: [...new Set([...tree.skippedXattrs, ...image.skippedXattrs])] };
 }

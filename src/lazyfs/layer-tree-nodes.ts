@@ -12,6 +12,7 @@ import {
   type ErofsTimestamp,
   type OverlayNamespace,
 } from "../erofs/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import type { TarEntryType } from "../tar/index.ts";
 import { impliedMark, isOverlayAttribute, MARK_VALUE, opaqueMark } from "./overlay-names.ts";
 
@@ -33,6 +34,7 @@ export interface LayerTreeEntry {
 }
 
 const EPOCH: ErofsTimestamp = { seconds: 0, nanoseconds: 0 };
+const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 const NO_ATTRIBUTES = { uid: 0, gid: 0, mtime: EPOCH };
 /** What directories have that no entry describes. */
 const SYMLINK_MODE = 0o777;
@@ -46,19 +48,25 @@ export class LayerDirectory implements ErofsDirectory {
   uid = 0;
   gid = 0;
   mtime: ErofsTimestamp = EPOCH;
-  xattrs: ReadonlyMap<string, Uint8Array> = new Map();
+  xattrs: ReadonlyMap<string, Uint8Array> = NO_XATTRS;
+  /** How many directories it is in. */
+  readonly depth: number;
   #implied = true;
   #opaque = false;
   #whiteouts: Map<string, ErofsTimestamp> | undefined;
 
+  constructor(depth: number) {
+    this.depth = depth;
+  }
+
   /** Takes the attributes of an entry. */
-  describe(attributes: Required<ErofsAttributes>): void {
+  describe({ mode, uid, gid, mtime, xattrs }: LayerTreeEntry): void {
     this.#implied = false;
-    this.mode = attributes.mode;
-    this.uid = attributes.uid;
-    this.gid = attributes.gid;
-    this.mtime = attributes.mtime;
-    this.xattrs = attributes.xattrs;
+    this.mode = mode;
+    this.uid = uid;
+    this.gid = gid;
+    this.mtime = mtime;
+    this.xattrs = withoutMarks(xattrs);
   }
 
   /** Hides what lower layers have in it. */
@@ -80,7 +88,8 @@ export class LayerDirectory implements ErofsDirectory {
 
   /** Makes whiteouts and marks of what was noted. Its directories are sealed after it. */
   seal(namespace: OverlayNamespace): void {
-    for (const [name, mtime] of this.#whiteouts ?? []) this.#sealWhiteout(name, mtime);
+    if (this.#whiteouts !== undefined)
+      for (const [name, mtime] of this.#whiteouts) this.#sealWhiteout(name, mtime);
     if (!this.#opaque && !this.#implied) return;
     const xattrs = new Map(this.xattrs);
     if (this.#opaque) xattrs.set(opaqueMark(namespace), MARK_VALUE);
@@ -114,34 +123,31 @@ export class PendingLink implements ErofsAttributes {
   }
 }
 
-/** The node of an entry that is neither directory nor hard link. */
-export function nodeFromEntry(
-  entry: LayerTreeEntry & { readonly type: Exclude<TarEntryType, "dir" | "hardlink"> },
-  extents: readonly ErofsExtent[],
-): ErofsNode {
-  const { type } = entry;
-  const attributes = attributesOf(entry);
+/**
+ * The node of an entry that is neither directory nor hard link. Each kind of node is written out: copying objects takes
+ * longer than all the rest.
+ */
+export function nodeFromEntry(entry: LayerTreeEntry, extents: readonly ErofsExtent[]): ErofsNode {
+  const { type, mode, uid, gid, mtime } = entry;
+  const xattrs = withoutMarks(entry.xattrs);
   switch (type) {
     case "reg":
-      return { ...attributes, type, size: entry.size, extents };
+      return { mode, uid, gid, mtime, xattrs, type, size: entry.size, extents };
     case "symlink":
-      return { ...attributes, type, target: entry.linkName };
+      // What a tar says of a symlink's permissions is lost when it is unpacked: Linux has no others.
+      return { mode: SYMLINK_MODE, uid, gid, mtime, xattrs, type, target: entry.linkName };
     case "char":
     case "block":
-      return { ...attributes, type, major: entry.devMajor, minor: entry.devMinor };
+      return { mode, uid, gid, mtime, xattrs, type, major: entry.devMajor, minor: entry.devMinor };
     case "fifo":
-      return { ...attributes, type };
+      return { mode, uid, gid, mtime, xattrs, type };
+    case "dir":
+    case "hardlink":
+      throw new EsgzError("INTERNAL", `Cannot make node of "${entry.path}": expected a file, got a ${type}`);
   }
 }
 
-/** What every inode has, from an entry; attributes of overlayfs are left out, for they would be taken for marks. */
-export function attributesOf(entry: LayerTreeEntry): Required<ErofsAttributes> {
-  const { uid, gid, mtime, xattrs } = entry;
-  // What a tar says of a symlink's permissions is lost when it is unpacked: Linux has no others.
-  const mode = entry.type === "symlink" ? SYMLINK_MODE : entry.mode;
-  return { mode, uid, gid, mtime, xattrs: withoutMarks(xattrs) };
-}
-
+/** Attributes without those of overlayfs, which would be taken for marks. */
 function withoutMarks(xattrs: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, Uint8Array> {
   if (xattrs.size === 0 || ![...xattrs.keys()].some(isOverlayAttribute)) return xattrs;
   return new Map([...xattrs].filter(([name]) => !isOverlayAttribute(name)));

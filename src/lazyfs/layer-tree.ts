@@ -12,13 +12,7 @@
 import type { ErofsDirectory, ErofsExtent, ErofsNode, OverlayNamespace } from "../erofs/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { MAX_ROOT_DEPTH, MAX_SYMLINK_HOPS } from "../image/index.ts";
-import {
-  attributesOf,
-  LayerDirectory,
-  type LayerTreeEntry,
-  nodeFromEntry,
-  PendingLink,
-} from "./layer-tree-nodes.ts";
+import { LayerDirectory, type LayerTreeEntry, nodeFromEntry, PendingLink } from "./layer-tree-nodes.ts";
 import { isOverlayAttribute, OPAQUE_NAME, WHITEOUT_META_PREFIX, WHITEOUT_PREFIX } from "./overlay-names.ts";
 
 interface WaitingLink {
@@ -27,18 +21,32 @@ interface WaitingLink {
   readonly link: PendingLink;
 }
 
+/** What is no name of a directory. */
+const NO_NAMES: readonly string[] = ["", ".", ".."];
+
 /** Builds the tree of a layer. */
 export class LayerTree {
-  readonly #root = new LayerDirectory();
+  readonly #root = new LayerDirectory(0);
+  /** All that were made, each behind the one that it is in. */
+  readonly #directories: LayerDirectory[] = [this.#root];
   readonly #links: WaitingLink[] = [];
+  readonly #linked = new Set<ErofsNode>();
   readonly #skipped = new Set<string>();
+  /** Directories by paths that lead to them through no symlinks, as long as nothing on the way is replaced. */
+  readonly #known = new Map<string, LayerDirectory>([["", this.#root]]);
   /** The directory of the last entry: most entries follow one of the same directory. */
   #lastPath: string | undefined;
   #lastDirectory: LayerDirectory | undefined;
+  #lastIsKnown = false;
 
   /** The names of attributes that no image may have, each once. */
   get skippedXattrs(): readonly string[] {
     return [...this.#skipped];
+  }
+
+  /** The nodes that may have several names; all others have one. To be asked when the tree is finished. */
+  get linked(): ReadonlySet<ErofsNode> {
+    return this.#linked;
   }
 
   /**
@@ -49,18 +57,20 @@ export class LayerTree {
    * symlinks; `TAR_INVALID` for a hard link to itself.
    */
   add(entry: LayerTreeEntry, extents: readonly ErofsExtent[] = []): void {
-    const { path } = entry;
-    for (const name of entry.xattrs.keys()) if (isOverlayAttribute(name)) this.#skipped.add(name);
+    const { path, xattrs } = entry;
+    if (xattrs.size > 0)
+      for (const name of xattrs.keys()) if (isOverlayAttribute(name)) this.#skipped.add(name);
     if (path === "") {
-      if (entry.type === "dir") this.#root.describe(attributesOf(entry));
+      if (entry.type === "dir") this.#root.describe(entry);
       return;
     }
     const slash = path.lastIndexOf("/");
     const name = path.slice(slash + 1);
-    const directory = this.#directoryAt(slash < 0 ? "" : path.slice(0, slash));
+    const directory = this.#directoryOf(path, slash);
     if (directory === undefined) return;
     if (name.startsWith(WHITEOUT_PREFIX)) hide(directory, name, entry);
-    else this.#place(directory, { name, entry, extents });
+    else if (entry.type === "dir") this.#placeDirectory(directory, name, entry);
+    else this.#placeFile(directory, { name, entry, extents });
   }
 
   /**
@@ -73,16 +83,19 @@ export class LayerTree {
     for (const { directory, name, link } of this.#links) {
       if (directory.children.get(name) === link) directory.children.set(name, this.#resolveLink(link));
     }
-    const waiting = [this.#root];
-    for (let directory = waiting.pop(); directory !== undefined; directory = waiting.pop()) {
-      directory.seal(namespace);
-      for (const child of directory.children.values())
-        if (child instanceof LayerDirectory) waiting.push(child);
-    }
+    for (const directory of this.#directories) directory.seal(namespace);
     return this.#root;
   }
 
-  #place(
+  #placeDirectory(parent: LayerDirectory, name: string, entry: LayerTreeEntry): void {
+    const present = parent.children.get(name);
+    const directory = this.#directoryIn(parent, name);
+    directory.describe(entry);
+    if (present !== undefined && present !== directory) this.#forgetPaths();
+    if (this.#lastIsKnown) this.#known.set(entry.path, directory);
+  }
+
+  #placeFile(
     directory: LayerDirectory,
     {
       name,
@@ -94,23 +107,26 @@ export class LayerTree {
       readonly extents: readonly ErofsExtent[];
     },
   ): void {
-    const { type } = entry;
-    const present = directory.children.get(name);
-    if (type === "dir") {
-      directoryIn(directory, name).describe(attributesOf(entry));
-      if (present?.type === "dir") return;
-    } else if (type === "hardlink") {
+    const { children } = directory;
+    const present = children.get(name);
+    if (entry.type === "hardlink") {
       const target = this.#find(entry.linkName);
       if (entry.linkName === entry.path || (target !== undefined && target === present)) {
         // By another path through a symlink, the link leads to what is here already.
         if (entry.linkName !== entry.path && target?.type !== "dir") return;
         throw badLink(entry.path, entry.linkName, "another file, got itself");
       }
-      directory.children.set(name, this.#link(entry, { directory, name, target }));
+      children.set(name, this.#link(entry, { directory, name, target }));
     } else {
-      directory.children.set(name, nodeFromEntry({ ...entry, type }, extents));
+      children.set(name, nodeFromEntry(entry, extents));
     }
-    if (present !== undefined) this.#lastPath = undefined;
+    if (present !== undefined) this.#forgetPaths();
+  }
+
+  #forgetPaths(): void {
+    this.#lastPath = undefined;
+    this.#known.clear();
+    this.#known.set("", this.#root);
   }
 
   #link(
@@ -125,7 +141,10 @@ export class LayerTree {
       readonly target: ErofsNode | undefined;
     },
   ): ErofsNode {
-    if (target !== undefined && target.type !== "dir" && !(target instanceof PendingLink)) return target;
+    if (target !== undefined && target.type !== "dir" && !(target instanceof PendingLink)) {
+      this.#linked.add(target);
+      return target;
+    }
     const link = new PendingLink(entry);
     this.#links.push({ directory, name, link });
     return link;
@@ -138,29 +157,60 @@ export class LayerTree {
       const node = this.#find(link.target);
       if (node === undefined) throw badLink(link.path, link.target, "a file in the same layer, got nothing");
       if (node.type === "dir") throw badLink(link.path, link.target, "a file, got a directory");
-      if (!(node instanceof PendingLink)) return node;
+      if (!(node instanceof PendingLink)) {
+        this.#linked.add(node);
+        return node;
+      }
       if (seen.has(node)) throw badLink(link.path, link.target, "a file, got a circle of links");
       seen.add(node);
       link = node;
     }
   }
 
-  /** The directory at a path, made where it is missing; undefined below a whiteout's name. */
-  #directoryAt(path: string): LayerDirectory | undefined {
-    if (path === this.#lastPath) return this.#lastDirectory;
-    this.#lastDirectory = this.#makeDirectories(path);
-    this.#lastPath = path;
-    return this.#lastDirectory;
+  /** The directory of a path whose last slash is at `slash`, made where it is missing; undefined below a whiteout's name. */
+  #directoryOf(path: string, slash: number): LayerDirectory | undefined {
+    const last = this.#lastPath;
+    const size = Math.max(slash, 0);
+    if (last?.length === size && path.startsWith(last)) return this.#lastDirectory;
+    const parent = path.slice(0, size);
+    const directory = this.#known.get(parent) ?? this.#makeNext(parent) ?? this.#makeDirectories(parent);
+    this.#lastDirectory = directory;
+    this.#lastPath = parent;
+    this.#lastIsKnown = this.#known.has(parent);
+    return directory;
+  }
+
+  /** The directory at a path in one that is known; undefined where more has to be looked at. */
+  #makeNext(path: string): LayerDirectory | undefined {
+    const slash = path.lastIndexOf("/");
+    const parent = this.#known.get(path.slice(0, Math.max(slash, 0)));
+    if (parent === undefined || parent.depth >= MAX_ROOT_DEPTH) return undefined;
+    const name = path.slice(slash + 1);
+    if (NO_NAMES.includes(name) || name.startsWith(WHITEOUT_PREFIX)) return undefined;
+    if (parent.children.get(name)?.type === "symlink") return undefined;
+    const directory = this.#directoryIn(parent, name);
+    this.#known.set(path, directory);
+    return directory;
   }
 
   #makeDirectories(path: string): LayerDirectory | undefined {
     const names = this.#physicalNames(path);
     if (names.some((name) => name.startsWith(WHITEOUT_PREFIX))) return undefined;
     let directory = this.#root;
-    for (const name of names) {
-      directory = directoryIn(directory, name);
-    }
+    for (const name of names) directory = this.#directoryIn(directory, name);
+    if (names.join("/") === path) this.#known.set(path, directory);
     return directory;
+  }
+
+  /** The directory of a name, made if there is none. One in the place of a file of this layer is all that is left there. */
+  #directoryIn(parent: LayerDirectory, name: string): LayerDirectory {
+    const present = parent.children.get(name);
+    if (present instanceof LayerDirectory) return present;
+    const made = new LayerDirectory(parent.depth + 1);
+    if (present !== undefined) made.replaceLower();
+    parent.children.set(name, made);
+    this.#directories.push(made);
+    return made;
   }
 
   /** What is at a path, its last component not followed. */
@@ -204,21 +254,11 @@ export class LayerTree {
   }
 }
 
-/** The directory of a name, made if there is none. One in the place of a file of this layer is all that is left there. */
-function directoryIn(parent: LayerDirectory, name: string): LayerDirectory {
-  const present = parent.children.get(name);
-  if (present instanceof LayerDirectory) return present;
-  const made = new LayerDirectory();
-  if (present !== undefined) made.replaceLower();
-  parent.children.set(name, made);
-  return made;
-}
-
 function hide(directory: LayerDirectory, name: string, { path, mtime }: LayerTreeEntry): void {
   if (name === OPAQUE_NAME) directory.makeOpaque();
   else if (!name.startsWith(WHITEOUT_META_PREFIX)) {
     const hidden = name.slice(WHITEOUT_PREFIX.length);
-    if (["", ".", ".."].includes(hidden)) throw badPath(path, "a whiteout of a name");
+    if (NO_NAMES.includes(hidden)) throw badPath(path, "a whiteout of a name");
     directory.hide(hidden, mtime);
   }
 }

@@ -59,11 +59,17 @@ export function placeFile(
   plan: DevicePlan,
   file: { readonly size: number; readonly stored: readonly StoredRun[] },
 ): PlacedFile {
-  const extents = runsOf(file).map(({ offset, size }): ErofsExtent => {
-    if (plan.size + size > MAX_LAYER_SIZE) throw tooLarge(plan.size + size);
-    return { fileOffset: offset, size, device: 0, deviceOffset: plan.place(size) };
-  });
-  return new PlacedFile(extents);
+  return new PlacedFile(runsOf(file).map((run) => placeRun(plan, run)));
+}
+
+/**
+ * Gives a run of a file a place.
+ *
+ * @throws {EsgzError} `LIMIT_EXCEEDED` for a device of more than 1 TiB
+ */
+export function placeRun(plan: DevicePlan, { offset, size }: StoredRun): ErofsExtent {
+  if (plan.size + size > MAX_LAYER_SIZE) throw tooLarge(plan.size + size);
+  return { fileOffset: offset, size, device: 0, deviceOffset: plan.place(size) };
 }
 
 /** The runs between the holes that are left out. */
