@@ -32,7 +32,7 @@ const MAX_MEMBER_SIZE = 0xffff_ffff;
 export function compileLayerArchive(archive: Archive, options: CompileLayerOptions = {}): CompiledLayer {
   const plan = new DevicePlan();
   const { entries } = archive;
-  const extents = new Array<readonly ErofsExtent[] | undefined>(entries.length).fill(undefined);
+  const extents: (readonly ErofsExtent[] | undefined)[] = entries.map(() => undefined);
   const rows: ChunkRow[] = [];
   for (const at of filesInBlobOrder(entries)) {
     const entry = entries[at];
