@@ -1,7 +1,7 @@
 export * from "./connect-daemon.ts";
 export * from "./control-protocol.ts";
 export * from "./daemon-client.ts";
-export * from "./daemon-files.ts";
+export { defaultConfigPath, type StoreOwner } from "./daemon-files.ts";
 export { daemonSockets } from "./daemon-sockets.ts";
 export { HOLDER_FLAGS, holderProgram } from "./holder-command.ts";
 export type { DaemonSettings } from "./holder-messages.ts";

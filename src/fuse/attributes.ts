@@ -73,10 +73,7 @@ export const attributesCodec: MessageCodec<Attributes> = {
   },
 };
 
-/** The bits of a mode that tell the type of a node (`S_IFMT`). */
-export const MODE_TYPE_MASK = 0o170000;
-
-/** The types of nodes, as bits of a mode. */
+/** The types of nodes, as bits of a mode (`S_IFMT`). */
 export const MODE_TYPES = {
   fifo: 0o010000,
   char: 0o020000,

@@ -1,14 +1,20 @@
-export * from "./attributes.ts";
+export {
+  type Attributes,
+  createAttributes,
+  encodeDevice,
+  type FuseTime,
+  MODE_TYPES,
+  type NodeType,
+} from "./attributes.ts";
 export { beginSession } from "./begin-session.ts";
-export * from "./change-messages.ts";
+export type * from "./change-messages.ts";
 export { describeReply, describeRequest } from "./describe-message.ts";
 export * from "./directory-messages.ts";
 export { ROOT_NODE, type AttributesReply, type Entry } from "./entry.ts";
 export { ERRNO, ErrnoError, errnoOf, type ErrnoName } from "./errno.ts";
-export * from "./file-messages.ts";
+export type * from "./file-messages.ts";
 export * from "./filesystem.ts";
 export { FuseConnection } from "./fuse-connection.ts";
-export { writeMessage } from "./fuse-device.ts";
 export { INIT_FLAGS, type InitFlag } from "./init-flags.ts";
 export type { InitReply, InitRequest } from "./init-message.ts";
 export { decodeBody, encodeBody, type MessageCodec } from "./message-codec.ts";

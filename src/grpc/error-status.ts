@@ -61,7 +61,7 @@ export function grpcStatusOf(code: ErrorCode): Code {
 }
 
 /** The error that goes over the wire for anything that was thrown; what is no error of esgz is `INTERNAL`. */
-export function connectErrorFrom(thrown: unknown): ConnectError {
+function connectErrorFrom(thrown: unknown): ConnectError {
   if (thrown instanceof ConnectError) return thrown;
   const status = isEsgzError(thrown) ? grpcStatusOf(thrown.code) : Code.Internal;
   return new ConnectError(messageOf(thrown), status, undefined, undefined, thrown);

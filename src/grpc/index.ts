@@ -1,5 +1,5 @@
 export * from "./containerd-metadata.ts";
-export { connectErrorFrom, grpcStatusOf } from "./error-status.ts";
+export { grpcStatusOf } from "./error-status.ts";
 export {
   type AuthConfig,
   ImageService,

@@ -11,7 +11,13 @@ export * from "./image-destination.ts";
 export * from "./image-files.ts";
 export * from "./image-name.ts";
 export * from "./image-source.ts";
-export * from "./layer-report.ts";
+export {
+  type LayerCheck,
+  type LayerCheckName,
+  type LayerFinding,
+  type LayerReport,
+  MAX_FINDINGS,
+} from "./layer-report.ts";
 export * from "./layer-tree.ts";
 export { makeDirectories } from "./make-directories.ts";
 export { mergeLayers } from "./merge-layers.ts";

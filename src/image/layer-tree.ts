@@ -65,7 +65,7 @@ function* mapEntries<T>(
 }
 
 /** A TOC's entry as an entry of a layer. */
-export function layerEntryFromToc(entry: TocEntry): LayerEntry {
+function layerEntryFromToc(entry: TocEntry): LayerEntry {
   if (entry.type !== "reg" || entry.size === 0) return entry;
   const content: FileContent = { kind: "chunks", chunks: entry.chunks, digest: entry.digest };
   return { ...metadataOf(entry), path: entry.path, linkName: "", content };

@@ -16,7 +16,6 @@ export {
   type MergedMetaFile,
   type PreparedImage,
   type PreparedLayer,
-  pinnedDigest,
   recordedName,
 } from "./prepared-image.ts";
 export { stageWholeLayer, type StageWholeLayerOptions } from "./stage-whole-layer.ts";

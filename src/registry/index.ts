@@ -9,7 +9,6 @@ export type {
   UploadMode,
 } from "./host-config.ts";
 export type { HttpMethod, RequestRecord } from "./http-transport.ts";
-export { isLoopbackHost } from "./loopback.ts";
 export type { CallOptions, PushManifestOptions } from "./manifest-store.ts";
 export type { ProxySettings } from "./proxy-selection.ts";
 export type { ListReferrersOptions } from "./referrers.ts";

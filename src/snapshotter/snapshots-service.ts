@@ -35,7 +35,7 @@ export function routeSnapshots(router: ConnectRouter, snapshotter: Snapshotter):
 }
 
 /** The methods of the service. Errors are those of the snapshotter; a server translates them. */
-export function createSnapshotsService(snapshotter: Snapshotter): ServiceImpl<typeof Snapshots> {
+function createSnapshotsService(snapshotter: Snapshotter): ServiceImpl<typeof Snapshots> {
   return {
     prepare: async ({ key, labels, parent }) => {
       const prepared = await snapshotter.prepare(key, { labels, parent });
