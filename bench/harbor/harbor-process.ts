@@ -36,6 +36,10 @@ async function answer(request: HarborRequest): Promise<void> {
       send({ kind: "port", port: link.port });
       return;
     }
+    case "shape":
+      for (const link of links) link.setShaped(request.shaped);
+      send({ kind: "done" });
+      return;
     case "statistics":
       send({ kind: "statistics", statistics: takeStatistics() });
       return;

@@ -27,6 +27,8 @@ export interface Harbor extends AsyncDisposable {
   readonly direct: string;
   /** Opens a link; its host and port. */
   openLink(profile: LinkProfile): Promise<string>;
+  /** Whether links delay and bound what passes them; at first, they do. Preparations need not wait for a slow link. */
+  setShaped(shaped: boolean): Promise<void>;
   /** What the registry answered and the links carried since the last call. */
   takeStatistics(): Promise<HarborStatistics>;
   /** What was got from the registry since the last call, in the order in which the answers ended. */
@@ -36,6 +38,7 @@ export interface Harbor extends AsyncDisposable {
 /** What is asked of the harbor's process. */
 export type HarborRequest =
   | { readonly kind: "link"; readonly profile: LinkProfile }
+  | { readonly kind: "shape"; readonly shaped: boolean }
   | { readonly kind: "statistics" }
   | { readonly kind: "requests" }
   | { readonly kind: "close" };
@@ -45,6 +48,7 @@ export type HarborAnswer =
   | { readonly kind: "port"; readonly port: number }
   /** Another harbor has the registry. */
   | { readonly kind: "taken" }
+  | { readonly kind: "done" }
   | { readonly kind: "requests"; readonly requests: readonly HarborRequestRecord[] }
   | { readonly kind: "statistics"; readonly statistics: HarborStatistics };
 
@@ -86,6 +90,9 @@ function harborOf(child: ChildProcess, port: number): Harbor {
       const answer = await ask({ kind: "link", profile });
       if (answer.kind !== "port") throw new Error("Cannot open link: expected a port");
       return `127.0.0.1:${answer.port}`;
+    },
+    setShaped: async (shaped) => {
+      await ask({ kind: "shape", shaped });
     },
     takeStatistics: async () => {
       const answer = await ask({ kind: "statistics" });

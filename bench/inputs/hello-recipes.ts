@@ -132,7 +132,7 @@ export const HELLO_RECIPES: readonly HelloRecipe[] = [
       "su",
       "postgres",
       "-c",
-      "/usr/lib/postgresql/15/bin/postgres -D /var/lib/postgresql/15/main -c config_file=/etc/postgresql/15/main/postgresql.conf -c listen_addresses=127.0.0.1",
+      "/usr/lib/postgresql/15/bin/postgres -D /var/lib/postgresql/15/main -c config_file=/etc/postgresql/15/main/postgresql.conf -c listen_addresses=127.0.0.1 -c unix_socket_directories=/tmp",
     ],
     ready: "database system is ready to accept connections",
   },

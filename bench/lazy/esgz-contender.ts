@@ -27,7 +27,14 @@ export function esgzContender(name: string, place: Place, options: EsgzStart): C
     const flags = ["-q", "--rm", "--network", "none", "--store", store];
     const run = esgzCommand("run", ...flags, reference, ...(options.command ?? place.recipe.command));
     const ready = options.command === undefined ? place.recipe.ready : undefined;
-    if (options.prepare === "before") pull();
+    if (options.prepare === "before") {
+      await place.harbor.setShaped(false);
+      try {
+        pull();
+      } finally {
+        await place.harbor.setShaped(true);
+      }
+    }
     return {
       daemons: [process],
       facts: () => factsOfDaemon(client),

@@ -26,12 +26,16 @@ export interface Link extends AsyncDisposable {
   readonly port: number;
   /** What has passed since the start. */
   statistics(): LinkStatistics;
+  /** Whether what arrives from now on is delayed and bounded; at first, it is. The order of bytes stays. */
+  setShaped(shaped: boolean): void;
 }
 
 /** Starts a link to a port on 127.0.0.1. */
 export async function startLink(targetPort: number, profile: LinkProfile): Promise<Link> {
   const counts = { connections: 0, bytesDown: 0, bytesUp: 0 };
   const sockets = new Set<Socket>();
+  let shaped = true;
+  const isShaped = (): boolean => shaped;
   const down = new Pacer(profile.bitsPerSecond);
   const up = new Pacer(profile.bitsPerSecond);
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
@@ -45,15 +49,22 @@ export async function startLink(targetPort: number, profile: LinkProfile): Promi
     const oneWayMs = profile.rttMs / 2;
     // The handshake of a real connection would have taken a round trip before the first byte.
     const handshakeMs = profile.rttMs;
-    forward(
-      client,
-      upstream,
-      [new Pacer(bound), up],
+    const pacersUp = [new Pacer(bound), up];
+    const pacersDown = [new Pacer(bound), down];
+    forward(client, upstream, {
+      pacers: pacersUp,
       oneWayMs,
       handshakeMs,
-      (size) => (counts.bytesUp += size),
-    );
-    forward(upstream, client, [new Pacer(bound), down], oneWayMs, 0, (size) => (counts.bytesDown += size));
+      isShaped,
+      count: (size) => (counts.bytesUp += size),
+    });
+    forward(upstream, client, {
+      pacers: pacersDown,
+      oneWayMs,
+      handshakeMs: 0,
+      isShaped,
+      count: (size) => (counts.bytesDown += size),
+    });
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -66,6 +77,9 @@ export async function startLink(targetPort: number, profile: LinkProfile): Promi
   return {
     port: (server.address() as AddressInfo).port,
     statistics: () => ({ ...counts }),
+    setShaped: (value) => {
+      shaped = value;
+    },
     [Symbol.asyncDispose]: close,
   };
 }
@@ -94,23 +108,30 @@ class Pacer {
 
 const MAX_UNDER_WAY_BYTES = 4 << 20;
 
+interface Direction {
+  readonly pacers: readonly Pacer[];
+  readonly oneWayMs: number;
+  readonly handshakeMs: number;
+  readonly isShaped: () => boolean;
+  readonly count: (size: number) => void;
+}
+
 function forward(
   from: Socket,
   to: Socket,
-  pacers: readonly Pacer[],
-  oneWayMs: number,
-  handshakeMs: number,
-  count: (size: number) => void,
+  { pacers, oneWayMs, handshakeMs, isShaped, count }: Direction,
 ): void {
   const queue: { readonly atMs: number; readonly bytes: Uint8Array | undefined }[] = [];
   let underWay = 0;
   let timer: NodeJS.Timeout | undefined;
   let blocked = false;
   const openedMs = performance.now() + handshakeMs;
-  const schedule = (bytes: Uint8Array | undefined): void => {
+  const arrivalMs = (size: number): number => {
     const readyMs = Math.max(performance.now(), openedMs);
-    const departMs = pacers.reduce((atMs, pacer) => pacer.departure(bytes?.length ?? 0, atMs), readyMs);
-    queue.push({ atMs: departMs + oneWayMs, bytes });
+    return pacers.reduce((atMs, pacer) => pacer.departure(size, atMs), readyMs) + oneWayMs;
+  };
+  const schedule = (bytes: Uint8Array | undefined): void => {
+    queue.push({ atMs: isShaped() ? arrivalMs(bytes?.length ?? 0) : 0, bytes });
     underWay += bytes?.length ?? 0;
     if (underWay > MAX_UNDER_WAY_BYTES) from.pause();
     if (timer === undefined) deliver();
