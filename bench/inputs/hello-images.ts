@@ -199,7 +199,8 @@ function layoutSize(recipe: HelloRecipe, workshop: Workshop): number {
     .reduce((sum, size) => sum + size, 0);
 }
 
-const OPENED = /(?:open|openat|execve|readlink|stat)\w*\((?:AT_FDCWD, )?"([^"]+)"/;
+/** What a call has opened, with links resolved. */
+const OPENED = /= \d+<(\/[^>]+)>$/;
 
 /** The files that the command opens, in the order of their first use: a file for `--prioritize`. */
 function ensureAccessList(recipe: HelloRecipe, workshop: Workshop): string {
@@ -218,7 +219,10 @@ function ensureAccessList(recipe: HelloRecipe, workshop: Workshop): string {
     mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" "$4"
     mount --bind /dev "$4/dev"; mount -t proc proc "$4/proc"; ip link set lo up 2>/dev/null || true
     log="$5"; root="$4"; shift 5
-    exec timeout -s KILL 30 strace -f -qq -e trace=execve,open,openat -o "$log" chroot "$root" "$@"`;
+    timeout -s KILL 30 strace -f -qq -y -e trace=execve,open,openat -o "$log" chroot "$root" "$@" || true
+    # The kernel opens programs and their loader itself; an image names them through links.
+    { echo /lib64/ld-linux-x86-64.so.2; sed -n 's/.*execve("\\([^"]*\\)".*/\\1/p' "$log"; } |
+      while read -r path; do chroot "$root" readlink -f "$path" || true; done >"$log.programs"`;
   const relative = lower.toReversed().map((path) => path.slice(join(workshop.cache, "layers/").length));
   const argv = [
     "-m",
@@ -239,10 +243,12 @@ function ensureAccessList(recipe: HelloRecipe, workshop: Workshop): string {
   spawnSync("unshare", [...argv, relative.join(":"), upper ?? "", work ?? "", merged ?? "", log, ...command]);
   const opened = readFileSync(log, "utf8")
     .split("\n")
-    .filter((line) => !line.includes("= -1"))
-    .map((line) => OPENED.exec(line)?.[1])
-    .filter((path) => path?.startsWith("/") === true && !/^\/(proc|dev|sys|tmp)\//.test(path));
-  writeFileSync(list, `${[...new Set(opened)].join("\n")}\n`);
+    .map((line) => OPENED.exec(line)?.[1]?.replace(merged ?? "", ""));
+  const programs = readFileSync(`${log}.programs`, "utf8").split("\n");
+  const files = [...programs, ...opened].filter(
+    (path) => path?.startsWith("/") === true && !/^\/(proc|dev|sys|tmp)\//.test(path),
+  );
+  writeFileSync(list, `${[...new Set(files)].join("\n")}\n`);
   rmSync(scratch, { recursive: true, force: true });
   return list;
 }
