@@ -20,6 +20,7 @@ const EXTERNAL = ["koffi"];
  * node:http comes a whole HTTP client of node's own, 40 ms and 10 MiB; node:process opens standard input.
  */
 const LAZY_BUILTINS = new Set(["node:http", "node:process"]);
+const REEXPORT = /^export (?:\*|\{([^}]*)\}) from "(\.[^"]*)";$/gm;
 const LICENSE_FILES = /^(licen[cs]e|copying|notice)/i;
 
 const directory = resolve(process.argv[2] ?? join(ROOT, "dist/bundle"));
@@ -55,7 +56,7 @@ async function bundle(entryPoints: readonly string[]): Promise<string[]> {
     entryNames: "[name]",
     chunkNames: "chunk-[hash]",
     external: EXTERNAL,
-    plugins: [builtins(), lazyModules(), lazyPackages()],
+    plugins: [builtins(), directImports(), lazyPackages()],
     // Names stay, for stack traces.
     minifyWhitespace: true,
     minifySyntax: true,
@@ -85,24 +86,44 @@ function builtins(): Plugin {
 }
 
 /**
- * A module that is imported when it is needed is another one to the bundler than the same module imported at the start:
- * else, who imports one name of it at the start would get all of it.
+ * Imports what a module needs of another from the file that has it, past `index.ts`. Else, wherever a module is imported
+ * whole when it is needed, who imports one name of it at the start would get all of it at the start.
  */
-function lazyModules(): Plugin {
-  const namespace = "lazy";
+function directImports(): Plugin {
   return {
-    name: namespace,
+    name: "direct",
     setup(builder) {
-      builder.onResolve({ filter: /\/index\.ts$/ }, ({ path, resolveDir, kind }) =>
-        kind === "dynamic-import" ? { path: resolve(resolveDir, path), namespace } : undefined,
-      );
-      builder.onLoad({ filter: /^/, namespace }, ({ path }) => ({
-        contents: readFileSync(path, "utf8"),
-        resolveDir: dirname(path),
+      builder.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => ({
+        contents: readFileSync(path, "utf8").replaceAll(
+          /^import \{([^}]*)\} from "([^"]*\/index\.ts)";$/gm,
+          (_, names: string, index: string) => importsOf(names, join(dirname(path), index)),
+        ),
         loader: "ts",
       }));
     },
   };
+}
+
+function importsOf(names: string, index: string): string {
+  const values = names.split(",").map((name) => name.trim());
+  return values
+    .filter((name) => name !== "" && !name.startsWith("type "))
+    .map((name) => `import { ${name} } from "${fileOf(name.replace(/ as .*/, ""), index)}";`)
+    .join(" ");
+}
+
+/** The file beside an `index.ts` that has what it re-exports under this name. */
+function fileOf(name: string, index: string): string {
+  const declaration = new RegExp(`^export (async )?(abstract )?(function\\*?|class|const) ${name}\\b`, "m");
+  for (const [, names, path = ""] of readFileSync(index, "utf8").matchAll(REEXPORT)) {
+    const file = join(dirname(index), path);
+    const isHere =
+      names === undefined
+        ? declaration.test(readFileSync(file, "utf8"))
+        : names.split(",").some((word) => word.trim() === name);
+    if (isHere) return file;
+  }
+  return index;
 }
 
 /** The names of a package that is no ES module, as node finds them; the bundler has only its default export. */
