@@ -53,6 +53,8 @@ interface Call extends CallOptions {
 /** What answers no request: nobody, or a daemon that has just ended. */
 const NOBODY = new Set(["ENOENT", "ECONNREFUSED"]);
 const BROKEN = new Set(["ECONNRESET", "EPIPE"]);
+/** Sent to a daemon that ends, to none, to one that was started; and once more. */
+const MAX_ATTEMPTS = 4;
 
 /**
  * Talks to a daemon; see `control-protocol.ts` for what is said. While its server is started anew, calls wait.
@@ -216,11 +218,15 @@ export class DaemonClient implements AsyncDisposable {
     }
   }
 
-  /** Sends a request until somebody answers; an answer that is a failure is thrown. */
+  /**
+   * Sends a request until somebody answers; an answer that is a failure is thrown. What nobody has accepted is sent again,
+   * such as to the daemon that follows one that has just ended; so is what only reads.
+   */
   async #send(call: Call): Promise<IncomingMessage> {
-    for (let attempt = 0; ; attempt += 1) {
+    for (let attempt = 1; ; attempt += 1) {
+      let accepted = false;
       try {
-        const response = await this.#exchange(call);
+        const response = await this.#exchange(call, () => (accepted = true));
         if (response.statusCode === 200) return response;
         throw failureFrom(await readJson(response));
       } catch (error) {
@@ -228,15 +234,19 @@ export class DaemonClient implements AsyncDisposable {
         const code = systemCodeOf(error);
         if (error instanceof EsgzError) throw error;
         const isDead = code !== undefined && NOBODY.has(code);
-        const isLost = code !== undefined && BROKEN.has(code) && call.method === "GET";
-        if (attempt > 0 || !(isDead || isLost)) throw connectionLost(messageOf(error), error);
+        const isLost = code !== undefined && BROKEN.has(code) && (call.method === "GET" || !accepted);
+        if (attempt === MAX_ATTEMPTS || !(isDead || isLost)) throw connectionLost(messageOf(error), error);
         if (isDead && this.#revive === undefined) throw connectionLost(messageOf(error), error);
         if (isDead) await this.#revive?.({ signal: call.signal });
       }
     }
   }
 
-  #exchange({ method, path, query = {}, body, signal }: Call): Promise<IncomingMessage> {
+  /** One request. What changes something waits to be expected: until then it is certain that nothing was done. */
+  #exchange(
+    { method, path, query = {}, body, signal }: Call,
+    onAccepted: () => void,
+  ): Promise<IncomingMessage> {
     const text = body === undefined ? undefined : JSON.stringify(body);
     return new Promise((resolve, reject) => {
       const request = httpRequest({
@@ -248,12 +258,22 @@ export class DaemonClient implements AsyncDisposable {
         ...(signal === undefined ? {} : { signal }),
         headers: {
           host: "esgz",
+          ...(method === "GET" ? {} : { expect: "100-continue" }),
           ...(text === undefined
             ? {}
             : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
         },
       });
-      request.on("response", resolve).on("error", reject).end(text);
+      request.on("response", resolve).on("error", reject);
+      if (method === "GET") {
+        request.end();
+        return;
+      }
+      request.once("continue", () => {
+        onAccepted();
+        request.end(text);
+      });
+      request.flushHeaders();
     });
   }
 }

@@ -20,10 +20,9 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
 };
 
 /** Those that a platform may be called by alone: other words are more likely a slip. */
-const KNOWN_ARCHITECTURES: ReadonlySet<string> = new Set([
-  ...["386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle"],
-  ...["ppc64", "ppc64le", "riscv64", "s390x", "wasm"],
-]);
+const KNOWN_ARCHITECTURES: ReadonlySet<string> = new Set(
+  "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split(" "),
+);
 
 /** `os` or `os(version)`, the version kept as it is. */
 const SYSTEM = /^([A-Za-z0-9_][A-Za-z0-9_.-]*)(?:\(([A-Za-z0-9_.-]+)\))?$/;

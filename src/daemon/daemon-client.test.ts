@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test, type TestContext } from "node:test";
+import { EsgzError } from "../errors/index.ts";
+import { ControlServer } from "./control-server.ts";
+import { DaemonClient } from "./daemon-client.ts";
+import { closeListeningSocket, openListeningSocket } from "./listening-socket.ts";
+
+async function temporarySocket(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "daemon-client-"));
+  t.after(() => rm(directory, { recursive: true }));
+  return join(directory, "control.sock");
+}
+
+/** Listens once, treats the first connection as told, and is gone then. */
+async function listenOnce(path: string, treat: (socket: Socket) => void): Promise<void> {
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    server.close();
+    treat(socket);
+  });
+  server.listen(path);
+  await once(server, "listening");
+}
+
+/** A control server that counts what it is asked to do. */
+async function serveCounting(t: TestContext, path: string): Promise<{ readonly bodies: unknown[] }> {
+  const bodies: unknown[] = [];
+  const server: ControlServer = new ControlServer({
+    routes: [
+      {
+        method: "POST",
+        path: "/v1/prune",
+        answer: "json",
+        handle: ({ body }) => {
+          bodies.push(body);
+          return Promise.resolve({ freedBytes: 7 });
+        },
+      },
+    ],
+    onFailure: () => undefined,
+  });
+  const socket = openListeningSocket("control", path);
+  t.after(() => closeListeningSocket(socket));
+  await server.listen({ fd: socket.fd });
+  t.after(() =>
+    server.close({ graceMs: 0, reason: new EsgzError("ABORTED", "Cannot go on: the test ended") }),
+  );
+  return { bodies };
+}
+
+describe("DaemonClient", () => {
+  test("starts a daemon for a request that one that ends has not accepted", async (t) => {
+    const path = await temporarySocket(t);
+    await listenOnce(path, (socket) => socket.destroy());
+    let served: { readonly bodies: unknown[] } | undefined;
+    const revive = async (): Promise<void> => {
+      served = await serveCounting(t, path);
+    };
+    await using client = new DaemonClient(path, { revive });
+    assert.deepEqual(await client.prune({ all: true } as object), { freedBytes: 7 });
+    assert.deepEqual(served?.bodies, [{ all: true }]);
+  });
+
+  test("does not send again what was accepted, for it may have been done", async (t) => {
+    const path = await temporarySocket(t);
+    await listenOnce(path, (socket) => {
+      // It has read the request, and goes away in the middle of it.
+      socket.once("data", () => socket.write("HTTP/1.1 100 Continue\r\n\r\n", () => socket.destroy()));
+      socket.resume();
+    });
+    const revive = (): Promise<void> => assert.fail("nobody is to be started");
+    await using client = new DaemonClient(path, { revive });
+    await assert.rejects(client.prune({}), { code: "DAEMON_UNAVAILABLE" });
+  });
+
+  test("says that nobody answers where none is to be started", async (t) => {
+    await using client = new DaemonClient(await temporarySocket(t));
+    await assert.rejects(client.prune({}), { code: "DAEMON_UNAVAILABLE" });
+  });
+});
