@@ -6,6 +6,7 @@
 import { Semaphore } from "../async/index.ts";
 import { BufferBudget } from "../blob/index.ts";
 import { programBeside, WorkerPool } from "../workers/index.ts";
+import { createEarlyUseCounter } from "./early-blocks.ts";
 import type { FetchContext, FetchCounters } from "./fetch-context.ts";
 import { FetchGate } from "./fetch-gate.ts";
 import { DEFAULT_FETCH_TUNING } from "./fetch-tuning.ts";
@@ -41,6 +42,7 @@ export function createFetchContext(options: LayerFetcherOptions): FetchContext {
     budgets,
     gate,
     counters: zeroCounters(),
+    earlyUsed: createEarlyUseCounter(),
     pool: new WorkerPool({
       program: programBeside(import.meta.url, "./fetch-worker"),
       start: undefined,
@@ -75,6 +77,5 @@ function zeroCounters(): FetchCounters {
     retries: 0,
     copiedChunks: 0,
     prefetchedBytes: 0,
-    prefetchUsedBytes: 0,
   };
 }

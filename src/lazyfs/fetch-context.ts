@@ -27,7 +27,6 @@ export interface FetchCounters {
   retries: number;
   copiedChunks: number;
   prefetchedBytes: number;
-  prefetchUsedBytes: number;
 }
 
 /** Counts for whoever asked for a transfer. */
@@ -45,6 +44,8 @@ export interface FetchContext {
   readonly random: () => number;
   readonly gate: FetchGate;
   readonly counters: FetchCounters;
+  /** Bytes that came early and were read then, in shared memory; see `EarlyBlocks`. */
+  readonly earlyUsed: BigInt64Array;
   readonly pool: WorkerPool<undefined, WriteJob, WriteResult>;
   readonly memory: MemoryChunks;
   readonly board: TransferBoard;

@@ -5,6 +5,7 @@
  */
 import type { BlobSource } from "../blob/index.ts";
 import type { Layer } from "../store/index.ts";
+import { createEarlyBlocksMemory, EarlyBlocks } from "./early-blocks.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import { type Flight, layerReleased, untilAborted } from "./flight.ts";
 import { MemberRuns } from "./member-run.ts";
@@ -18,6 +19,8 @@ export class FetchedLayer {
   /** Members on their way, by the first chunk of the run. */
   readonly flights: Map<number, Flight> = new Map();
   readonly ahead: ReadAhead;
+  /** What came before it was read. */
+  readonly early: EarlyBlocks;
   /** Reads that wait, with the time of their begin. */
   readonly waiting: Set<WaitingRange> = new Set();
   fetchedBytes = 0;
@@ -31,14 +34,13 @@ export class FetchedLayer {
   #blob: Promise<BlobSource> | undefined;
   #fullUntilMs = -Infinity;
   #toldFull = false;
-  /** A bit for each chunk that came before it was read. */
-  #early: Uint8Array | undefined;
 
   constructor(layer: Layer, context: FetchContext) {
     this.layer = layer;
     this.#context = context;
     this.runs = new MemberRuns(layer);
     this.ahead = new ReadAhead(readAheadLimits(context));
+    this.early = new EarlyBlocks(createEarlyBlocksMemory(layer.dataSize, context.earlyUsed));
   }
 
   /** Ends all work for the layer. */
@@ -92,21 +94,8 @@ export class FetchedLayer {
 
   /** Notes a chunk that nobody waited for. */
   noteEarly(chunk: number): void {
-    this.#early ??= new Uint8Array(Math.ceil(this.layer.chunkCount / 8));
-    this.#early[chunk >>> 3] = (this.#early[chunk >>> 3] ?? 0) | (1 << (chunk & 7));
-    this.#context.counters.prefetchedBytes += this.layer.chunk(chunk).size;
-  }
-
-  /** Notes that chunks were read: those that came early have been of use. */
-  noteRead({ first, end }: { readonly first: number; readonly end: number }): void {
-    const early = this.#early;
-    if (early === undefined) return;
-    for (let chunk = first; chunk < end; chunk += 1) {
-      const bits = early[chunk >>> 3] ?? 0;
-      if ((bits & (1 << (chunk & 7))) === 0) continue;
-      early[chunk >>> 3] = bits & ~(1 << (chunk & 7));
-      this.#context.counters.prefetchUsedBytes += this.layer.chunk(chunk).size;
-    }
+    const { place, size } = this.layer.chunk(chunk);
+    this.#context.counters.prefetchedBytes += this.early.add({ offset: place, size });
   }
 
   /** Stops everything, and waits until nothing touches the layer any more. */

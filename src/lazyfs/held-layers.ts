@@ -110,6 +110,7 @@ export class HeldLayers {
       dataSize: layer.dataSize,
       readyBlocks: layer.readyBlocks.bytes,
       marks: this.#fetcher.marksOf(layer),
+      early: this.#fetcher.earlyBlocksOf(layer),
       counters: counters.memory,
     };
     const holding = { layer, node, counters, start, handle, holders: 0 };

@@ -31,6 +31,8 @@ export type { ViewEvent } from "./view-event.ts";
 export type { ViewedImage } from "./viewed-image.ts";
 export type { ViewStatistics, WaitingFile } from "./view-statistics.ts";
 export * from "./fetch-report.ts";
+export { createEarlyBlocksMemory, createEarlyUseCounter, EarlyBlocks } from "./early-blocks.ts";
+export type { EarlyBlocksMemory } from "./early-blocks.ts";
 export { DEFAULT_FETCH_TUNING, type FetchTuning } from "./fetch-tuning.ts";
 export {
   type EnsureOptions,

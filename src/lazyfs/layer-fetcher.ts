@@ -10,6 +10,7 @@ import type { Digest } from "../oci/index.ts";
 import { BLOCK_SIZE, type Layer, type Store } from "../store/index.ts";
 import { createFetchContext } from "./create-fetch-context.ts";
 import { type ChunksInMemory, bringRange, deadlinePassed } from "./demand-read.ts";
+import type { EarlyBlocksMemory } from "./early-blocks.ts";
 import { fetchAhead } from "./fetch-ahead.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import { bringChunks } from "./fetch-chunks.ts";
@@ -128,8 +129,13 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
     const size = Math.min(BLOCK_SIZE, layer.dataSize - offset);
     if (size <= 0 || this.#end.signal.aborted) return;
     const fetched = this.#fetched(layer);
-    fetched.noteRead(layer.chunksIn({ offset, size }));
+    fetched.early.use({ offset, size });
     this.#followHit(fetched, { offset, size });
+  }
+
+  /** What came before it was read, for threads that answer hits: they note what is read. */
+  earlyBlocksOf(layer: Layer): EarlyBlocksMemory {
+    return this.#fetched(layer).early.memory;
   }
 
   /** Blocks whose readers are to be noticed, in shared memory: 8 numbers, -1 for none. */
@@ -178,9 +184,10 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
 
   /** Totals since the start. */
   statistics(): FetchStatistics {
-    const { counters, board, pool, gate } = this.#context;
+    const { counters, board, pool, gate, earlyUsed } = this.#context;
+    const prefetchUsedBytes = Number(Atomics.load(earlyUsed, 0));
     const queueLengths = { transfers: board.size, jobs: pool.queueLength, reads: gate.waiting };
-    return { ...counters, workers: pool.liveThreads, queueLengths };
+    return { ...counters, prefetchUsedBytes, workers: pool.liveThreads, queueLengths };
   }
 
   /** What is known of one layer; zeros for one that was not used. */
@@ -263,7 +270,7 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
   #countRead(fetched: FetchedLayer, range: ByteRange): void {
     this.#context.counters.demandReads += 1;
     this.#context.counters.demandBytes += range.size;
-    fetched.noteRead(fetched.layer.chunksIn(range));
+    fetched.early.use(range);
   }
 
   #followHit(fetched: FetchedLayer, { offset, size }: ByteRange): void {

@@ -6,6 +6,7 @@
 import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { Layer } from "../store/index.ts";
+import type { EarlyBlocksMemory } from "./early-blocks.ts";
 
 /** A range of a layer's data device that a reader waits for. */
 export interface WaitingRange {
@@ -28,6 +29,8 @@ export interface RangeFetcher {
   noteHit(layer: Layer, offset: number): void;
   /** Blocks of 4096 bytes whose readers are to be noticed, in shared memory; -1 is none. */
   marksOf(layer: Layer): Int32Array;
+  /** What came before it was read, in shared memory. */
+  earlyBlocksOf(layer: Layer): EarlyBlocksMemory;
   /** What readers of a layer wait for now. */
   layerStatistics(digest: Digest): { readonly waiting: readonly WaitingRange[] };
 }

@@ -8,6 +8,7 @@ import type { ByteRange } from "../blob/index.ts";
 import { ErrnoError } from "../fuse/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { isRangeReady } from "../store/index.ts";
+import { EarlyBlocks, type EarlyBlocksMemory } from "./early-blocks.ts";
 import { ReadCounters } from "./read-counters.ts";
 
 /** What a worker has to know of a layer: plain data and shared memory. */
@@ -23,6 +24,7 @@ export interface ServedLayerStart {
   readonly readyBlocks: Uint8Array;
   /** Blocks whose reader wants to be noticed; -1 is none. */
   readonly marks: Int32Array;
+  readonly early: EarlyBlocksMemory;
   /** The memory of {@link ReadCounters}. */
   readonly counters: SharedArrayBuffer;
 }
@@ -41,12 +43,14 @@ const BLOCK_SIZE = 4096;
 export class ServedLayer implements Disposable {
   readonly start: ServedLayerStart;
   readonly counters: ReadCounters;
+  readonly #early: EarlyBlocks;
   readonly #onMark: (message: MarkMessage) => void;
   #fd: number | undefined;
 
   /** The file is opened when it is first read. `onMark` is told once for each mark that is set. */
   constructor(start: ServedLayerStart, onMark: (message: MarkMessage) => void) {
     this.start = start;
+    this.#early = new EarlyBlocks(start.early);
     this.counters = new ReadCounters(start.counters);
     this.#onMark = onMark;
   }
@@ -68,6 +72,7 @@ export class ServedLayer implements Disposable {
       if (got === 0) throw new ErrnoError("EIO", `Cannot read "${this.start.dataPath}": it has shrunk`);
       done += got;
     }
+    this.#early.use(range);
     this.#noteMarks(range);
   }
 

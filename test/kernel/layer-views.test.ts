@@ -8,7 +8,7 @@ import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { readMountTable, unmount } from "../../src/erofs-mount/index.ts";
-import type { ViewMethod } from "../../src/lazyfs/index.ts";
+import { EarlyBlocks, type ViewMethod } from "../../src/lazyfs/index.ts";
 import { deviceContent, describeTree, type Descriptions } from "./erofs-trees.ts";
 import { missingFuse } from "./fuse-mounts.ts";
 import { twoLayers, twoLayersMerged } from "./view-images.ts";
@@ -186,7 +186,7 @@ test(
   },
 );
 
-test("marks are noticed once when a present block is read", LIMIT, async (t) => {
+test("marks and early blocks are noticed once when a present block is read", LIMIT, async (t) => {
   const setup = await setUp(t, "tree");
   if (setup === undefined) return;
   const { views, image, target, fetcher, handles } = setup;
@@ -194,12 +194,14 @@ test("marks are noticed once when a present block is read", LIMIT, async (t) => 
   assert.ok(lower);
   await fetcher.read(lower.layer, { offset: 0, size: lower.layer.dataSize });
   fetcher.marksOf(lower.layer)[3] = 4;
+  new EarlyBlocks(fetcher.earlyBlocksOf(lower.layer)).add({ offset: 0, size: lower.layer.dataSize });
   await views.mountImage(image, { directory: target, id: "marks", method: "tree" });
   assert.equal((await run("cat", join(target, "kept"))).stdout.length, 5000);
   await until(() => Promise.resolve(fetcher.noticed));
   assert.deepEqual([fetcher.noticed, fetcher.marksOf(lower.layer)[3]], [[4 * 4096], -1]);
   const counts = await views.statistics("marks");
   assert.deepEqual([counts?.reads, counts?.hits, counts?.hitBytes], [1, 1, 5000]);
+  assert.equal(fetcher.earlyUsed[0], 8192n, "what came early was of use");
 });
 
 test(

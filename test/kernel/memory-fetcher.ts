@@ -3,7 +3,13 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ByteRange, ReadOptions } from "../../src/blob/index.ts";
-import type { RangeFetcher, WaitingRange } from "../../src/lazyfs/index.ts";
+import {
+  createEarlyBlocksMemory,
+  createEarlyUseCounter,
+  type EarlyBlocksMemory,
+  type RangeFetcher,
+  type WaitingRange,
+} from "../../src/lazyfs/index.ts";
 import type { Digest } from "../../src/oci/index.ts";
 import type { Layer } from "../../src/store/index.ts";
 
@@ -20,6 +26,9 @@ export class MemoryFetcher implements RangeFetcher {
   /** While set, reads wait for it or for their signal. */
   held: Promise<void> | undefined = undefined;
   readonly #devices: ReadonlyMap<Digest, Uint8Array>;
+  /** Bytes of early blocks that were read. */
+  readonly earlyUsed: BigInt64Array = createEarlyUseCounter();
+  readonly #early = new Map<Digest, EarlyBlocksMemory>();
   readonly #marks = new Map<Digest, Int32Array>();
   readonly #waiting = new Map<Digest, Set<WaitingRange>>();
 
@@ -49,6 +58,12 @@ export class MemoryFetcher implements RangeFetcher {
     const marks = this.#marks.get(digest) ?? new Int32Array(new SharedArrayBuffer(32)).fill(-1);
     this.#marks.set(digest, marks);
     return marks;
+  }
+
+  earlyBlocksOf({ digest, dataSize }: Layer): EarlyBlocksMemory {
+    const early = this.#early.get(digest) ?? createEarlyBlocksMemory(dataSize, this.earlyUsed);
+    this.#early.set(digest, early);
+    return early;
   }
 
   layerStatistics(digest: Digest): { readonly waiting: readonly WaitingRange[] } {
