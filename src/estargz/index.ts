@@ -15,4 +15,5 @@ export type { ArchiveInput } from "./tar-layout.ts";
 export * from "./toc-entry.ts";
 export { UnverifiedArchive } from "./unverified-archive.ts";
 export * from "./write-archive.ts";
+export type { WriteArchiveOptions } from "./write-options.ts";
 export type { ZstdDialect } from "./zstd-end.ts";

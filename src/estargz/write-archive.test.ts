@@ -20,12 +20,8 @@ import { probeLibdeflate } from "./libdeflate.ts";
 import { openArchive } from "./open-archive.ts";
 import { readFile } from "./read-file.ts";
 import type { ArchiveInput } from "./tar-layout.ts";
-import {
-  encodeTocLayer,
-  writeArchive,
-  type ArchiveSummary,
-  type WriteArchiveOptions,
-} from "./write-archive.ts";
+import { encodeTocLayer, writeArchive, type ArchiveSummary } from "./write-archive.ts";
+import type { WriteArchiveOptions } from "./write-options.ts";
 
 const TAR = readVector("everything.tar");
 const ZLIB = { format: "estargz", compressor: createCompressor("zlib"), level: 6 } as const;

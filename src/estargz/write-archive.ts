@@ -29,8 +29,6 @@ import {
 } from "./write-options.ts";
 import { encodeZstdEnd } from "./zstd-end.ts";
 
-export type { WriteArchiveOptions } from "./write-options.ts";
-
 /** What was written. */
 export interface ArchiveSummary {
   readonly blobDigest: Digest;

@@ -21,6 +21,7 @@ import { join } from "node:path";
 import { findRuntimes } from "./find-runtimes.ts";
 import type { RunContainerOptions } from "./run-options.ts";
 
+/** The `PATH` in which the programs of this machine are looked for. */
 export const HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const BUSYBOX = "/bin/busybox";
 const PROGRAMS = [
