@@ -32,7 +32,9 @@ export interface ChunkListOptions {
 /** Gathers the chunks of one non-empty file. */
 export class ChunkListBuilder {
   readonly #file: ChunkListOptions;
-  readonly #chunks: LocatedChunk[] = [];
+  #first: LocatedChunk | undefined;
+  /** Few files have any. */
+  #others: LocatedChunk[] | undefined;
   #covered = 0;
   #lastData: LocatedChunk | undefined;
 
@@ -47,11 +49,11 @@ export class ChunkListBuilder {
    */
   add(raw: RawEntry): void {
     const { name, size, payloadSize } = this.#file;
-    const fileOffset = readNumber(raw, "chunkOffset");
+    const fileOffset = raw.chunkOffset === undefined ? 0 : readNumber(raw, "chunkOffset");
     if (fileOffset !== this.#covered || fileOffset >= size) {
       throw invalidToc(name, `a chunk at ${this.#covered} of ${size}`, `one at ${fileOffset}`);
     }
-    const length = readNumber(raw, "chunkSize");
+    const length = raw.chunkSize === undefined ? 0 : readNumber(raw, "chunkSize");
     const chunkSize = length === 0 ? size - fileOffset : length;
     if (chunkSize > size - fileOffset) {
       throw invalidToc(name, `a chunk of at most ${size - fileOffset} bytes`, `${chunkSize}`);
@@ -59,14 +61,15 @@ export class ChunkListBuilder {
     const chunk: LocatedChunk = {
       fileOffset,
       size: chunkSize,
-      digest: readDigest(raw, "chunkDigest"),
+      digest: this.#digestOf(raw),
       kind: kindOf(raw, name),
       blobOffset: readNumber(raw, "offset"),
       blobEnd: payloadSize,
-      innerOffset: readNumber(raw, "innerOffset"),
+      innerOffset: raw.innerOffset === undefined ? 0 : readNumber(raw, "innerOffset"),
     };
     if (chunk.kind === "data") this.#checkData(chunk);
-    this.#chunks.push(chunk);
+    if (this.#first === undefined) this.#first = chunk;
+    else (this.#others ??= []).push(chunk);
     this.#covered += chunkSize;
   }
 
@@ -86,12 +89,17 @@ export class ChunkListBuilder {
       }
       last.blobEnd = endOffset;
     }
-    const [only] = this.#chunks;
-    if (this.#chunks.length !== 1 || only === undefined) return this.#chunks;
-    // Usually they are equal: one text for both, since there may be a million of them.
-    if (only.kind === "data" && (only.digest ?? digest) === digest) only.digest = digest;
-    // Not the gathering array, which has room for more.
-    return [only];
+    const first = this.#first;
+    if (first === undefined) return [];
+    if (this.#others !== undefined) return [first, ...this.#others];
+    if (first.kind === "data") first.digest ??= digest;
+    return [first];
+  }
+
+  /** Of files with one chunk it is the file's: one text for both, since there may be a million of them. */
+  #digestOf(raw: RawEntry): Digest | undefined {
+    const { digest } = this.#file;
+    return raw.chunkDigest === digest ? digest : readDigest(raw, "chunkDigest");
   }
 
   #checkData(chunk: LocatedChunk): void {
@@ -122,7 +130,7 @@ export class ChunkListBuilder {
 }
 
 function kindOf(raw: RawEntry, name: string): "data" | "zeros" {
-  const type = readText(raw, "chunkType");
+  const type = raw.chunkType === undefined ? "" : readText(raw, "chunkType");
   if (type === "") return "data";
   if (type === "zeros") return "zeros";
   throw invalidToc(name, 'chunkType to be absent or "zeros"', quote(type));

@@ -27,6 +27,7 @@ import {
   MAX_UINT32,
   ModtimeReader,
   nameOf,
+  NO_XATTRS,
   quote,
   readDigest,
   readNumber,
@@ -132,6 +133,7 @@ interface DecodeContext extends DecodeTocOptions {
   readonly modtimes: ModtimeReader;
 }
 
+/** Most fields are absent from most entries: looking first, here, is faster than having it found out by the reader. */
 function decodeEntry(
   raw: RawEntry,
   continuations: readonly RawEntry[],
@@ -145,8 +147,8 @@ function decodeEntry(
   }
   const size = type === "reg" ? readNumber(raw, "size") : 0;
   const digest = type === "reg" ? readDigest(raw, "digest") : undefined;
-  const uid = readNumber(raw, "uid", MAX_UINT32);
-  const gid = readNumber(raw, "gid", MAX_UINT32);
+  const uid = raw.uid === undefined ? 0 : readNumber(raw, "uid", MAX_UINT32);
+  const gid = raw.gid === undefined ? 0 : readNumber(raw, "gid", MAX_UINT32);
   return {
     path: pathOf(raw, name, limits),
     name,
@@ -155,24 +157,18 @@ function decodeEntry(
     mode: readNumber(raw, "mode") & 0o7777,
     uid,
     gid,
-    userName: backFilled(context.users, uid, readText(raw, "userName")),
-    groupName: backFilled(context.groups, gid, readText(raw, "groupName")),
+    userName: backFilled(context.users, uid, raw.userName === undefined ? "" : readText(raw, "userName")),
+    groupName: backFilled(context.groups, gid, raw.groupName === undefined ? "" : readText(raw, "groupName")),
     mtime: context.modtimes.read(raw),
     linkName: linkNameOf(raw, type, limits),
-    devMajor: readNumber(raw, "devMajor", MAX_UINT32),
-    devMinor: readNumber(raw, "devMinor", MAX_UINT32),
-    xattrs: readXattrs(raw),
+    devMajor: raw.devMajor === undefined ? 0 : readNumber(raw, "devMajor", MAX_UINT32),
+    devMinor: raw.devMinor === undefined ? 0 : readNumber(raw, "devMinor", MAX_UINT32),
+    xattrs: raw.xattrs === undefined ? NO_XATTRS : readXattrs(raw),
     digest,
     chunks:
       size === 0 && continuations.length === 0
         ? NO_CHUNKS
-        : decodeChunks(raw, continuations, {
-            name,
-            size,
-            digest,
-            limits,
-            payloadSize: context.payloadSize,
-          }),
+        : decodeChunks(raw, continuations, { name, size, digest, limits, payloadSize: context.payloadSize }),
   };
 }
 

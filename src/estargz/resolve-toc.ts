@@ -32,6 +32,8 @@ const MIN_IMPLIED = 10_000;
 export interface ResolvedToc {
   /** In TOC order; of entries with one path the last. Landmarks and the TOC itself are left out. */
   readonly entries: readonly TocEntry[];
+  /** Whether every chunk with bytes in the blob has a digest, those of entries that are left out included. */
+  readonly hasAllDigests: boolean;
   readonly byPath: ReadonlyMap<string, TocEntry>;
   /** Hard links by path, with the entry that they finally lead to. */
   readonly targets: ReadonlyMap<string, TocEntry>;
@@ -52,7 +54,7 @@ export interface ResolveTocOptions {
  * @throws {EsgzError} `TOC_INVALID`, `LIMIT_EXCEEDED`
  */
 export function resolveToc(decoded: readonly DecodedEntry[], options: ResolveTocOptions): ResolvedToc {
-  placeChunks(decoded, options);
+  const { hasAllDigests } = placeChunks(decoded, options);
   const byPath = new Map<string, DecodedEntry>();
   for (const entry of decoded) byPath.set(entry.path, entry);
   const prefetch = byPath.get(PREFETCH_LANDMARK);
@@ -72,6 +74,7 @@ export function resolveToc(decoded: readonly DecodedEntry[], options: ResolveToc
   checkTree(entries, byPath);
   return {
     entries,
+    hasAllDigests,
     byPath,
     targets: resolveHardlinks(entries, byPath),
     landmark: prefetch !== undefined ? "prefetch" : noPrefetch ? "no-prefetch" : undefined,
@@ -79,15 +82,14 @@ export function resolveToc(decoded: readonly DecodedEntry[], options: ResolveToc
   };
 }
 
-/** Sorts all chunks by their place, refuses overlaps, and lets each member end where the next begins. */
-function placeChunks(decoded: readonly DecodedEntry[], { compression, limits }: ResolveTocOptions): void {
+/** Lets each member end where the next begins, and refuses overlaps. */
+function placeChunks(
+  decoded: readonly DecodedEntry[],
+  { compression, limits }: ResolveTocOptions,
+): { readonly hasAllDigests: boolean } {
   const ratio =
     compression === "gzip" ? Math.min(MAX_DEFLATE_RATIO, limits.maxInflateRatio) : limits.maxInflateRatio;
-  const placed: LocatedChunk[] = [];
-  for (const { chunks } of decoded) {
-    for (const chunk of chunks) if (chunk.kind === "data") placed.push(chunk);
-  }
-  if (!isInOrder(placed)) placed.sort(inBlobOrder);
+  const { placed, hasAllDigests } = chunksInBlobOrder(decoded);
   let nextMember = Infinity;
   let following: LocatedChunk | undefined;
   for (let i = placed.length - 1; i >= 0; i -= 1) {
@@ -105,20 +107,34 @@ function placeChunks(decoded: readonly DecodedEntry[], { compression, limits }: 
     if (current.innerOffset + current.size > most) refuseRatio(current, { ratio, decoded });
     following = current;
   }
+  return { hasAllDigests };
 }
 
-function inBlobOrder(a: LocatedChunk, b: LocatedChunk): number {
-  return a.blobOffset - b.blobOffset || a.innerOffset - b.innerOffset;
-}
-
-/** Writers list files in the order of the blob, nearly always. */
-function isInOrder(placed: readonly LocatedChunk[]): boolean {
-  let last: LocatedChunk | undefined;
-  for (const chunk of placed) {
-    if (last !== undefined && inBlobOrder(last, chunk) > 0) return false;
-    last = chunk;
+/** The chunks that have bytes in the blob. Writers list files in its order, nearly always. */
+function chunksInBlobOrder(decoded: readonly DecodedEntry[]): {
+  readonly placed: readonly LocatedChunk[];
+  readonly hasAllDigests: boolean;
+} {
+  const placed: LocatedChunk[] = [];
+  let hasAllDigests = true;
+  let isSorted = true;
+  let blobOffset = 0;
+  let innerOffset = 0;
+  for (const { chunks } of decoded) {
+    for (const chunk of chunks) {
+      if (chunk.kind !== "data") continue;
+      if (chunk.digest === undefined) hasAllDigests = false;
+      if (
+        chunk.blobOffset < blobOffset ||
+        (chunk.blobOffset === blobOffset && chunk.innerOffset < innerOffset)
+      )
+        isSorted = false;
+      ({ blobOffset, innerOffset } = chunk);
+      placed.push(chunk);
+    }
   }
-  return true;
+  if (!isSorted) placed.sort((a, b) => a.blobOffset - b.blobOffset || a.innerOffset - b.innerOffset);
+  return { placed, hasAllDigests };
 }
 
 /** For messages: a chunk does not know whose it is. */

@@ -8,7 +8,8 @@ import { collect, digestOf, eventsOf } from "./archives.fixture.ts";
 import { createCompressor } from "./compressor.ts";
 import { openArchive } from "./open-archive.ts";
 import { readFile } from "./read-file.ts";
-import { writeArchive, type WriteArchiveOptions } from "./write-archive.ts";
+import { writeArchive } from "./write-archive.ts";
+import type { WriteArchiveOptions } from "./write-options.ts";
 
 const CHECKSUM = "io.github.containers.zstd-chunked.manifest-checksum";
 const TAR_SPLIT = "io.github.containers.zstd-chunked.tarsplit-position";

@@ -45,7 +45,8 @@ const NO_HEX = Uint8Array.from({ length: 256 }, (_, code) =>
   "0123456789abcdef".includes(String.fromCharCode(code)) ? 0 : 1,
 );
 const MAX_KNOWN_TIMES = 4096;
-const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
+/** No extended attributes. */
+export const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
 
 /** The error for a TOC that breaks its format, naming the entry where there is one. */
 export function invalidToc(entry: string | undefined, expected: string, found: unknown): EsgzError {
