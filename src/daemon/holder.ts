@@ -237,6 +237,8 @@ export class Holder implements Disposable {
 
   #askToStop(server: ServerProcess): void {
     server.send({ kind: "stop" });
+    // A server that begins while it is to end is asked twice.
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       logHolder("error", "the server did not stop in time");
       server.kill();

@@ -58,6 +58,16 @@ test("a second daemon on a store is refused, and says which process has it", LIM
   assert.match(second.output(), new RegExp(`expected none to run, got process ${holderPid}`));
 });
 
+test("a daemon that is told to end before it serves ends with its server", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const { child } = startHolder(t, store, {});
+  await until(() => existsSync(join(store.root, "control.sock")));
+  child.kill("SIGTERM");
+  await until(() => child.exitCode !== null, "the end of the holder");
+  assert.equal(child.exitCode, 0);
+  assert.ok(!existsSync(join(store.root, "control.sock")));
+});
+
 test("where no daemon runs and none is to be started, that is said", LIMIT, async (t) => {
   const store = await temporaryDaemonStore(t);
   await assert.rejects(connectDaemon({ store: store.root }), {
