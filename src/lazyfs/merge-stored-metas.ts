@@ -29,7 +29,7 @@ export async function mergeStoredMetas(parts: readonly MergePart[]): Promise<Mer
     metas,
     parts.map(({ dataSize }) => dataSize),
   );
-  return { bytes: new Uint8Array(bytes), digest: sha256(bytes) };
+  return { bytes, digest: sha256(bytes) };
 }
 
 async function readMeta({ metaPath, metaDigest }: MergePart): Promise<Uint8Array> {

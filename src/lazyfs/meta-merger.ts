@@ -1,6 +1,6 @@
 /**
- * Where the metadata of layers is merged: here if it is small, else in a thread of its own, for a quarter of a second goes by
- * for 50,000 files, in which a server could answer no read.
+ * Where the metadata of layers is merged: here unless it is huge, else in a thread of its own, for a tenth of a second goes by
+ * for 100,000 files, in which a server could answer no read.
  *
  * @module
  */
@@ -8,10 +8,13 @@ import type { Layer } from "../store/index.ts";
 import { programBeside, WorkerPool } from "../workers/index.ts";
 import { type MergedBytes, type MergePart, mergeStoredMetas } from "./merge-stored-metas.ts";
 
-/** With fewer chunks, and so fewer files, merging is done before a thread has started and learned its code: about 60 ms. */
-const FEW_CHUNKS = 12_000;
+/**
+ * With fewer chunks, and so fewer files, merging takes less than 50 ms here, where its code is compiled: about what a thread
+ * takes to start, which then has its code to compile.
+ */
+const FEW_CHUNKS = 60_000;
 /** Layers of so many bytes together will hardly have few files. */
-const LARGE_IMAGE = 200 << 20;
+const LARGE_IMAGE = 1 << 30;
 
 /** Merges metadata. Disposing ends its thread. */
 export class MetaMerger implements AsyncDisposable {
