@@ -55,8 +55,8 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
     if (found.kind === "declined") return found;
     const { layer } = found.handle;
     this.#prefetchUnmarked(layer, Number(request.labels[PREFETCH_LABEL]));
-    const { uid, gid, inodes } = readLayerRoot(layer.metaPath);
-    return { kind: "ready", owner: { uid, gid }, inodes, size: await diskBytesOf(layer) };
+    const { uid, gid } = readLayerRoot(layer.metaPath);
+    return { kind: "ready", owner: { uid, gid } };
   }
 
   async mount(digest: Digest, { directory, id }: RemoteMountOptions): Promise<void> {

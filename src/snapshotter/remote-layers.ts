@@ -27,11 +27,11 @@ export interface RemoteRequest {
 
 /** Whether a layer can be mounted now. */
 export type RemotePreparation =
-  | ({
+  | {
       readonly kind: "ready";
       /** Owner of the layer's root directory; asked of the mounted directory if absent. */
       readonly owner?: DirectoryOwner | undefined;
-    } & SnapshotUsage)
+    }
   | {
       readonly kind: "declined";
       /** For people: why this layer has to be unpacked. */

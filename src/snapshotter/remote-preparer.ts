@@ -23,6 +23,9 @@ export interface RemotePreparerOptions {
   readonly timeoutMs: number;
 }
 
+/** Why nobody waits any more: made once, for an error of its own for each call is what the call would mostly cost. */
+const DONE = new Error("done");
+
 /** Turns labels into layers that are ready; whatever goes wrong is a reason, never an error. */
 export class RemotePreparer {
   readonly #options: RemotePreparerOptions;
@@ -77,7 +80,7 @@ export class RemotePreparer {
     try {
       return await Promise.race([work(limit.signal), late]);
     } finally {
-      done.abort();
+      done.abort(DONE);
     }
   }
 }
