@@ -8,5 +8,6 @@ export { isMounted, listMountsBelow, readMountTable } from "./mount-table.ts";
 export type { MountTableOptions } from "./mount-table.ts";
 export * from "./mountinfo.ts";
 export * from "./probe-erofs-mount.ts";
+export { setDirectoryTime } from "./set-directory-time.ts";
 export { unmount, unmountBelow } from "./unmount.ts";
 export type { UnmountBelowOptions, UnmountOptions } from "./unmount.ts";

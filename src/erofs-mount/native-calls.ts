@@ -3,7 +3,8 @@
  *
  * Each call that may sleep runs on a thread of Node's pool, never on the thread that asks: the kernel may have to read a
  * file that a FUSE server in this very process serves. Sources: mount(2), umount2(2), fsopen(2), fsconfig(2), fsmount(2),
- * move_mount(2), open_tree(2), mount_setattr(2), statx(2), ioctl(2).
+ * move_mount(2), open_tree(2), mount_setattr(2), statx(2), ioctl(2),
+ * utimensat(2).
  *
  * @module
  */
@@ -43,6 +44,7 @@ const PARAMETERS = {
   umount2: ["const uint8_t *", "int"],
   statx: ["int", "const uint8_t *", "int", "uint", "uint8_t *"],
   ioctl: ["int", "ulong", "const uint8_t *"],
+  utimensat: ["int", "const uint8_t *", "const uint8_t *", "int"],
 } as const;
 
 type CallName = keyof typeof PARAMETERS;
@@ -159,6 +161,16 @@ export async function uniqueMountId(fd: number): Promise<bigint | undefined> {
 /** `ioctl(2)` with a structure or nothing. */
 export function ioctl(fd: number, request: number, argument: Uint8Array | null = null): Promise<number> {
   return callAsync("ioctl", [fd, request, argument]);
+}
+
+/** `utimensat(2)` for a path: both times are set. */
+export async function setTimes(
+  path: string,
+  { seconds, nanoseconds }: { readonly seconds: number; readonly nanoseconds: number },
+): Promise<void> {
+  const [whole, part] = [BigInt(seconds), BigInt(nanoseconds)];
+  const struct = new Uint8Array(BigInt64Array.of(whole, part, whole, part).buffer);
+  await callAsync("utimensat", [AT_FDCWD, terminated(path), struct, 0]);
 }
 
 async function callAsync(name: CallName, values: readonly Argument[]): Promise<number> {

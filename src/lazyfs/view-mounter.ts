@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { chmod, chown, mkdir, utimes } from "node:fs/promises";
+import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
 import { ErofsReader } from "../erofs/index.ts";
-import { mountErofs, mountOverlay, readMountTable, unmount } from "../erofs-mount/index.ts";
+import { mountErofs, mountOverlay, setDirectoryTime, readMountTable, unmount } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { unmountFuse } from "../fuse/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -211,7 +211,7 @@ export class ViewMounter {
     const { mode, uid, gid, mtime } = reader.getInode(reader.rootNid);
     await chmod(upper, mode);
     if (!this.#options.inUserNamespace && process.geteuid?.() === 0) await chown(upper, uid, gid);
-    await utimes(upper, mtime.seconds, mtime.seconds);
+    await setDirectoryTime(upper, mtime);
   }
 
   /**

@@ -16,6 +16,8 @@ import { describeElsewhere, openSecond, run, setUpViews, startUser, type ViewSet
 
 const LIMIT = { timeout: 60_000 };
 const METHODS: readonly ViewMethod[] = ["erofs-file", "erofs-loop", "tree"];
+/** Of the root of both layers, in nanoseconds. */
+const ROOT_TIME_NS = 1_700_000_000_123_456_789n;
 const MERGED = describeTree(twoLayersMerged(), [deviceContent(0), deviceContent(1)]);
 
 /** Sets up views where a method works; undefined after saying why not. */
@@ -79,6 +81,8 @@ for (const method of METHODS) {
     if (setup === undefined) return;
     const { views, image, target } = setup;
     const record = await views.mountImage(image, { directory: target, id: "rw", method, writable: true });
+    const { mtimeNs } = await stat(record.upper ?? "", { bigint: true });
+    assert.equal(mtimeNs, ROOT_TIME_NS);
     const script = `echo new > fresh && echo more >> kept && rm link && mkdir d && mv both/low d/`;
     const { status, stderr } = await run("sh", "-c", `cd ${target} && ${script}`);
     assert.deepEqual([status, stderr], [0, ""]);
