@@ -6,7 +6,13 @@
 import { Semaphore, systemClock } from "../async/index.ts";
 import { type ErrorCode, EsgzError, isEsgzError } from "../errors/index.ts";
 import { type ImageName, openImageSource, parseImageName } from "../image/index.ts";
-import { openStoredImage, type PreparedImage, prepareImage, recordedName } from "../lazyfs/index.ts";
+import {
+  openStoredImage,
+  type PreparedImage,
+  prepareImage,
+  recordedName,
+  recordImageName,
+} from "../lazyfs/index.ts";
 import {
   type Digest,
   formatPlatform,
@@ -163,7 +169,7 @@ export class ImageWork {
       await openStoredImage(store, request.reference, { platform, signal, onEvent: progress.onEvent });
     const isPinned = name.kind === "registry" && name.reference.digest !== undefined;
     const known = request.resolve === "missing" || isPinned ? await openStored() : undefined;
-    if (known !== undefined) return known;
+    if (known !== undefined) return isPinned ? recordImageName(store, known, request.reference) : known;
     try {
       return await this.#prepareFrom(name, { ...work, request, platform });
     } catch (error) {

@@ -18,6 +18,7 @@ export {
   type PreparedLayer,
   recordedName,
 } from "./prepared-image.ts";
+export { recordImageName } from "./record-image-name.ts";
 export { stageWholeLayer, type StageWholeLayerOptions } from "./stage-whole-layer.ts";
 export type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
 export { LayerViews, type LayerViewsOptions, type MountViewOptions } from "./layer-views.ts";
