@@ -5,7 +5,8 @@
  */
 import { systemClock } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import { type CallOptions, DaemonClient } from "./daemon-client.ts";
+import type { CallOptions } from "./control-connection.ts";
+import { DaemonClient } from "./daemon-client.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { ensureStoreDirectory } from "./store-directory.ts";
 

@@ -1,9 +1,9 @@
 /**
- * Errors on their way to clients.
+ * Errors on their way to clients, and there.
  *
  * @module
  */
-import { type ErrorCode, firstErrorOf, isEsgzError, messageOf } from "../errors/index.ts";
+import { EsgzError, type ErrorCode, firstErrorOf, isEsgzError, messageOf } from "../errors/index.ts";
 import type { ControlFailure } from "./control-protocol.ts";
 
 const NOT_FOUND: ReadonlySet<ErrorCode> = new Set([
@@ -36,4 +36,9 @@ export function failureOf(thrown: unknown): ControlFailure {
   if (error instanceof DOMException && error.name === "AbortError")
     return { code: "ABORTED", message: "Cannot finish: it was aborted" };
   return { code: "INTERNAL", message: messageOf(error) };
+}
+
+/** An error of the daemon, as an error here. */
+export function errorFrom({ code, message, details = {} }: ControlFailure): EsgzError {
+  return new EsgzError(code, message, { details });
 }

@@ -1,4 +1,5 @@
 export * from "./connect-daemon.ts";
+export type { CallOptions, DaemonClientOptions } from "./control-connection.ts";
 export * from "./control-protocol.ts";
 export * from "./daemon-client.ts";
 export { defaultConfigPath, type StoreOwner } from "./daemon-files.ts";
