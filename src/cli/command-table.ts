@@ -4,42 +4,55 @@
  * @module
  */
 import type { Command } from "commander";
+import { registerCat } from "./commands/cat.ts";
+import { registerContainerdStargzGrpc } from "./commands/containerd-stargz-grpc.ts";
+import { registerConvert } from "./commands/convert.ts";
+import { registerDaemon } from "./commands/daemon.ts";
+import { registerDf, registerPrune } from "./commands/df.ts";
+import { registerDoctor } from "./commands/doctor.ts";
+import { registerImages, registerRm } from "./commands/images.ts";
+import { registerInspect } from "./commands/inspect.ts";
+import { registerLogin, registerLogout } from "./commands/login.ts";
+import { registerLs } from "./commands/ls.ts";
+import { registerMount } from "./commands/mount.ts";
+import { registerPull } from "./commands/pull.ts";
+import { registerRegistry } from "./commands/registry.ts";
+import { registerRun } from "./commands/run.ts";
+import { registerStargzStore } from "./commands/stargz-store.ts";
+import { registerStore } from "./commands/store.ts";
+import { registerTop } from "./commands/top.ts";
+import { registerUmount } from "./commands/umount.ts";
+import { registerVerify } from "./commands/verify.ts";
 import type { Environment } from "./environment.ts";
 
-/** Adds commands to a program. */
-export type RegisterCommands = (program: Command, environment: Environment) => void;
+/** Names of commands, and what adds them to a program. */
+export type CommandEntry = readonly [
+  names: readonly string[],
+  register: (program: Command, environment: Environment) => void,
+];
 
-/** Names of commands, and how to come by what adds them. */
-export type CommandEntry = readonly [names: readonly string[], load: () => Promise<RegisterCommands>];
-
-/** All commands, in the order of the help. The code of each is loaded when it is asked for. */
+/** All commands, in the order of the help. */
 export const COMMANDS: readonly CommandEntry[] = [
-  [["convert"], async () => (await import("./commands/convert.ts")).registerConvert],
-  [["pull"], async () => (await import("./commands/pull.ts")).registerPull],
-  [["mount"], async () => (await import("./commands/mount.ts")).registerMount],
-  [["umount"], async () => (await import("./commands/umount.ts")).registerUmount],
-  [["run"], async () => (await import("./commands/run.ts")).registerRun],
-  [["store"], async () => (await import("./commands/store.ts")).registerStore],
-  [["top"], async () => (await import("./commands/top.ts")).registerTop],
-  [["images"], async () => (await import("./commands/images.ts")).registerImages],
-  [["rm"], async () => (await import("./commands/images.ts")).registerRm],
-  [["df"], async () => (await import("./commands/df.ts")).registerDf],
-  [["prune"], async () => (await import("./commands/df.ts")).registerPrune],
-  [["inspect"], async () => (await import("./commands/inspect.ts")).registerInspect],
-  [["ls"], async () => (await import("./commands/ls.ts")).registerLs],
-  [["cat"], async () => (await import("./commands/cat.ts")).registerCat],
-  [["verify"], async () => (await import("./commands/verify.ts")).registerVerify],
-  [["daemon"], async () => (await import("./commands/daemon.ts")).registerDaemon],
-  [
-    ["containerd-stargz-grpc"],
-    async () => (await import("./commands/containerd-stargz-grpc.ts")).registerContainerdStargzGrpc,
-  ],
-  [
-    ["stargz-store", "stargz-store-helper"],
-    async () => (await import("./commands/stargz-store.ts")).registerStargzStore,
-  ],
-  [["registry"], async () => (await import("./commands/registry.ts")).registerRegistry],
-  [["login"], async () => (await import("./commands/login.ts")).registerLogin],
-  [["logout"], async () => (await import("./commands/login.ts")).registerLogout],
-  [["doctor"], async () => (await import("./commands/doctor.ts")).registerDoctor],
+  [["convert"], registerConvert],
+  [["pull"], registerPull],
+  [["mount"], registerMount],
+  [["umount"], registerUmount],
+  [["run"], registerRun],
+  [["store"], registerStore],
+  [["top"], registerTop],
+  [["images"], registerImages],
+  [["rm"], registerRm],
+  [["df"], registerDf],
+  [["prune"], registerPrune],
+  [["inspect"], registerInspect],
+  [["ls"], registerLs],
+  [["cat"], registerCat],
+  [["verify"], registerVerify],
+  [["daemon"], registerDaemon],
+  [["containerd-stargz-grpc"], registerContainerdStargzGrpc],
+  [["stargz-store", "stargz-store-helper"], registerStargzStore],
+  [["registry"], registerRegistry],
+  [["login"], registerLogin],
+  [["logout"], registerLogout],
+  [["doctor"], registerDoctor],
 ];

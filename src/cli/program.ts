@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { type CommandEntry, COMMANDS } from "./command-table.ts";
+import type { CommandEntry } from "./command-table.ts";
 import type { Environment } from "./environment.ts";
 import { addStoreFlag } from "./store-location.ts";
 
@@ -36,14 +36,14 @@ export async function createProgram(
     // The entry point says what is wrong, in one way for all failures.
     .configureOutput({ outputError: () => undefined })
     .exitOverride();
-  const register = await Promise.all(commandsOf(words).map(([, load]) => load()));
-  for (const add of register) add(program, environment);
+  for (const [, register] of await commandsOf(words)) register(program, environment);
   for (const command of program.commands) command.exitOverride();
   return program;
 }
 
-function commandsOf([first = ""]: readonly string[]): readonly CommandEntry[] {
+async function commandsOf([first = ""]: readonly string[]): Promise<readonly CommandEntry[]> {
   if (VERSION_FLAGS.includes(first)) return [];
+  const { COMMANDS } = await import("./command-table.ts");
   const named = COMMANDS.filter(([names]) => names.includes(first));
   return named.length === 0 ? COMMANDS : named;
 }
