@@ -137,6 +137,8 @@ describe("parsePlainToc()", () => {
       `{"version":1,"entries":[${text}]}{}`,
       `{"version":1,"entries":[${text}]}\u00a0`,
       `{"version":1,"entries":[${text}]`,
+      '{"version":1,"entries":[',
+      `{"version":1,"entries":[${text}`,
       `{"version":1,"version":1,"entries":[${text}]}`,
       `{"a":{"entries":[${text}]}}`,
       `{"a":"\\"entries":[${text}]}`,

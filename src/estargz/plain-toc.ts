@@ -86,10 +86,13 @@ export function* parsePlainToc(
   const counts = new TocCounts(limits.maxEntries);
   const head = readHead(bytes, style);
   if (head === undefined) return yield undefined;
-  for (let at = head.size; at < bytes.length;) {
+  let at = head.size;
+  let isLast = false;
+  while (!isLast) {
     const end = endOfPart(bytes, at, style);
     if (end - at > MAX_PART_SIZE) return yield undefined;
-    const others = end === bytes.length ? head.others : undefined;
+    isLast = end === bytes.length;
+    const others = isLast ? head.others : undefined;
     const part = readPart(bytes, { at, end, style, others, limits });
     if (part === undefined || !counts.add(part)) return yield undefined;
     yield part.entries;
