@@ -15,8 +15,8 @@ const DOTS: readonly string[] = [".", ".."];
 
 /** Names by number, in the order in which they were added. */
 export class NameList {
-  #bytes = new Uint8Array(64 * 1024);
-  #ends = new Uint32Array(4096);
+  #bytes = new Uint8Array(16 * 1024);
+  #ends = new Uint32Array(1024);
   #count = 0;
 
   /** Bytes in a name. */

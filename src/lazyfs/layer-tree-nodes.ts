@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  createWhiteout,
   type ErofsAttributes,
   type ErofsDirectory,
   type ErofsExtent,
@@ -35,16 +34,15 @@ export interface LayerTreeEntry {
 
 const EPOCH: ErofsTimestamp = { seconds: 0, nanoseconds: 0 };
 const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
-const NO_ATTRIBUTES = { uid: 0, gid: 0, mtime: EPOCH };
 /** What directories have that no entry describes. */
 const SYMLINK_MODE = 0o777;
-const IMPLIED: ErofsAttributes = { ...NO_ATTRIBUTES, mode: 0o755 };
+const IMPLIED_MODE = 0o755;
 
 /** A directory; once {@linkcode LayerDirectory.seal}ed it is what the compiler wants. */
 export class LayerDirectory implements ErofsDirectory {
   readonly type = "dir";
   readonly children: Map<string, ErofsNode> = new Map();
-  mode: number = IMPLIED.mode;
+  mode: number = IMPLIED_MODE;
   uid = 0;
   gid = 0;
   mtime: ErofsTimestamp = EPOCH;
@@ -100,8 +98,13 @@ export class LayerDirectory implements ErofsDirectory {
   #sealWhiteout(name: string, mtime: ErofsTimestamp): void {
     const own = this.children.get(name);
     if (own instanceof LayerDirectory) own.replaceLower();
-    else if (own === undefined) this.children.set(name, createWhiteout({ ...NO_ATTRIBUTES, mtime, mode: 0 }));
+    else if (own === undefined) this.children.set(name, whiteoutOf(mtime));
   }
+}
+
+/** What `createWhiteout()` makes, in the form in which other device files are made here: code for one is good for both. */
+function whiteoutOf(mtime: ErofsTimestamp): ErofsNode {
+  return { mode: 0, uid: 0, gid: 0, mtime, xattrs: NO_XATTRS, type: "char", major: 0, minor: 0 };
 }
 
 /** A hard link whose target is looked up when all entries are there; nothing of it is compiled. */
