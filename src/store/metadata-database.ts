@@ -1,14 +1,12 @@
 /**
- * What a store knows about its layers: images, references, leases, usage. In SQLite, in WAL mode; every change is one
- * durable transaction.
+ * What a store knows about its layers: images, references, leases, usage. Every change is one durable
+ * transaction.
  *
  * @module
  */
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
-import { type Digest, isDigest } from "../oci/index.ts";
+import type { Digest } from "../oci/index.ts";
 import { migrate } from "./metadata-schema.ts";
-import { storeInvalid } from "./store-error.ts";
+import { digestIn, numberIn, SqliteDatabase, textIn } from "./sqlite-database.ts";
 
 /** An image as a reference names it. */
 export interface ImageRecord {
@@ -57,14 +55,11 @@ export interface Lease {
   readonly expiresMs?: number | undefined;
 }
 
-const SQLITE_FULL = 13;
-type Row = Record<string, unknown>;
-
 /** The database of a store. */
 export class MetadataDatabase implements Disposable {
-  readonly #database: DatabaseSync;
+  readonly #database: SqliteDatabase;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: SqliteDatabase) {
     this.#database = database;
   }
 
@@ -74,36 +69,27 @@ export class MetadataDatabase implements Disposable {
    * @throws {EsgzError} `STORE_INVALID` if it is damaged or of a later version; `NO_SPACE`
    */
   static open(path: string): MetadataDatabase {
-    return translated(() => {
-      const database = new DatabaseSync(path, { enableForeignKeyConstraints: true });
-      try {
-        database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-        const check = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
-        if (check !== "ok")
-          throw storeInvalid("store database", { expected: "a sound one", found: String(check) });
-        migrate(database);
-        return new MetadataDatabase(database);
-      } catch (error) {
-        database.close();
-        throw error;
-      }
-    });
+    return new MetadataDatabase(SqliteDatabase.open(path, { migrate }));
   }
 
   /** Notes what a reference names now. */
   setImage(image: ImageRecord, options: { readonly nowMs: number }): void {
     const { manifest, name, platform, root } = image;
-    this.#transaction(() => {
-      this.#run("INSERT INTO images VALUES (?, ?) ON CONFLICT DO NOTHING", manifest, options.nowMs);
-      this.#run("DELETE FROM image_layers WHERE manifest = ?", manifest);
+    this.#database.transaction(() => {
+      this.#database.run("INSERT INTO images VALUES (?, ?) ON CONFLICT DO NOTHING", manifest, options.nowMs);
+      this.#database.run("DELETE FROM image_layers WHERE manifest = ?", manifest);
       for (const [position, layer] of image.layers.entries()) {
         const toc = image.tocDigests?.[position] ?? null;
-        this.#run("INSERT INTO image_layers VALUES (?, ?, ?, ?)", manifest, position, layer, toc);
+        this.#database.run("INSERT INTO image_layers VALUES (?, ?, ?, ?)", manifest, position, layer, toc);
       }
       for (const content of new Set([root, manifest, ...image.content])) {
-        this.#run("INSERT INTO image_content VALUES (?, ?) ON CONFLICT DO NOTHING", manifest, content);
+        this.#database.run(
+          "INSERT INTO image_content VALUES (?, ?) ON CONFLICT DO NOTHING",
+          manifest,
+          content,
+        );
       }
-      this.#run(
+      this.#database.run(
         "INSERT OR REPLACE INTO refs VALUES (?, ?, ?, ?, ?)",
         name,
         platform,
@@ -117,11 +103,11 @@ export class MetadataDatabase implements Disposable {
 
   /** Notes the merged metadata of an image; without effect for a manifest that is not known. */
   setMergedMeta(manifest: Digest, merged: MergedMeta): void {
-    this.#transaction(() => this.#setMerged(manifest, merged));
+    this.#database.transaction(() => this.#setMerged(manifest, merged));
   }
 
   #setMerged(manifest: Digest, { digest, madeFrom }: MergedMeta): void {
-    this.#run(
+    this.#database.run(
       "INSERT OR REPLACE INTO merged_metas SELECT manifest, ?2, ?3 FROM images WHERE manifest = ?1",
       manifest,
       digest,
@@ -131,7 +117,7 @@ export class MetadataDatabase implements Disposable {
 
   /** All references, by name and platform. */
   images(): readonly StoredImage[] {
-    return this.#all("SELECT * FROM refs ORDER BY name, platform").map((row) => {
+    return this.#database.all("SELECT * FROM refs ORDER BY name, platform").map((row) => {
       const manifest = digestIn(row, "manifest");
       const root = digestIn(row, "root");
       return {
@@ -140,10 +126,9 @@ export class MetadataDatabase implements Disposable {
         root,
         manifest,
         ...this.#layersOf(manifest),
-        content: this.#digests(
-          "SELECT content FROM image_content WHERE manifest = ? ORDER BY 1",
-          manifest,
-        ).filter((digest) => digest !== root && digest !== manifest),
+        content: this.#database
+          .digests("SELECT content FROM image_content WHERE manifest = ? ORDER BY 1", manifest)
+          .filter((digest) => digest !== root && digest !== manifest),
         ...this.#mergedOf(manifest),
         updatedMs: numberIn(row, "updated_ms"),
       };
@@ -151,14 +136,17 @@ export class MetadataDatabase implements Disposable {
   }
 
   #layersOf(manifest: Digest): Pick<ImageRecord, "layers" | "tocDigests"> {
-    const rows = this.#all("SELECT * FROM image_layers WHERE manifest = ? ORDER BY position", manifest);
+    const rows = this.#database.all(
+      "SELECT * FROM image_layers WHERE manifest = ? ORDER BY position",
+      manifest,
+    );
     const tocDigests = rows.map((row) => (row["toc"] === null ? undefined : digestIn(row, "toc")));
     const layers = rows.map((row) => digestIn(row, "layer"));
     return tocDigests.every((toc) => toc === undefined) ? { layers } : { layers, tocDigests };
   }
 
   #mergedOf(manifest: Digest): Pick<ImageRecord, "merged"> {
-    const [row] = this.#all("SELECT * FROM merged_metas WHERE manifest = ?", manifest);
+    const [row] = this.#database.all("SELECT * FROM merged_metas WHERE manifest = ?", manifest);
     if (row === undefined) return {};
     return { merged: { digest: digestIn(row, "meta"), madeFrom: textIn(row, "made_from") } };
   }
@@ -167,13 +155,17 @@ export class MetadataDatabase implements Disposable {
   removeReference(name: string, options: { readonly platform?: string | undefined } = {}): boolean {
     const platform = options.platform ?? null;
     return (
-      this.#run("DELETE FROM refs WHERE name = ?1 AND (?2 IS NULL OR platform = ?2)", name, platform) > 0
+      this.#database.run(
+        "DELETE FROM refs WHERE name = ?1 AND (?2 IS NULL OR platform = ?2)",
+        name,
+        platform,
+      ) > 0
     );
   }
 
   /** Forgets images that no reference names, except some; the number of them. */
   removeUnnamedImages(options: { readonly but?: ReadonlySet<Digest> | undefined } = {}): number {
-    return this.#run(
+    return this.#database.run(
       `DELETE FROM images WHERE manifest NOT IN (SELECT manifest FROM refs)
        AND manifest NOT IN (SELECT value FROM json_each(?))`,
       JSON.stringify([...(options.but ?? [])]),
@@ -183,32 +175,42 @@ export class MetadataDatabase implements Disposable {
   /** Takes a lease, replacing one with the same id. Without `durable`, a power loss may undo it. */
   setLease(lease: Lease, options: { readonly nowMs: number; readonly durable: boolean }): void {
     const { id, kind, detail, expiresMs = null } = lease;
-    using _sync = this.#synchronous(options);
-    this.#transaction(() => {
-      this.#run("DELETE FROM leases WHERE id = ?", id);
-      this.#run("INSERT INTO leases VALUES (?, ?, ?, ?, ?)", id, kind, detail, options.nowMs, expiresMs);
+    using _sync = this.#database.synchronous(options);
+    this.#database.transaction(() => {
+      this.#database.run("DELETE FROM leases WHERE id = ?", id);
+      this.#database.run(
+        "INSERT INTO leases VALUES (?, ?, ?, ?, ?)",
+        id,
+        kind,
+        detail,
+        options.nowMs,
+        expiresMs,
+      );
       for (const [position, layer] of lease.layers.entries()) {
-        this.#run("INSERT INTO lease_layers VALUES (?, ?, ?)", id, position, layer);
+        this.#database.run("INSERT INTO lease_layers VALUES (?, ?, ?)", id, position, layer);
       }
     });
   }
 
   /** Ends a lease; false if there was none. Without `durable`, a power loss may undo that. */
   removeLease(id: string, options: { readonly durable: boolean }): boolean {
-    using _sync = this.#synchronous(options);
-    return this.#run("DELETE FROM leases WHERE id = ?", id) > 0;
+    using _sync = this.#database.synchronous(options);
+    return this.#database.run("DELETE FROM leases WHERE id = ?", id) > 0;
   }
 
   /** Ends the leases whose time has come. */
   expireLeases(nowMs: number): void {
-    this.#run("DELETE FROM leases WHERE expires_ms <= ?", nowMs);
+    this.#database.run("DELETE FROM leases WHERE expires_ms <= ?", nowMs);
   }
 
   /** All leases, by id. */
   leases(): readonly Lease[] {
-    return this.#all("SELECT * FROM leases ORDER BY id").map((row) => {
+    return this.#database.all("SELECT * FROM leases ORDER BY id").map((row) => {
       const id = textIn(row, "id");
-      const layers = this.#digests("SELECT layer FROM lease_layers WHERE lease = ? ORDER BY position", id);
+      const layers = this.#database.digests(
+        "SELECT layer FROM lease_layers WHERE lease = ? ORDER BY position",
+        id,
+      );
       const lease = { id, kind: textIn(row, "kind"), detail: textIn(row, "detail"), layers };
       return row["expires_ms"] === null ? lease : { ...lease, expiresMs: numberIn(row, "expires_ms") };
     });
@@ -216,105 +218,42 @@ export class MetadataDatabase implements Disposable {
 
   /** The layers that a lease holds. */
   leasedLayers(): ReadonlySet<Digest> {
-    return new Set(this.#digests("SELECT DISTINCT layer FROM lease_layers"));
+    return new Set(this.#database.digests("SELECT DISTINCT layer FROM lease_layers"));
   }
 
   /** The layers of all images. */
   imageLayers(): ReadonlySet<Digest> {
-    return new Set(this.#digests("SELECT DISTINCT layer FROM image_layers"));
+    return new Set(this.#database.digests("SELECT DISTINCT layer FROM image_layers"));
   }
 
   /** The small blobs of all images. */
   imageContent(): ReadonlySet<Digest> {
-    return new Set(this.#digests("SELECT content FROM image_content UNION SELECT meta FROM merged_metas"));
+    return new Set(
+      this.#database.digests("SELECT content FROM image_content UNION SELECT meta FROM merged_metas"),
+    );
   }
 
   /** Notes when layers were last used, in milliseconds since 1970. */
   setUsed(times: ReadonlyMap<Digest, number>): void {
     if (times.size === 0) return;
-    this.#transaction(() => {
+    this.#database.transaction(() => {
       for (const [layer, usedMs] of times)
-        this.#run("INSERT OR REPLACE INTO layers VALUES (?, ?)", layer, usedMs);
+        this.#database.run("INSERT OR REPLACE INTO layers VALUES (?, ?)", layer, usedMs);
     });
   }
 
   /** When layers were last used, in milliseconds since 1970. */
   used(): ReadonlyMap<Digest, number> {
-    const rows = this.#all("SELECT * FROM layers");
+    const rows = this.#database.all("SELECT * FROM layers");
     return new Map(rows.map((row) => [digestIn(row, "layer"), numberIn(row, "used_ms")]));
   }
 
   /** Forgets when a layer was used. */
   forgetUsed(layer: Digest): void {
-    this.#run("DELETE FROM layers WHERE layer = ?", layer);
+    this.#database.run("DELETE FROM layers WHERE layer = ?", layer);
   }
 
   [Symbol.dispose](): void {
-    if (this.#database.isOpen) translated(() => this.#database.close());
-  }
-
-  /** Whether commits wait for the disk, until it is disposed of. In WAL mode all that is committed outlives the process. */
-  #synchronous({ durable }: { readonly durable: boolean }): Disposable {
-    if (durable) return { [Symbol.dispose]: () => undefined };
-    translated(() => this.#database.exec("PRAGMA synchronous = NORMAL"));
-    return { [Symbol.dispose]: () => translated(() => this.#database.exec("PRAGMA synchronous = FULL")) };
-  }
-
-  #transaction(work: () => void): void {
-    translated(() => this.#database.exec("BEGIN IMMEDIATE"));
-    try {
-      work();
-      translated(() => this.#database.exec("COMMIT"));
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw error;
-    }
-  }
-
-  #run(sql: string, ...values: SQLInputValue[]): number {
-    return translated(() => Number(this.#database.prepare(sql).run(...values).changes));
-  }
-
-  #all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return translated(() => this.#database.prepare(sql).all(...values));
-  }
-
-  #digests(sql: string, ...values: SQLInputValue[]): Digest[] {
-    return this.#all(sql, ...values).map((row) => checkedDigest(Object.values(row)[0]));
-  }
-}
-
-function digestIn(row: Row, column: string): Digest {
-  return checkedDigest(row[column]);
-}
-
-function checkedDigest(value: unknown): Digest {
-  if (isDigest(value)) return value;
-  throw storeInvalid("store database", { expected: "a digest", found: JSON.stringify(value) ?? "nothing" });
-}
-
-function textIn(row: Row, column: string): string {
-  const value = row[column];
-  if (typeof value === "string") return value;
-  throw storeInvalid("store database", { expected: `a text in ${column}`, found: typeof value });
-}
-
-function numberIn(row: Row, column: string): number {
-  const value = row[column];
-  if (typeof value === "number") return value;
-  throw storeInvalid("store database", { expected: `a number in ${column}`, found: typeof value });
-}
-
-/** Runs database work; what SQLite throws becomes an error of the store. */
-function translated<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (isEsgzError(error)) throw error;
-    const full =
-      typeof error === "object" && error !== null && "errcode" in error && error.errcode === SQLITE_FULL;
-    if (full)
-      throw new EsgzError("NO_SPACE", "Cannot write store database: expected room on the disk, got none");
-    throw storeInvalid("store database", { expected: "a sound one", found: messageOf(error), cause: error });
+    this.#database[Symbol.dispose]();
   }
 }
