@@ -15,4 +15,11 @@ export type { ImageRecord, Lease, MergedMeta, StoredImage } from "./metadata-dat
 export { openStore, type StoreOptions } from "./open-store.ts";
 export { isRangeReady } from "./ready-blocks.ts";
 export type { StoreEvent, StoreObserver } from "./store-event.ts";
-export type { LayerUsage, PruneReport, Store, StoreReverifyReport, StoreUsage } from "./store.ts";
+export type { Store } from "./store.ts";
+export type {
+  LayerUsage,
+  PruneOptions,
+  PruneReport,
+  StoreReverifyReport,
+  StoreUsage,
+} from "./store-upkeep.ts";

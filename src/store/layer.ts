@@ -4,19 +4,18 @@
  * @module
  */
 import { assertRangeInside, type ByteRange, type ReadOptions } from "../blob/index.ts";
-import { EsgzError } from "../errors/index.ts";
 import { replaceFile } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { BitSet } from "./bit-set.ts";
 import { ChunkChecks, type ReverifyReport } from "./chunk-checks.ts";
 import type { ChunkRow } from "./chunk-row.ts";
-import { type ChunkSlot, isChunk, isStored, verifyChunk, writeSlot } from "./chunk-slot.ts";
+import { type ChunkSlot, verifyChunk, writeSlot } from "./chunk-slot.ts";
 import type { IndexRange } from "./chunk-table.ts";
-import { copyInKernel } from "./native-calls.ts";
+import { copySlot, type DataFile, readDataFile } from "./data-file.ts";
 import { type LayerBits, slotAt } from "./layer-bits.ts";
 import type { LayerContext, LayerFiles } from "./layer-files.ts";
 import { encodeSource, type LayerSource } from "./layer-source.ts";
-import { guarded, storeFailure } from "./store-error.ts";
+import { guarded } from "./store-error.ts";
 
 /** What a read of the data device gives: the bytes, or the chunks that are missing for them. */
 export type RangeRead =
@@ -38,6 +37,7 @@ export class Layer {
   /** The sum of the sizes of all chunks. */
   readonly chunkBytes: number;
   readonly #files: LayerFiles;
+  readonly #data: DataFile;
   readonly #bits: LayerBits;
   readonly #context: LayerContext;
   readonly #checks: ChunkChecks;
@@ -52,6 +52,7 @@ export class Layer {
     this.chunkCount = files.table.count;
     this.chunkBytes = files.table.chunkBytes;
     this.#files = files;
+    this.#data = { layer: digest, path: files.paths.data, handle: files.data };
     this.#bits = files.bits;
     this.#context = context;
     this.#checks = new ChunkChecks(digest, files, context);
@@ -146,7 +147,7 @@ export class Layer {
     options.signal?.throwIfAborted();
     const chunks = await this.missingChunks(this.chunksIn(range), options);
     if (chunks.length > 0) return { kind: "missing", chunks };
-    return { kind: "data", bytes: await this.#track(this.#read(range.offset, range.size)) };
+    return { kind: "data", bytes: await this.#track(readDataFile(this.#data, range)) };
   }
 
   /**
@@ -157,7 +158,7 @@ export class Layer {
   async readChunk(index: number, options: ReadOptions = {}): Promise<Uint8Array | undefined> {
     const { place, size } = this.chunk(index);
     if ((await this.missingChunks({ first: index, end: index + 1 }, options)).length > 0) return undefined;
-    return await this.#track(this.#read(place, size));
+    return await this.#track(readDataFile(this.#data, { offset: place, size }));
   }
 
   /**
@@ -284,35 +285,11 @@ export class Layer {
   ): Promise<boolean> {
     await this.#context.admit(slot.size + slot.padding);
     await this.#files.journal.begin();
-    const [source, target] = [from.layer.#files.data, this.#files.data];
-    const copied = copyInKernel(
-      { fd: source.fd, offset: from.slot.place },
-      { fd: target.fd, offset: slot.place },
-      { size: slot.size },
-    );
-    if (copied < slot.size) {
-      const bytes = await from.layer.#read(from.slot.place, slot.size);
-      if (!isChunk(slot, bytes)) return false;
-      await writeSlot(target, slot, bytes);
-    } else {
-      await target.write(new Uint8Array(slot.padding), 0, slot.padding, slot.place + slot.size);
-      if (!(await isStored(target, slot))) return false;
-    }
+    const original = { data: from.layer.#data, slot: from.slot };
+    if (!(await copySlot(original, { data: this.#data, slot }))) return false;
     this.#noteWritten(index, slot.size);
     this.#context.onEvent({ kind: "chunk-copied", layer: this.digest, index, from: from.layer.digest });
     return true;
-  }
-
-  async #read(offset: number, size: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(size);
-    return await guarded(`read ${this.digest}`, async () => {
-      for (let filled = 0; filled < size;) {
-        const { bytesRead } = await this.#files.data.read(bytes, filled, size - filled, offset + filled);
-        if (bytesRead === 0) throw truncated(this.dataPath, offset + filled);
-        filled += bytesRead;
-      }
-      return bytes;
-    });
   }
 
   #noteWritten(index: number, size: number): void {
@@ -334,8 +311,4 @@ export class Layer {
       this.#pending.delete(work);
     }
   }
-}
-
-function truncated(path: string, at: number): EsgzError {
-  return storeFailure(`read "${path}"`, new Error(`expected bytes at ${at}, got the end of the file`));
 }

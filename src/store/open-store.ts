@@ -20,8 +20,9 @@ import { guarded, storeInvalid } from "./store-error.ts";
 import type { StoreObserver } from "./store-event.ts";
 import { DIRECTORY_MODE, STORE_FORMAT, StoreLayout } from "./store-layout.ts";
 import { acquireStoreLock, type StoreLock } from "./store-lock.ts";
+import type { StoreParts } from "./store-parts.ts";
 import { bytesOf, StoreRoom } from "./store-room.ts";
-import { Store, type StoreParts } from "./store.ts";
+import { Store } from "./store.ts";
 
 /** How to open a store. */
 export interface StoreOptions {

@@ -3,68 +3,27 @@
  *
  * @module
  */
-import type { Clock } from "../async/index.ts";
 import type { ReadOptions } from "../blob/index.ts";
-import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
-import type { ReverifyReport } from "./chunk-checks.ts";
-import type { ChunkCopier, CopyOptions, CopyReport } from "./chunk-copier.ts";
+import type { CopyOptions, CopyReport } from "./chunk-copier.ts";
 import type { ContentStore } from "./content-store.ts";
 import type { NewLayer } from "./create-layer.ts";
-import type { LayerContext } from "./layer-files.ts";
-import type { LayerHandle, LayerShelf, LayerSize } from "./layer-shelf.ts";
+import type { LayerHandle } from "./layer-shelf.ts";
 import { agrees } from "./layer-source.ts";
 import { LayerStage } from "./layer-stage.ts";
 import type { Layer } from "./layer.ts";
-import type { ImageRecord, Lease, MergedMeta, MetadataDatabase, StoredImage } from "./metadata-database.ts";
-import type { StoreLayout } from "./store-layout.ts";
-import type { StoreLock } from "./store-lock.ts";
-import type { StoreRoom } from "./store-room.ts";
-
-/** What a store takes on the disk. */
-export interface StoreUsage {
-  readonly layers: readonly LayerUsage[];
-  /** Bytes of manifests, configs and other small blobs. */
-  readonly contentBytes: number;
-}
-
-/** A layer in a {@link StoreUsage}. */
-export interface LayerUsage extends LayerSize {
-  /** When it was last opened, milliseconds since 1970; 0 if that is not known. */
-  readonly usedMs: number;
-  /** Whether an image has it. */
-  readonly named: boolean;
-  /** Whether a lease or somebody in this process holds it. */
-  readonly pinned: boolean;
-}
-
-/** What {@link Store.prune} took away. */
-export interface PruneReport {
-  readonly layers: readonly Digest[];
-  readonly content: readonly Digest[];
-  /** Bytes of both. */
-  readonly bytes: number;
-}
-
-/** What {@link Store.reverify} found. */
-export interface StoreReverifyReport extends ReverifyReport {
-  /** Layers that cannot be opened, and have to be made again. */
-  readonly damaged: readonly Digest[];
-}
-
-/** The parts that a store is made of; see `openStore()`. */
-export interface StoreParts {
-  readonly layout: StoreLayout;
-  readonly lock: StoreLock;
-  readonly database: MetadataDatabase;
-  readonly shelf: LayerShelf;
-  readonly content: ContentStore;
-  readonly room: StoreRoom;
-  readonly context: LayerContext;
-  readonly clock: Clock;
-  readonly copier: ChunkCopier;
-  readonly used: Map<Digest, number>;
-}
+import type { ImageRecord, Lease, MergedMeta, StoredImage } from "./metadata-database.ts";
+import type { StoreParts } from "./store-parts.ts";
+import {
+  type PruneOptions,
+  type PruneReport,
+  pruneStore,
+  readStoreUsage,
+  reverifyLayers,
+  type StoreReverifyReport,
+  type StoreUsage,
+} from "./store-upkeep.ts";
 
 /** A store that this process has open. Closing it ends the session cleanly: what is there is believed next time. */
 export class Store implements AsyncDisposable {
@@ -173,21 +132,7 @@ export class Store implements AsyncDisposable {
    * @throws {EsgzError} `IO_FAILED`, `NO_SPACE`
    */
   async reverify(options: ReadOptions = {}): Promise<StoreReverifyReport> {
-    let [kept, dropped] = [0, 0];
-    const damaged: Digest[] = [];
-    for (const digest of await this.layers()) {
-      options.signal?.throwIfAborted();
-      try {
-        await using handle = await this.#parts.shelf.open(digest);
-        const report = await handle?.layer.reverify(options);
-        kept += report?.kept ?? 0;
-        dropped += report?.dropped ?? 0;
-      } catch (error) {
-        if (!isEsgzError(error, "STORE_INVALID")) throw error;
-        damaged.push(digest);
-      }
-    }
-    return { kept, dropped, damaged };
+    return await reverifyLayers(this.#parts.shelf, options);
   }
 
   /** Notes what a reference names now. Its layers need not be there yet. @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
@@ -248,55 +193,18 @@ export class Store implements AsyncDisposable {
 
   /** What the store takes on the disk. @throws {EsgzError} `STORE_INVALID`, `IO_FAILED` */
   async usage(): Promise<StoreUsage> {
-    const { database, shelf, used } = this.#parts;
-    const [named, leased] = [database.imageLayers(), database.leasedLayers()];
-    const content = await this.content.list();
-    const layers = (await shelf.sizes()).map((size) => ({
-      ...size,
-      usedMs: used.get(size.digest) ?? 0,
-      named: named.has(size.digest),
-      pinned: leased.has(size.digest) || shelf.isOpen(size.digest),
-    }));
-    return { layers, contentBytes: content.reduce((sum, { size }) => sum + size, 0) };
+    return await readStoreUsage(this.#parts);
   }
 
   /**
    * Takes away what nothing needs: images without a reference, layers and small blobs without an image. What a lease or
    * somebody in this process holds stays.
    *
-   * @param options.keepImages manifests of images to keep although nothing refers to them, such as those that are mounted.
-   * @param options.keepContent small blobs to keep, such as those of a pull under way.
    * @throws {EsgzError} `STORE_INVALID`, `IO_FAILED`
    */
-  async prune(
-    options: {
-      readonly keepContent?: ReadonlySet<Digest>;
-      readonly keepImages?: ReadonlySet<Digest>;
-    } = {},
-  ): Promise<PruneReport> {
+  async prune(options: PruneOptions = {}): Promise<PruneReport> {
     this.#assertOpen();
-    const { database, shelf, clock } = this.#parts;
-    database.expireLeases(clock.wallMs());
-    database.removeUnnamedImages({ but: options.keepImages });
-    const { layers: all } = await this.usage();
-    const dropped: LayerUsage[] = [];
-    for (const layer of all) {
-      if (layer.named || layer.pinned || !(await shelf.drop(layer.digest))) continue;
-      await this.#forget(layer.digest);
-      dropped.push(layer);
-    }
-    const wanted = database.imageContent();
-    const isNeeded = (digest: Digest): boolean =>
-      wanted.has(digest) || options.keepContent?.has(digest) === true;
-    const content = (await this.content.list()).filter(({ digest }) => !isNeeded(digest));
-    for (const { digest } of content) await this.content.delete(digest);
-    return {
-      layers: dropped.map(({ digest }) => digest),
-      content: content.map(({ digest }) => digest),
-      bytes:
-        dropped.reduce((sum, layer) => sum + layer.dataBytes + layer.recordBytes, 0) +
-        content.reduce((sum, { size }) => sum + size, 0),
-    };
+    return await pruneStore(this.#parts, options);
   }
 
   /**
@@ -342,12 +250,6 @@ export class Store implements AsyncDisposable {
 
   #noteUse(digest: Digest): void {
     this.#parts.used.set(digest, this.#parts.clock.wallMs());
-  }
-
-  async #forget(digest: Digest): Promise<void> {
-    this.#parts.used.delete(digest);
-    this.#parts.database.forgetUsed(digest);
-    await this.#parts.copier.noteDropped(digest);
   }
 
   #assertOpen(): void {
