@@ -2,8 +2,8 @@
  * One request for members that follow each other, through pauses and failures.
  *
  * ```text
- * blob.stream ── pieces ──> segment's buffer ── job complete ──> worker ── flights settle
- *                              ^ waits for memory, steps aside for reads
+ * blob.stream ── pieces ──> JobAssembly ── job complete ──> worker ── flights settle
+ *                 ^ waits for memory, steps aside for reads
  * ```
  *
  * Bytes that have arrived are not asked for again: after a failure the next request begins where the last one ended.
@@ -16,16 +16,11 @@ import type { FetchContext, TransferAccount } from "./fetch-context.ts";
 import type { FetchPriority } from "./fetch-report.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
 import type { Flight } from "./flight.ts";
-import { type SegmentOptions, segmentsOf, type TransferJob, type TransferSegment } from "./plan-members.ts";
+import { JobAssembly, type JobSink } from "./job-assembly.ts";
+import { type SegmentOptions, segmentsOf } from "./plan-members.ts";
 import { RangeStream } from "./range-stream.ts";
 import type { WatchedTransfer } from "./transfer-board.ts";
 import { judgeTransferFailure } from "./transfer-failure.ts";
-
-/** Takes a job whose bytes have arrived; settles its flights and never rejects. The bytes are used until it resolves. */
-export type JobSink = (
-  job: TransferJob,
-  bytes: { readonly buffer: SharedArrayBuffer; readonly offset: number; readonly urgent: boolean },
-) => Promise<void>;
 
 /** What a transfer brings. */
 export interface TransferOptions extends SegmentOptions {
@@ -57,17 +52,11 @@ export class Transfer implements WatchedTransfer {
   readonly #context: FetchContext;
   readonly #options: TransferOptions;
   readonly #signal: AbortSignal;
-  readonly #segments: TransferSegment[];
+  readonly #jobs: JobAssembly;
   readonly #raised = Promise.withResolvers<void>();
-  /** Jobs that were handed over, or given back. */
-  readonly #dispatched = new Set<TransferJob>();
   #isRaised = false;
   /** Ends the pause before the next try. */
   #wake: (() => void) | undefined;
-  #at: number;
-  #end: number;
-  #segment = 0;
-  #open: { readonly lease: BufferLease; jobs: number; complete: boolean } | undefined;
   #stream: RangeStream | undefined;
   #flow: Flow | undefined;
   #attempt = 0;
@@ -80,9 +69,12 @@ export class Transfer implements WatchedTransfer {
     this.#context = context;
     this.#options = options;
     this.priority = options.priority;
-    this.#segments = segmentsOf(options.flights, options);
-    this.#at = this.#segments[0]?.offset ?? 0;
-    this.#end = this.#segments.at(-1)?.end ?? 0;
+    this.#jobs = new JobAssembly(segmentsOf(options.flights, options), {
+      fetched: options.fetched,
+      sink: options.sink,
+      lease: (size) => this.#lease(size),
+      isUrgent: () => this.isUrgent,
+    });
     const { signal } = options.fetched;
     this.#signal = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]);
   }
@@ -98,7 +90,7 @@ export class Transfer implements WatchedTransfer {
     try {
       await this.#enterLane(() => this.#receiveAll());
     } catch (error) {
-      this.#giveUp((flight) => {
+      this.#jobs.giveUp((flight) => {
         if (this.#options.signal?.aborted === true) flight.settle("released");
         else flight.fail(error);
       });
@@ -127,23 +119,14 @@ export class Transfer implements WatchedTransfer {
 
   /** How long a member will take to arrive, as far as this can be told; undefined before the first bytes. */
   etaMs(flight: Flight): number | undefined {
-    const missing = flight.run.blobOffset + flight.run.size - this.#at;
+    const missing = flight.run.blobOffset + flight.run.size - this.#jobs.at;
     if (this.#received === 0) return undefined;
     return (missing * Math.max(1, this.#activeMs)) / this.#received;
   }
 
-  /**
-   * Gives a member, and what comes behind it, back to whoever wants it sooner. False where that makes no sense: its
-   * bytes are arriving, or nothing is in front of it.
-   */
+  /** Gives a member, and what comes behind it, back to whoever wants it sooner: see `JobAssembly.cut()`. */
   cut(flight: Flight): boolean {
-    const jobs = this.#segments.flatMap((segment) => segment.jobs);
-    const at = jobs.findIndex(({ flights }) => flights.includes(flight));
-    const from = jobs[at];
-    if (from === undefined || at === 0 || from.offset <= this.#at) return false;
-    this.#end = from.offset;
-    for (const job of jobs.slice(at)) this.#release(job, (other) => other.settle("released"));
-    return true;
+    return this.#jobs.cut(flight);
   }
 
   /** Opens a second connection beside one that is slow; not where it is this side that does not read. */
@@ -193,13 +176,13 @@ export class Transfer implements WatchedTransfer {
     this.#flow = board.begin(this);
     const startMs = this.#context.clock.nowMs();
     try {
-      while (this.#at < this.#end) {
-        const before = this.#at;
+      while (this.#jobs.at < this.#jobs.end) {
+        const before = this.#jobs.at;
         try {
           await this.#receive();
         } catch (error) {
           this.#signal.throwIfAborted();
-          this.#attempt = this.#at > before ? 1 : this.#attempt + 1;
+          this.#attempt = this.#jobs.at > before ? 1 : this.#attempt + 1;
           await this.#pauseAfter(error);
         }
       }
@@ -214,13 +197,13 @@ export class Transfer implements WatchedTransfer {
   async #receive(): Promise<void> {
     const { fetched } = this.#options;
     const blob = await fetched.openBlob(this.#signal);
-    const end = Math.min(this.#end, this.#at + this.#mostAtOnce());
-    const stream = new RangeStream(blob, { offset: this.#at, end, signal: this.#signal });
+    const end = Math.min(this.#jobs.end, this.#jobs.at + this.#mostAtOnce());
+    const stream = new RangeStream(blob, { offset: this.#jobs.at, end, signal: this.#signal });
     this.#countRequest();
     this.#stream = stream;
     let run: { readonly startMs: number; readonly received: number } | undefined;
     try {
-      while (this.#at < this.#end) {
+      while (this.#jobs.at < this.#jobs.end) {
         await this.#stepAside();
         const startMs = this.#context.clock.nowMs();
         this.#lastByteMs = startMs;
@@ -232,11 +215,11 @@ export class Transfer implements WatchedTransfer {
         if (piece === undefined) return;
         this.#count(piece.length);
         run ??= { startMs: this.#context.clock.nowMs(), received: this.#received };
-        await this.#take(piece);
+        await this.#jobs.take(piece);
       }
       if (run !== undefined && this.isUrgent) this.#noteRun(run);
       // To the natural end: a connection that is left early cannot be used again.
-      if (this.#end === end) await stream.next().catch(() => undefined);
+      if (this.#jobs.end === end) await stream.next().catch(() => undefined);
     } finally {
       this.#stream = undefined;
       await stream.close();
@@ -261,55 +244,6 @@ export class Transfer implements WatchedTransfer {
     if (this.priority !== "background" || this.#isRaised || gate.waiting === 0) return;
     this.#stoodAside = true;
     await gate.pause({ signal: this.#signal, raised: this.#raised.promise });
-  }
-
-  /** Puts bytes where they belong, and hands over what is complete. */
-  async #take(piece: Uint8Array): Promise<void> {
-    for (let used = 0; used < piece.length && this.#at < this.#end;) {
-      const segment = this.#segments[this.#segment];
-      if (segment === undefined) return;
-      const skip = Math.min(piece.length - used, Math.max(0, segment.offset - this.#at));
-      used += skip;
-      this.#at += skip;
-      if (used === piece.length) return;
-      this.#open ??= { lease: await this.#lease(segment.end - segment.offset), jobs: 0, complete: false };
-      const size = Math.min(piece.length - used, Math.min(segment.end, this.#end) - this.#at);
-      const bytes = new Uint8Array(this.#open.lease.buffer);
-      bytes.set(piece.subarray(used, used + size), this.#at - segment.offset);
-      used += size;
-      this.#at += size;
-      this.#dispatch(segment);
-    }
-  }
-
-  #dispatch(segment: TransferSegment): void {
-    const open = this.#open;
-    if (open === undefined) return;
-    for (const job of segment.jobs) {
-      if (job.end > this.#at || this.#dispatched.has(job)) continue;
-      this.#dispatched.add(job);
-      open.jobs += 1;
-      const { fetched, sink } = this.#options;
-      const bytes = { buffer: open.lease.buffer, offset: segment.offset, urgent: this.isUrgent };
-      fetched.track(
-        sink(job, bytes).finally(() => {
-          open.jobs -= 1;
-          if (open.complete && open.jobs === 0) open.lease.release();
-        }),
-      );
-    }
-    if (this.#at < Math.min(segment.end, this.#end)) return;
-    this.#closeSegment();
-  }
-
-  /** The buffer is free as soon as no job uses it. */
-  #closeSegment(): void {
-    const open = this.#open;
-    this.#open = undefined;
-    this.#segment += 1;
-    if (open === undefined) return;
-    open.complete = true;
-    if (open.jobs === 0) open.lease.release();
   }
 
   async #lease(size: number): Promise<BufferLease> {
@@ -384,20 +318,5 @@ export class Transfer implements WatchedTransfer {
     fetched.fetchedBytes += bytes;
     if (account !== undefined) account.fetchedBytes += bytes;
     if (this.#flow !== undefined) this.#flow.received += bytes;
-  }
-
-  /** Ends what was not handed over. */
-  #giveUp(end: (flight: Flight) => void): void {
-    for (const { jobs } of this.#segments) for (const job of jobs) this.#release(job, end);
-    this.#closeSegment();
-  }
-
-  #release(job: TransferJob, end: (flight: Flight) => void): void {
-    if (this.#dispatched.has(job)) return;
-    this.#dispatched.add(job);
-    for (const flight of job.flights) {
-      this.#options.fetched.flights.delete(flight.run.first);
-      end(flight);
-    }
   }
 }
