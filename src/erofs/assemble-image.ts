@@ -69,7 +69,7 @@ const VOLUME_NAME_LIMIT = 15;
  */
 export function assembleImage(list: InodeList, contents: InodeContents, frame: ImageFrame): ErofsImage {
   const { devices, maxImageSize } = frame;
-  const xattrs = new XattrTable(list.xattrs, { foreign: frame.foreignXattrs });
+  const xattrs = new XattrTable(list, { foreign: frame.foreignXattrs });
   const plan = planImage(list, { xattrs, firstRecord: endOfDeviceTable(devices.length) });
   if (plan.imageSize > maxImageSize) throw tooLarge("bytes", maxImageSize, plan.imageSize);
   const bytes = new Uint8Array(plan.imageSize);

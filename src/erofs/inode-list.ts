@@ -17,42 +17,51 @@ export interface InodeFacts {
   readonly xattrs: ReadonlyMap<string, Uint8Array> | undefined;
 }
 
+const FIRST_CAPACITY = 1024;
+
 /**
  * Inodes by number: the root is 0, the inodes of one directory follow each other. A directory's entries, with `.` and
  * `..`, are consecutive in `names` and `entryInodes`, in the byte order of the names.
  */
 export class InodeList {
-  readonly types: number[] = [];
-  readonly sizes: number[] = [];
-  readonly fields: number[] = [];
-  readonly xattrs: (ReadonlyMap<string, Uint8Array> | undefined)[] = [];
+  /** Inodes so far. Of the arrays by inode number, only so many elements count. */
+  count = 0;
+  /** Entries so far. */
+  entryCount = 0;
+  types: Uint8Array = new Uint8Array(FIRST_CAPACITY);
+  sizes: Float64Array = new Float64Array(FIRST_CAPACITY);
+  fields: Uint32Array = new Uint32Array(FIRST_CAPACITY);
   /** The number of names, and for directories 2 + the number of subdirectories. */
-  readonly linkCounts: number[] = [];
+  linkCounts: Uint32Array = new Uint32Array(FIRST_CAPACITY);
+  /** For each inode that is a directory the first of its entries. */
+  firstEntries: Uint32Array = new Uint32Array(FIRST_CAPACITY);
+  /** For each inode that is a directory the number of its entries; 0 for others. */
+  entryCounts: Uint32Array = new Uint32Array(FIRST_CAPACITY);
+  /** For each entry the number of its inode. */
+  entryInodes: Uint32Array = new Uint32Array(FIRST_CAPACITY);
   /** The names of all entries of all directories. */
   readonly names: NameList = new NameList();
-  /** For each entry the number of its inode. */
-  readonly entryInodes: number[] = [];
-  /** For each inode that is a directory the first of its entries; -1 for others. */
-  readonly firstEntries: number[] = [];
-  /** For each inode that is a directory the number of its entries; 0 for others. */
-  readonly entryCounts: number[] = [];
-
-  /** Inodes so far. */
-  get count(): number {
-    return this.types.length;
-  }
+  /** Of the inodes that have some, in their order. */
+  readonly xattrs: Map<number, ReadonlyMap<string, Uint8Array>> = new Map();
 
   /** Adds an inode without a name; returns its number. */
   add({ type, size, field, xattrs }: InodeFacts): number {
-    const inode = this.types.length;
-    this.types.push(type);
-    this.sizes.push(size);
-    this.fields.push(field);
-    this.xattrs.push(xattrs);
-    this.linkCounts.push(type === DIRECTORY_TYPE ? 2 : 0);
-    this.firstEntries.push(-1);
-    this.entryCounts.push(0);
+    const inode = this.count;
+    if (inode === this.types.length) this.#grow();
+    this.types[inode] = type;
+    this.sizes[inode] = size;
+    this.fields[inode] = field;
+    if (type === DIRECTORY_TYPE) this.linkCounts[inode] = 2;
+    if (xattrs !== undefined && xattrs.size > 0) this.xattrs.set(inode, xattrs);
+    this.count = inode + 1;
     return inode;
+  }
+
+  /** Adds an entry of the directory whose entries are being added; its name is the next one in `names`. */
+  addEntry(inode: number): void {
+    if (this.entryCount === this.entryInodes.length) this.entryInodes = grown32(this.entryInodes);
+    this.entryInodes[this.entryCount] = inode;
+    this.entryCount += 1;
   }
 
   /** Counts one more name of a file, or one more directory in a directory. */
@@ -63,8 +72,27 @@ export class InodeList {
   /** Notes which entries are those of a directory: from `first` to the last one. */
   setEntries(directory: number, first: number): void {
     this.firstEntries[directory] = first;
-    this.entryCounts[directory] = this.entryInodes.length - first;
+    this.entryCounts[directory] = this.entryCount - first;
   }
+
+  #grow(): void {
+    const types = new Uint8Array(this.count * 2);
+    types.set(this.types);
+    this.types = types;
+    const sizes = new Float64Array(this.count * 2);
+    sizes.set(this.sizes);
+    this.sizes = sizes;
+    this.fields = grown32(this.fields);
+    this.linkCounts = grown32(this.linkCounts);
+    this.firstEntries = grown32(this.firstEntries);
+    this.entryCounts = grown32(this.entryCounts);
+  }
+}
+
+function grown32(array: Uint32Array): Uint32Array {
+  const larger = new Uint32Array(array.length * 2);
+  larger.set(array);
+  return larger;
 }
 
 /** Where the parts of inodes come from that do not depend on their places. */

@@ -149,7 +149,7 @@ class ErofsMerge implements InodeContents {
 
   #collect(open: OpenDirectory): void {
     const visible = open.parts.filter(({ hidden }) => !hidden);
-    const first = this.list.entryInodes.length;
+    const first = this.list.entryCount;
     const firstWaiting = this.#waiting.length;
     const [part] = visible;
     if (visible.length === 1 && part !== undefined) this.#collectOne(open, part);
@@ -163,7 +163,7 @@ class ErofsMerge implements InodeContents {
   #collectOne(open: OpenDirectory, { layer, nid }: LayerPart): void {
     const entries = this.#entries;
     const source = this.#layer(layer);
-    const { names, entryInodes } = this.list;
+    const { list } = this;
     source.readDirectory(nid, entries);
     const { count } = entries;
     let dots = 0;
@@ -183,8 +183,8 @@ class ErofsMerge implements InodeContents {
             : this.#addFile(layer, child, type);
       }
       if (inode === undefined) continue;
-      names.addFrom(source.memory.bytes, start, end);
-      entryInodes.push(inode);
+      list.names.addFrom(source.memory.bytes, start, end);
+      list.addEntry(inode);
     }
     if (dots !== DOTS.length) throw invalid("a directory with dots");
   }
@@ -201,7 +201,7 @@ class ErofsMerge implements InodeContents {
         slot.open === undefined ? this.#addFile(layer, nid, type) : this.#addDirectory(slot.open, open.own);
       if (inode === undefined) continue;
       this.list.names.addFrom(this.#layer(layer).memory.bytes, slot.start, slot.end);
-      this.list.entryInodes.push(inode);
+      this.list.addEntry(inode);
     }
     while (dots < DOTS.length) this.#addDots(open, (dots += 1));
   }
@@ -231,7 +231,7 @@ class ErofsMerge implements InodeContents {
 
   #addDots(open: OpenDirectory, count: number): void {
     this.list.names.addFrom(TWO_DOTS, 0, count);
-    this.list.entryInodes.push(count === 1 ? open.own : open.parent);
+    this.list.addEntry(count === 1 ? open.own : open.parent);
   }
 
   #openAt(layer: number, nid: number): OpenDirectory {

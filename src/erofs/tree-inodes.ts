@@ -79,13 +79,13 @@ export class TreeInodes implements InodeContents {
   }
 
   #collectChildren({ children }: ErofsDirectory, own: number, parent: number): void {
-    const { names, entryInodes } = this.list;
-    const first = entryInodes.length;
+    const { list } = this;
+    const first = list.entryCount;
     const firstWaiting = this.#waiting.length;
-    for (const name of names.addSorted(children.keys())) {
+    for (const name of list.names.addSorted(children.keys())) {
       const child = children.get(name);
-      if (child === undefined) entryInodes.push(name === "." ? own : parent);
-      else entryInodes.push(this.#number(child, name, own));
+      if (child === undefined) list.addEntry(name === "." ? own : parent);
+      else list.addEntry(this.#number(child, name, own));
     }
     this.list.setEntries(own, first);
     // The first subdirectory shall be the next one, so that the inodes lie in the order of a walk.

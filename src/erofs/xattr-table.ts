@@ -5,6 +5,7 @@
  */
 import { EsgzError } from "../errors/index.ts";
 import { alignUp, XATTR_ENTRY_SIZE, XATTR_HEADER_SIZE } from "./disk-layout.ts";
+import type { InodeList } from "./inode-list.ts";
 import { splitXattrName, type SplitXattrName } from "./xattr-name.ts";
 
 /** An inode names at most this many shared entries: the count has one byte. */
@@ -29,6 +30,7 @@ interface XattrEntry {
 
 /** The xattrs of one inode, or of several that have the same. */
 interface XattrBody {
+  readonly number: number;
   readonly entries: readonly XattrEntry[];
   // What follows is known when all uses of all entries have been counted.
   shared: readonly XattrEntry[];
@@ -43,7 +45,10 @@ export type ForeignXattrs = "reject" | "skip";
 export class XattrTable {
   /** Inodes with equal xattrs have one body. */
   readonly #bodies = new Map<string, XattrBody>();
-  readonly #bodyOf: (XattrBody | undefined)[] = [];
+  /** By number; there is no 0. */
+  readonly #numbered: (XattrBody | undefined)[] = [undefined];
+  /** For each inode the number of its body; 0 for none. Empty if no inode has one. */
+  readonly #bodyNumbers: Uint32Array;
   /** Of maps that were there before: many inodes share one. */
   readonly #bodyOfMap = new Map<ReadonlyMap<string, Uint8Array>, XattrBody | undefined>();
   readonly #entries = new Map<string, XattrEntry>();
@@ -61,14 +66,14 @@ export class XattrTable {
     return [...this.#skipped];
   }
 
-  /** @param xattrs those of each inode, by number */
   constructor(
-    xattrs: readonly (ReadonlyMap<string, Uint8Array> | undefined)[],
+    { count, xattrs }: Pick<InodeList, "count" | "xattrs">,
     options: { readonly foreign: ForeignXattrs },
   ) {
-    for (const map of xattrs) {
-      const isEmpty = map === undefined || map.size === 0;
-      this.#bodyOf.push(isEmpty ? undefined : this.#bodyFor(map, options.foreign));
+    this.#bodyNumbers = new Uint32Array(xattrs.size > 0 ? count : 0);
+    for (const [inode, map] of xattrs) {
+      const body = this.#bodyFor(map, options.foreign);
+      if (body !== undefined) this.#bodyNumbers[inode] = body.number;
     }
     this.#placeShared();
     for (const body of this.#bodies.values()) layOut(body);
@@ -76,12 +81,12 @@ export class XattrTable {
 
   /** Bytes between an inode and its data. */
   sizeOf(inode: number): number {
-    return this.#bodyOf[inode]?.size ?? 0;
+    return this.#numbered[this.#bodyNumbers[inode] ?? 0]?.size ?? 0;
   }
 
   /** Writes the xattrs of an inode at `offset`, behind its record. */
   write(inode: number, view: DataView, offset: number): void {
-    const body = this.#bodyOf[inode];
+    const body = this.#numbered[this.#bodyNumbers[inode] ?? 0];
     if (body === undefined) return;
     view.setUint8(offset + 4, body.shared.length);
     let at = offset + XATTR_HEADER_SIZE;
@@ -147,8 +152,10 @@ export class XattrTable {
     const key = entries.map(({ number }) => number).join();
     const known = this.#bodies.get(key);
     if (known !== undefined) return known;
-    const body: XattrBody = { entries, shared: [], inline: [], size: 0 };
+    const number = this.#numbered.length;
+    const body: XattrBody = { number, entries, shared: [], inline: [], size: 0 };
     this.#bodies.set(key, body);
+    this.#numbered.push(body);
     return body;
   }
 
