@@ -28,7 +28,11 @@ export function acquireDaemonLock(path: string): DaemonLock {
     throw result === -EWOULDBLOCK ? alreadyRunning(path) : unusable(path, `errno ${-result}`);
   }
   ftruncateSync(fd, 0);
-  writeSync(fd, `${process.pid}\n`);
+  try {
+    writeSync(fd, `${process.pid}\n`);
+  } catch {
+    // On a full disk nobody is told which process has it; it has it all the same.
+  }
   let held = true;
   return {
     path,

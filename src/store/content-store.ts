@@ -10,6 +10,7 @@ import { encodeHex } from "../bytes/index.ts";
 import { ensureDirectory, ifExists, replaceFile } from "../files/index.ts";
 import { algorithmOf, type Digest, digestMismatch, isDigest } from "../oci/index.ts";
 import { readBoundedFile } from "./read-bounded-file.ts";
+import type { SpaceReserve } from "./space-reserve.ts";
 import { guarded, storeInvalid } from "./store-error.ts";
 import type { StoreObserver } from "./store-event.ts";
 import { DIRECTORY_MODE, type StoreLayout } from "./store-layout.ts";
@@ -27,10 +28,12 @@ export interface StoredContent {
 /** The directory `content` of a store. */
 export class ContentStore {
   readonly #layout: StoreLayout;
+  readonly #reserve: SpaceReserve;
   readonly #onEvent: StoreObserver;
 
-  constructor(layout: StoreLayout, onEvent: StoreObserver) {
+  constructor(layout: StoreLayout, reserve: SpaceReserve, onEvent: StoreObserver) {
     this.#layout = layout;
+    this.#reserve = reserve;
     this.#onEvent = onEvent;
   }
 
@@ -59,13 +62,14 @@ export class ContentStore {
     }
     const found = digestOf(bytes, digest);
     if (found !== digest) throw digestMismatch("content", digest, found);
-    await guarded(`store content ${digest}`, async () => {
+    const write = async (): Promise<void> => {
       if ((await this.read(digest)) !== undefined) return;
       const path = this.#layout.contentFile(digest);
       const temporary = this.#layout.nextTemporary();
       await ensureDirectory(dirname(path), { mode: DIRECTORY_MODE });
       await replaceFile(path, bytes, { temporary, durable: options.durable });
-    });
+    };
+    await this.#reserve.use(async () => await guarded(`store content ${digest}`, write));
   }
 
   /**

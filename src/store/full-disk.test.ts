@@ -1,7 +1,7 @@
 // A disk without room: what is there stays right, and what does not fit is said to.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readdir } from "node:fs/promises";
+import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { equalBytes } from "../bytes/index.ts";
@@ -13,11 +13,11 @@ const BLOB = {
   bytes: new TextEncoder().encode("hello"),
 } as const;
 
-/** A filesystem of 3 MiB in memory, or the reason why there is none. */
-async function smallDisk(): Promise<(AsyncDisposable & { readonly path: string }) | string> {
+/** A filesystem in memory, by default of 3 MiB, or the reason why there is none. */
+async function smallDisk(size = "3m"): Promise<(AsyncDisposable & { readonly path: string }) | string> {
   const directory = await scratchDirectory();
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", directory.path], { stdio: "pipe" });
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", directory.path], { stdio: "pipe" });
   } catch {
     await directory[Symbol.asyncDispose]();
     return "no right to mount a filesystem";
@@ -82,6 +82,64 @@ test("a full disk is NO_SPACE, costs nothing that is there, and heals when there
   for (const [index, bytes] of big.contents.entries()) await handle.layer.writeChunk(index, bytes);
   assert.equal(handle.layer.complete, true);
 });
+
+test("a disk that is full already takes an image's metadata, from a reserve, and no data", async (t) => {
+  const mounted = await smallDisk("64m");
+  if (typeof mounted === "string") {
+    t.skip(mounted);
+    return;
+  }
+  await using disk = mounted;
+  const root = join(disk.path, "store");
+  const filler = join(disk.path, "filler");
+  const options = { clock: new StandingClock(), pid: process.pid };
+  const sample = sampleLayer("late", [{ chunks: [100_000] }]);
+  const [content = new Uint8Array()] = sample.contents;
+  await (await openStore(root, options)).close();
+  await fill(filler);
+  {
+    await using store = await openStore(root, options);
+    await using handle = await store.createLayer(sample.digest, sample.layer);
+    await store.content.write(BLOB.digest, BLOB.bytes);
+    const layers = [sample.digest];
+    store.setImage({
+      name: "r.example/app:1",
+      platform: "linux/amd64",
+      root: BLOB.digest,
+      manifest: BLOB.digest,
+      layers,
+      content: [],
+    });
+    store.setLease({ id: "mount", kind: "mount", layers, detail: "" });
+    await assert.rejects(handle.layer.writeChunk(0, content), { code: "NO_SPACE" });
+    assertSame(await store.content.read(BLOB.digest), BLOB.bytes);
+    await rm(filler);
+    await handle.layer.writeChunk(0, content);
+    assert.equal(handle.layer.complete, true);
+  }
+  await fill(filler);
+  await using store = await openStore(root, options);
+  assert.equal(store.images().length, 1);
+  store.setLease({ id: "another", kind: "mount", layers: [], detail: "" });
+});
+
+/** Takes all room that is left. */
+async function fill(path: string): Promise<void> {
+  const file = await open(path, "w");
+  try {
+    for (const size of [1 << 20, 1 << 12]) {
+      const piece = new Uint8Array(size);
+      await assert.rejects(
+        async () => {
+          for (;;) await file.appendFile(piece);
+        },
+        { code: "ENOSPC" },
+      );
+    }
+  } finally {
+    await file.close();
+  }
+}
 
 /** Large arrays, compared without a list of their differences. */
 function assertSame(found: Uint8Array | undefined, expected: Uint8Array | undefined): void {

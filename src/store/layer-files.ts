@@ -37,6 +37,8 @@ export interface LayerContext {
   readonly onEvent: StoreObserver;
   /** Makes room for bytes to be written, or throws `NO_SPACE`. */
   readonly admit: (bytes: number) => Promise<void>;
+  /** The same for records: metadata, which may take what is reserved. */
+  readonly admitRecords: (bytes: number) => Promise<void>;
   /** Whether a lease holds a layer. */
   readonly isPinned: (digest: Digest) => boolean;
   /** Whether layers that were closed cleanly and not touched since are believed. */

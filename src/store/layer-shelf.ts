@@ -94,7 +94,9 @@ export class LayerShelf {
       if (opened !== undefined && agrees(opened.source, layer.source)) return this.#hold(digest);
       if (opened !== undefined) throw inUse(digest);
       const temporary = this.#layout.nextTemporary();
-      await this.#context.admit(layer.meta.length + layer.chunks.rows.length * ROW_SIZE + SMALL_FILES_SIZE);
+      await this.#context.admitRecords(
+        layer.meta.length + layer.chunks.rows.length * ROW_SIZE + SMALL_FILES_SIZE,
+      );
       try {
         await createLayerFiles(temporary, layer, { ...options, limits: this.#context.limits });
         await this.#publish(temporary, digest, options);

@@ -50,6 +50,15 @@ export function punchHole(fd: number, range: { readonly offset: number; readonly
   return nativeCalls()?.fallocate(fd, mode, BigInt(range.offset), BigInt(range.size)) === 0;
 }
 
+/** Takes room on the disk for the first bytes of an empty file, which has that size then. */
+export function preallocate(fd: number, size: number): "done" | "no-room" | "not-supported" {
+  const calls = nativeCalls();
+  if (calls === undefined) return "not-supported";
+  if (calls.fallocate(fd, 0, 0n, BigInt(size)) === 0) return "done";
+  const { ENOSPC, EDQUOT, EINTR } = calls.numbers;
+  return [ENOSPC, EDQUOT, EINTR].includes(calls.errno()) ? "no-room" : "not-supported";
+}
+
 /** A place in an open file. */
 export interface FilePlace {
   readonly fd: number;

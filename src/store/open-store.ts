@@ -19,7 +19,8 @@ import { readBoundedFile } from "./read-bounded-file.ts";
 import { guarded, storeInvalid } from "./store-error.ts";
 import type { StoreObserver } from "./store-event.ts";
 import { DIRECTORY_MODE, STORE_FORMAT, StoreLayout } from "./store-layout.ts";
-import { acquireStoreLock, type StoreLock } from "./store-lock.ts";
+import { SpaceReserve } from "./space-reserve.ts";
+import { acquireStoreLock } from "./store-lock.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { bytesOf, StoreRoom } from "./store-room.ts";
 import { Store } from "./store.ts";
@@ -60,8 +61,11 @@ export async function openStore(root: string, options: StoreOptions): Promise<St
     await ensureDirectory(root, { mode: DIRECTORY_MODE });
     const lock = acquireStoreLock(layout.lock, { pid: options.pid });
     try {
-      await prepareDirectories(layout);
-      return await connect({ layout, lock }, options);
+      const reserve = new SpaceReserve(layout.reserve, root);
+      return await reserve.use(async () => {
+        await guarded(`open store "${root}"`, async () => await prepareDirectories(layout));
+        return await connect({ layout, lock, reserve }, options);
+      });
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;
@@ -77,7 +81,7 @@ async function prepareDirectories(layout: StoreLayout): Promise<void> {
 }
 
 async function connect(
-  opened: { readonly layout: StoreLayout; readonly lock: StoreLock },
+  opened: Pick<StoreParts, "layout" | "lock" | "reserve">,
   options: StoreOptions,
 ): Promise<Store> {
   const database = MetadataDatabase.open(opened.layout.database);
@@ -90,17 +94,21 @@ async function connect(
 }
 
 async function connectParts(
-  opened: { readonly layout: StoreLayout; readonly lock: StoreLock; readonly database: MetadataDatabase },
+  opened: Pick<StoreParts, "layout" | "lock" | "reserve" | "database">,
   options: StoreOptions,
 ): Promise<StoreParts> {
-  const { layout, database } = opened;
+  const { layout, database, reserve } = opened;
   const onEvent = options.onEvent ?? ((): void => undefined);
   const context: LayerContext = {
     limits: { ...DEFAULT_TABLE_LIMITS, ...options.limits },
     cache: new PageCache(options.cachedPages ?? 512),
     nextTemporary: () => layout.nextTemporary(),
     onEvent,
-    admit: (bytes) => room.admit(bytes),
+    admit: async (bytes) => {
+      reserve.assertWhole();
+      await room.admit(bytes);
+    },
+    admitRecords: (bytes) => room.admit(bytes),
     isPinned: (digest) => database.leasedLayers().has(digest),
     believeClean: options.verification !== "every-session",
     checkpointBytes: options.checkpointBytes ?? 64 << 20,
@@ -127,7 +135,7 @@ async function connectParts(
   return {
     ...opened,
     shelf,
-    content: new ContentStore(layout, onEvent),
+    content: new ContentStore(layout, reserve, onEvent),
     room,
     context,
     clock: options.clock,

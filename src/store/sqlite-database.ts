@@ -11,7 +11,8 @@ import { storeInvalid } from "./store-error.ts";
 /** A row by its columns. */
 export type Row = Readonly<Record<string, unknown>>;
 
-const SQLITE_FULL = 13;
+/** SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: no room for the index of the log. */
+const FULL_CODES: ReadonlySet<unknown> = new Set([13, 10 | (19 << 8)]);
 
 /** An open database. All methods throw `STORE_INVALID` where it is damaged, and `NO_SPACE`. */
 export class SqliteDatabase implements Disposable {
@@ -114,7 +115,7 @@ function translated<T>(work: () => T): T {
   } catch (error) {
     if (isEsgzError(error)) throw error;
     const full =
-      typeof error === "object" && error !== null && "errcode" in error && error.errcode === SQLITE_FULL;
+      typeof error === "object" && error !== null && "errcode" in error && FULL_CODES.has(error.errcode);
     if (full)
       throw new EsgzError("NO_SPACE", "Cannot write store database: expected room on the disk, got none");
     throw storeInvalid("store database", { expected: "a sound one", found: messageOf(error), cause: error });

@@ -4,6 +4,7 @@
  * ```text
  * format                        "esgz store 1" and a line feed
  * lock                          locked with flock(2) while a process has the store open; holds its pid
+ * reserve                       room for metadata on a full disk (space-reserve.ts)
  * metadata.db                   references, images, layers, leases (SQLite)
  * content/<algorithm>/<hex>     manifests, configs and other small blobs
  * layers/<algorithm>-<hex>/     a layer, by the digest of its blob:
@@ -59,6 +60,7 @@ export class StoreLayout {
   readonly format: string;
   readonly lock: string;
   readonly database: string;
+  readonly reserve: string;
   readonly content: string;
   readonly layers: string;
   readonly temp: string;
@@ -69,6 +71,7 @@ export class StoreLayout {
     this.format = join(root, "format");
     this.lock = join(root, "lock");
     this.database = join(root, "metadata.db");
+    this.reserve = join(root, "reserve");
     this.content = join(root, "content");
     this.layers = join(root, "layers");
     this.temp = join(root, "temp");

@@ -38,7 +38,12 @@ export function acquireStoreLock(path: string, options: StoreLockOptions): Store
     if (outcome === "held") throw storeLocked(path, readPid(path));
     if (outcome === undefined) claimByPid(path);
     ftruncateSync(fd, 0);
-    writeSync(fd, `${options.pid}\n`);
+    try {
+      writeSync(fd, `${options.pid}\n`);
+    } catch (error) {
+      // On a full disk others are not told who has it; they are kept out all the same.
+      if (outcome === undefined) throw error;
+    }
     return createLock(fd, outcome === undefined ? "pid" : "flock");
   } catch (error) {
     closeSync(fd);

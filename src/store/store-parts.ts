@@ -5,6 +5,7 @@ import type { ContentStore } from "./content-store.ts";
 import type { LayerContext } from "./layer-files.ts";
 import type { LayerShelf } from "./layer-shelf.ts";
 import type { MetadataDatabase } from "./metadata-database.ts";
+import type { SpaceReserve } from "./space-reserve.ts";
 import type { StoreLayout } from "./store-layout.ts";
 import type { StoreLock } from "./store-lock.ts";
 import type { StoreRoom } from "./store-room.ts";
@@ -17,6 +18,7 @@ export interface StoreParts {
   readonly shelf: LayerShelf;
   readonly content: ContentStore;
   readonly room: StoreRoom;
+  readonly reserve: SpaceReserve;
   readonly context: LayerContext;
   readonly clock: Clock;
   readonly copier: ChunkCopier;

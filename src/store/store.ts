@@ -57,7 +57,8 @@ export class Store implements AsyncDisposable {
     options: { readonly durable?: boolean } = {},
   ): Promise<LayerHandle> {
     this.#assertOpen();
-    const handle = await this.#parts.shelf.create(digest, layer, { durable: options.durable ?? true });
+    const { durable = true } = options;
+    const handle = await this.#parts.reserve.use(() => this.#parts.shelf.create(digest, layer, { durable }));
     this.#noteUse(digest);
     await this.#parts.copier.noteLayer(digest);
     return handle;
@@ -138,7 +139,8 @@ export class Store implements AsyncDisposable {
   /** Notes what a reference names now. Its layers need not be there yet. @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
   setImage(image: ImageRecord): void {
     this.#assertOpen();
-    this.#parts.database.setImage(image, { nowMs: this.#parts.clock.wallMs() });
+    const { database, reserve, clock } = this.#parts;
+    reserve.useSync(() => database.setImage(image, { nowMs: clock.wallMs() }));
   }
 
   /**
@@ -148,7 +150,8 @@ export class Store implements AsyncDisposable {
    */
   setMergedMeta(manifest: Digest, merged: MergedMeta): void {
     this.#assertOpen();
-    this.#parts.database.setMergedMeta(manifest, merged);
+    const { database, reserve } = this.#parts;
+    reserve.useSync(() => database.setMergedMeta(manifest, merged));
   }
 
   /** All references, by name and platform. @throws {EsgzError} `STORE_INVALID` */
@@ -163,7 +166,8 @@ export class Store implements AsyncDisposable {
    * @throws {EsgzError} `STORE_INVALID`, `NO_SPACE`
    */
   remove(name: string, options: { readonly platform?: string | undefined } = {}): boolean {
-    return this.#parts.database.removeReference(name, options);
+    const { database, reserve } = this.#parts;
+    return reserve.useSync(() => database.removeReference(name, options));
   }
 
   /**
@@ -175,12 +179,14 @@ export class Store implements AsyncDisposable {
   setLease(lease: Lease, options: { readonly durable?: boolean } = {}): void {
     this.#assertOpen();
     const { durable = true } = options;
-    this.#parts.database.setLease(lease, { nowMs: this.#parts.clock.wallMs(), durable });
+    const { database, reserve, clock } = this.#parts;
+    reserve.useSync(() => database.setLease(lease, { nowMs: clock.wallMs(), durable }));
   }
 
   /** Ends a lease; false if there was none. @param options as {@linkcode setLease} @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
   removeLease(id: string, options: { readonly durable?: boolean } = {}): boolean {
-    return this.#parts.database.removeLease(id, { durable: options.durable ?? true });
+    const { database, reserve } = this.#parts;
+    return reserve.useSync(() => database.removeLease(id, { durable: options.durable ?? true }));
   }
 
   /** All leases that have not expired, by id. @throws {EsgzError} `STORE_INVALID` */
@@ -226,6 +232,7 @@ export class Store implements AsyncDisposable {
    */
   async checkpoint(): Promise<void> {
     this.#assertOpen();
+    this.#parts.reserve.restore();
     this.#parts.database.setUsed(this.#parts.used);
     await this.#parts.shelf.checkpoint();
   }
