@@ -10,11 +10,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Descriptor, encodeManifest, MEDIA_TYPES } from "../../src/oci/index.ts";
 import { runEsgz } from "../esgz-command.ts";
 import type { Harbor } from "../harbor/index.ts";
 import { BASE, HELLO_RECIPES, type HelloRecipe, type LayerRecipe } from "./hello-recipes.ts";
-import { digestOfFile } from "./digest-of-file.ts";
+import { writeTarLayout } from "./write-tar-layout.ts";
 
 /** An image in the registry. */
 export interface HelloImage {
@@ -153,44 +152,12 @@ function nameWhiteouts(directory: string): void {
 }
 
 async function makeLayout(recipe: HelloRecipe, layout: string, workshop: Workshop): Promise<void> {
-  const blobs = join(layout, "blobs/sha256");
-  rmSync(layout, { recursive: true, force: true });
-  mkdirSync(blobs, { recursive: true });
-  const layers: Descriptor[] = [];
-  for (const [at, layer] of recipe.layers.entries()) {
-    const tar = ensureLayer(layer, recipe.layers.slice(0, at), workshop);
-    const digest = await digestOfFile(tar);
-    execFileSync("ln", ["-f", tar, join(blobs, digest.slice(7))]);
-    layers.push({ mediaType: MEDIA_TYPES.ociLayer, digest, size: statSync(tar).size });
-  }
-  const write = (bytes: Uint8Array): { digest: `sha256:${string}`; size: number } => {
-    const hex = createHash("sha256").update(bytes).digest("hex");
-    writeFileSync(join(blobs, hex), bytes);
-    return { digest: `sha256:${hex}`, size: bytes.length };
+  const tars = recipe.layers.map((layer, at) => ensureLayer(layer, recipe.layers.slice(0, at), workshop));
+  const config = {
+    Cmd: recipe.command,
+    Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
   };
-  const config = write(
-    encodeManifest({
-      architecture: process.arch === "x64" ? "amd64" : process.arch,
-      os: "linux",
-      config: {
-        Cmd: recipe.command,
-        Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-      },
-      rootfs: { type: "layers", diff_ids: layers.map(({ digest }) => digest) },
-    }),
-  );
-  const manifest = write(
-    encodeManifest({
-      schemaVersion: 2,
-      mediaType: MEDIA_TYPES.ociManifest,
-      config: { mediaType: MEDIA_TYPES.ociConfig, ...config },
-      layers,
-    }),
-  );
-  writeFileSync(join(layout, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
-  const annotations = { "org.opencontainers.image.ref.name": "plain" };
-  const entry = { mediaType: MEDIA_TYPES.ociManifest, ...manifest, annotations };
-  writeFileSync(join(layout, "index.json"), JSON.stringify({ schemaVersion: 2, manifests: [entry] }));
+  await writeTarLayout(layout, { tars, config });
 }
 
 function layoutSize(recipe: HelloRecipe, workshop: Workshop): number {
