@@ -93,7 +93,7 @@ export async function examineDaemon({ signal }: Environment, store: string): Pro
     const detail = `${version} serves ${store} (pid ${pid}, ${formatCount(mounts, "mount")}, ${view.method})`;
     return [{ name, state: "yes", detail }, ...snapshotFindings(snapshots)];
   } catch (error) {
-    if (!isEsgzError(error, "DAEMON_UNAVAILABLE"))
+    if (!isEsgzError(error, "DAEMON_UNAVAILABLE") || error.details["denied"] === true)
       return [{ name, state: "limited", detail: messageOf(error) }];
     return [{ name, state: "off", detail: `none serves ${store}; commands start it when they need it` }];
   }

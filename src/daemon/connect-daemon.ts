@@ -4,7 +4,7 @@
  * @module
  */
 import { systemClock } from "../async/index.ts";
-import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { EsgzError, isEsgzError, systemCodeOf } from "../errors/index.ts";
 import type { CallOptions } from "./control-connection.ts";
 import { DaemonClient } from "./daemon-client.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
@@ -28,11 +28,14 @@ export interface StartOptions {
 
 const WAIT_MS = 15_000;
 const PAUSE_MS = 25;
+/** Only its owner may connect to a daemon. */
+const DENIED = new Set(["EACCES", "EPERM"]);
 
 /**
  * Connects to the daemon of a store. Resolves when it serves.
  *
- * @throws {EsgzError} `DAEMON_UNAVAILABLE` if there is none and none is to be started; what a daemon that was started
+ * @throws {EsgzError} `DAEMON_UNAVAILABLE` if there is none and none is to be started, or only its owner may use it
+ * (`details.denied`); what a daemon that was started
  * failed with.
  */
 export async function connectDaemon(options: ConnectOptions): Promise<DaemonClient> {
@@ -48,6 +51,7 @@ export async function connectDaemon(options: ConnectOptions): Promise<DaemonClie
   } catch (error) {
     await client.close();
     signal?.throwIfAborted();
+    if (DENIED.has(systemCodeOf(causeOf(error)) ?? "")) throw anotherUsers(store, error);
     if (start === undefined && isEsgzError(error, "DAEMON_UNAVAILABLE")) throw noDaemon(store, error);
     throw error;
   }
@@ -79,6 +83,18 @@ async function answers(store: string, signal: AbortSignal | undefined): Promise<
     if (!isEsgzError(error, "DAEMON_UNAVAILABLE")) throw error;
     return false;
   }
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof EsgzError ? error.cause : error;
+}
+
+function anotherUsers(store: string, cause: unknown): EsgzError {
+  return new EsgzError(
+    "DAEMON_UNAVAILABLE",
+    `Cannot reach daemon of store "${store}": expected this user's, got that of another user`,
+    { cause, details: { denied: true } },
+  );
 }
 
 function noDaemon(store: string, cause: unknown): EsgzError {

@@ -9,11 +9,14 @@ import type { ControlEvent } from "./control-protocol.ts";
 /** The least time between two events of progress. */
 export const PROGRESS_MS = 100;
 
-/** How much of a layer's blob is there: its share of chunks, since places in the blob are not counted one by one. */
+/**
+ * How much of a layer's blob is there: its share of chunks, since places in the blob are not counted one by one. Those count
+ * that a crash has left and nobody has verified yet: they are not fetched again unless they are wrong.
+ */
 export function presentBytesOf(layer: Layer): number {
   const { blobSize } = layer.source;
   if (layer.complete || layer.chunkCount === 0) return blobSize;
-  return Math.floor((blobSize * layer.filledCount) / layer.chunkCount);
+  return Math.floor((blobSize * (layer.filledCount + layer.unverifiedCount)) / layer.chunkCount);
 }
 
 /** The event for layers as they are now. */

@@ -2,6 +2,7 @@
  * The commands that use a store, as a user runs them: pull, mount, run, and what tells of them.
  */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -116,6 +117,23 @@ storeTest("esgz pull says why a layer travels whole", async () => {
   const pulled = await commands.run(["pull", `${commands.registry}/test/box:plain`]);
   assert.equal(pulled.status, 0, pulled.stderr);
   assert.match(pulled.stderr, /^layer 0 travels whole: /m);
+});
+
+storeTest("esgz doctor says that the daemon is another user's", async (t) => {
+  // Whatever came before: a daemon runs then.
+  const directory = commands.directory("of-root");
+  const mounted = await commands.run(["mount", commands.image, directory, "--no-background"]);
+  assert.equal(mounted.status, 0, mounted.stderr);
+  const entry = join(import.meta.dirname, "../../bin/esgz.js");
+  const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+  const args = [...nobody, process.execPath, entry, "doctor", "--json", "--store", commands.store];
+  const { status, stdout, stderr } = spawnSync("setpriv", args, { encoding: "utf8", env: { HOME: "/" } });
+  assert.equal((await commands.run(["umount", directory])).status, 0);
+  if (status !== 0) return t.skip(`another user cannot run this checkout: ${stderr.slice(0, 200)}`);
+  const { machine } = JSON.parse(stdout) as { machine: { name: string; state: string; detail: string }[] };
+  const daemon = machine.find(({ name }) => name === "daemon");
+  assert.equal(daemon?.state, "limited", stdout);
+  assert.match(daemon?.detail ?? "", /another user/);
 });
 
 storeTest("esgz doctor tells layer by layer what can be lazy, without a daemon", async () => {
