@@ -47,7 +47,7 @@ export class XattrTable {
   readonly #bodies = new Map<string, XattrBody>();
   /** By number; there is no 0. */
   readonly #numbered: (XattrBody | undefined)[] = [undefined];
-  /** For each inode the number of its body; 0 for none. Empty if no inode has one. */
+  /** For each inode the number of its body; 0 for none. */
   readonly #bodyNumbers: Uint32Array;
   /** Of maps that were there before: many inodes share one. */
   readonly #bodyOfMap = new Map<ReadonlyMap<string, Uint8Array>, XattrBody | undefined>();
@@ -70,7 +70,7 @@ export class XattrTable {
     { count, xattrs }: Pick<InodeList, "count" | "xattrs">,
     options: { readonly foreign: ForeignXattrs },
   ) {
-    this.#bodyNumbers = new Uint32Array(xattrs.size > 0 ? count : 0);
+    this.#bodyNumbers = new Uint32Array(count);
     for (const [inode, map] of xattrs) {
       const body = this.#bodyFor(map, options.foreign);
       if (body !== undefined) this.#bodyNumbers[inode] = body.number;

@@ -69,6 +69,7 @@ function entryOf(at: number, fileSize: number): PracticeEntry {
   const linkName = `${directory}file-${at - 20}${ending}`;
   switch (at % DIRECTORY_SIZE) {
     case 0:
+      if (at === 0) return { name: "./", type: "dir" };
       // Some have no entry.
       return part % 4 === 3 ? file : { name: directory, type: "dir" };
     case 40:
@@ -86,7 +87,12 @@ function entryOf(at: number, fileSize: number): PracticeEntry {
     case 46:
       return { ...file, content: content.padEnd(part % 5 === 4 ? 2 * CHUNK_SIZE + 1 : 9000, " long") };
     case 47:
-      return { name: `${directory}link-${at}`, type: "symlink", linkName: `../part-${part}/file-${at}.so` };
+      // Some texts take a block of their own.
+      return {
+        name: `${directory}link-${at}`,
+        type: "symlink",
+        linkName: `../part-${part}/file-${at}.so`.padEnd(part % 5 === 3 ? 4050 : 0, "/"),
+      };
     case 48:
       return { name: `${directory}name-${at}`, type: "hardlink", linkName };
     case 49:
