@@ -15,7 +15,7 @@ import { concatBytes } from "../bytes/index.ts";
 import { type Archive, createCompressor, openArchive, writeArchive } from "../estargz/index.ts";
 import { type ImageSource, openImageSource } from "../image/index.ts";
 import { type AnnotationMap, type Digest, encodeManifest, MEDIA_TYPES, type Platform } from "../oci/index.ts";
-import { RegistryClient } from "../registry/index.ts";
+import { RegistryClient, type Repository } from "../registry/index.ts";
 import { type RegistryServer, type RequestInfo, startRegistryServer } from "../registry-server/index.ts";
 import { openStore, type Store, type StoreOptions } from "../store/index.ts";
 import { eventsOf } from "../tar/make-tar.fixture.ts";
@@ -88,10 +88,31 @@ export async function serveImage(t: TestContext, layers: readonly LayerBlob[]): 
   t.after(() => client.close());
   const registry = `127.0.0.1:${server.port}`;
   const repository = client.repository({ registry, repository: "test/image" });
+  const manifest = await pushImage(repository, { layers, tag: "latest" });
+  const name = `${registry}/test/image:latest`;
+  const source = await openImageSource(name, { registry: client });
+  requests.length = 0;
+  return { server, client, source, name, manifest, requests };
+}
+
+/** Pushes an image of these layers; resolves with the digest of its manifest. */
+export async function pushImage(
+  repository: Repository,
+  image: {
+    readonly layers: readonly LayerBlob[];
+    readonly tag: string;
+    /** Default {@linkcode PLATFORM}. */
+    readonly platform?: Platform;
+    /** What containers of it are to run, as the image's config says it. */
+    readonly run?: Readonly<Record<string, unknown>>;
+  },
+): Promise<Digest> {
+  const { layers, tag, platform = PLATFORM, run } = image;
   for (const { blob } of layers) await repository.pushBlob(blob);
   const config = encodeManifest({
-    architecture: "amd64",
-    os: "linux",
+    architecture: platform.architecture,
+    os: platform.os,
+    ...(run === undefined ? {} : { config: run }),
     rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
   });
   await repository.pushBlob(config);
@@ -107,11 +128,8 @@ export async function serveImage(t: TestContext, layers: readonly LayerBlob[]): 
       ...(annotations === undefined ? {} : { annotations }),
     })),
   });
-  await repository.pushManifest(manifest, { mediaType, reference: "latest" });
-  const name = `${registry}/test/image:latest`;
-  const source = await openImageSource(name, { registry: client });
-  requests.length = 0;
-  return { server, client, source, name, manifest: sha256(manifest), requests };
+  await repository.pushManifest(manifest, { mediaType, reference: tag });
+  return sha256(manifest);
 }
 
 /** An empty store that is closed and removed when the test ends. */

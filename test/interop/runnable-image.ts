@@ -3,8 +3,13 @@
  */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { estargzOf, type LayerBlob, plainOf, sha256 } from "../../src/lazyfs/image.fixture.ts";
-import { encodeManifest, MEDIA_TYPES } from "../../src/oci/index.ts";
+import {
+  estargzOf,
+  type LayerBlob,
+  plainOf,
+  pushImage as pushLayers,
+  sha256,
+} from "../../src/lazyfs/image.fixture.ts";
 import type { RegistryClient } from "../../src/registry/index.ts";
 import { type FileSpec, tarOf } from "../../src/tar/make-tar.fixture.ts";
 
@@ -71,27 +76,11 @@ export async function pushImage(
     readonly command?: readonly string[];
   },
 ): Promise<string> {
-  const place = client.repository({ registry, repository });
-  for (const { blob } of layers) await place.pushBlob(blob);
-  const config = encodeManifest({
-    architecture: process.arch === "x64" ? "amd64" : process.arch,
-    os: "linux",
-    config: { Env: ["PATH=/bin"], Cmd: command },
-    rootfs: { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) },
+  await pushLayers(client.repository({ registry, repository }), {
+    layers,
+    tag: "1",
+    platform: { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch },
+    run: { Env: ["PATH=/bin"], Cmd: command },
   });
-  await place.pushBlob(config);
-  const mediaType = MEDIA_TYPES.ociManifest;
-  const manifest = encodeManifest({
-    schemaVersion: 2,
-    mediaType,
-    config: { mediaType: MEDIA_TYPES.ociConfig, digest: sha256(config), size: config.length },
-    layers: layers.map(({ blob, annotations, mediaType: type }) => ({
-      mediaType: type,
-      digest: sha256(blob),
-      size: blob.length,
-      ...(annotations === undefined ? {} : { annotations }),
-    })),
-  });
-  await place.pushManifest(manifest, { mediaType, reference: "1" });
   return `${registry}/${repository}:1`;
 }
