@@ -114,7 +114,7 @@ function containerName(name: string | undefined): string | undefined {
 async function mountRoot(
   context: CommandContext,
   daemon: DaemonClient,
-  { image, flags }: RunRequest,
+  { image, flags, words }: RunRequest,
 ): Promise<MountResult> {
   const { environment } = context;
   const { signal } = environment;
@@ -127,6 +127,11 @@ async function mountRoot(
       ...(flags.background === undefined ? {} : { background: flags.background }),
       discard: flags.rm === true,
       ownerPid: process.pid,
+      start: {
+        ...(words.length === 0 ? {} : { command: words }),
+        ...(flags.entrypoint === undefined ? {} : { entrypoint: [flags.entrypoint] }),
+        ...(flags.workdir === undefined ? {} : { workdir: flags.workdir }),
+      },
     };
     return await daemon.mount(mount, { onEvent: createEventView(board), signal });
   } finally {

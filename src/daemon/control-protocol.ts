@@ -70,6 +70,15 @@ export interface MountRequest extends ImageRequest {
   readonly discard?: boolean;
   /** Goes away by itself when this process ends. */
   readonly ownerPid?: number;
+  /** What will be started in it, as far as it differs from what the image says: what that reads first is brought first. */
+  readonly start?: StartRequest;
+}
+
+/** What a user says of the process that will be started. */
+export interface StartRequest {
+  readonly command?: readonly string[];
+  readonly entrypoint?: readonly string[];
+  readonly workdir?: string;
 }
 
 /** What happened with a layer. */

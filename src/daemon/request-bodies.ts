@@ -23,6 +23,8 @@ const Image = {
   resolve: v.optional(v.picklist(["always", "missing"])),
 };
 const Pull = v.object({ ...Image, lazy: v.optional(v.boolean()) });
+const Words = v.optional(v.pipe(v.array(v.string()), v.maxLength(65_536)));
+const Start = v.object({ command: Words, entrypoint: Words, workdir: v.optional(v.string()) });
 const Mount = v.object({
   ...Image,
   directory: v.optional(AbsolutePath),
@@ -33,6 +35,7 @@ const Mount = v.object({
   background: v.optional(v.boolean()),
   discard: v.optional(v.boolean()),
   ownerPid: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  start: v.optional(Start),
 });
 const Prune = v.optional(v.object({ all: v.optional(v.boolean()) }), {});
 const LayerStore = v.object({ directory: AbsolutePath });

@@ -44,5 +44,7 @@ export {
 export { isLayerStoreFuse, LayerStore, type LayerStoreOptions } from "./layer-store.ts";
 export type { LayerStoreHost, StoreLayer } from "./layer-store-host.ts";
 export type { LayerStoreObserver } from "./layer-store-tree.ts";
+export { foreseeProgram, type ForeseeOptions, type ForeseeReport } from "./foresee-program.ts";
+export { ImageFiles, type FileRun, type ImageFile } from "./image-files.ts";
 export { makePracticeLayer, type PracticeLayerOptions } from "./practice-layer.ts";
 export { rehearsePreparation } from "./rehearse-preparation.ts";

@@ -1,3 +1,5 @@
+export { type CommandChoice, containerCommand } from "./container-command.ts";
+export { DEFAULT_PATH } from "./default-isolation.ts";
 export type { ReplacedFile } from "./container-mounts.ts";
 export { FORWARDED_SIGNALS } from "./container-process.ts";
 export type { ContainerExit, ContainerStdio, ForwardedSignal, SignalSource } from "./container-process.ts";
