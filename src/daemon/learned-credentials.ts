@@ -14,7 +14,8 @@ import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, messageOf } from "../errors/index.ts";
+import { ifExists } from "../files/index.ts";
 import { parseReference } from "../oci/index.ts";
 import type { Credential, CredentialProvider, CredentialQuery } from "../registry/index.ts";
 import type { ImageCredentials } from "../snapshotter/index.ts";
@@ -131,7 +132,7 @@ function isOf(
 }
 
 async function readEntries(directory: string): Promise<v.InferOutput<typeof EntriesSchema>> {
-  const text = await ifThere(readFile(join(directory, "credentials"), "utf8"));
+  const text = await ifExists(readFile(join(directory, "credentials"), "utf8"));
   if (text === undefined) return [];
   const { nonce, tag, data } = v.parse(EnvelopeSchema, JSON.parse(text));
   const decipher = createDecipheriv(CIPHER, await readKey(directory), bytesOf(nonce));
@@ -159,7 +160,7 @@ async function writeEntries(directory: string, entries: readonly [string, Creden
 /** The key; it is made when there is none. */
 async function readKey(directory: string): Promise<Uint8Array> {
   const path = join(directory, "credentials.key");
-  const known = await ifThere(readFile(path));
+  const known = await ifExists(readFile(path));
   if (known?.length === KEY_BYTES) return known;
   const key = randomBytes(KEY_BYTES);
   await writePrivate(`${path}.new`, key);
@@ -179,13 +180,4 @@ async function writePrivate(path: string, content: string | Uint8Array): Promise
 
 function bytesOf(text: string): Uint8Array {
   return Buffer.from(text, "base64");
-}
-
-async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (systemCodeOf(error) === "ENOENT") return undefined;
-    throw error;
-  }
 }

@@ -6,7 +6,7 @@
 import type { Dirent, Stats } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { systemCodeOf } from "../errors/index.ts";
+import { ifExists } from "../files/index.ts";
 import type { SnapshotUsage } from "./snapshot.ts";
 
 /** `st_blocks` counts these, whatever the filesystem's own blocks are; stat(2). */
@@ -35,7 +35,7 @@ export async function readDirectoryUsage(
   for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
     options.signal?.throwIfAborted();
     for (const batch of batches(await entriesOf(at))) {
-      const found = await Promise.all(batch.map(({ name }) => ifThere(lstat(join(at, name)))));
+      const found = await Promise.all(batch.map(({ name }) => ifExists(lstat(join(at, name)))));
       for (const [index, stats] of found.entries()) {
         if (stats !== undefined && count(stats)) pending.push(join(at, batch[index]?.name ?? ""));
       }
@@ -45,18 +45,9 @@ export async function readDirectoryUsage(
 }
 
 async function entriesOf(directory: string): Promise<Dirent[]> {
-  return (await ifThere(readdir(directory, { withFileTypes: true }))) ?? [];
+  return (await ifExists(readdir(directory, { withFileTypes: true }))) ?? [];
 }
 
 function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let at = 0; at < items.length; at += PARALLEL_STATS) yield items.slice(at, at + PARALLEL_STATS);
-}
-
-async function ifThere<T>(result: Promise<T>): Promise<T | undefined> {
-  try {
-    return await result;
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes(systemCodeOf(error) ?? "")) return undefined;
-    throw error;
-  }
 }
