@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
+import { promisify } from "node:util";
 import type { BenchContext } from "../bench-context.ts";
 import { startContainerd } from "../containerd.ts";
 import { findCommand } from "../find-command.ts";
@@ -20,6 +21,8 @@ import {
 import type { LazyBenchOptions } from "../lazy/start-bench.ts";
 import { type Place, startContender } from "../lazy/start-contender.ts";
 import { compare, type Comparison, type Contender, measureUntil, median } from "../measure/index.ts";
+
+const run = promisify(execFile);
 
 /** How many, and where. */
 export interface ContainersBenchOptions extends LazyBenchOptions {
@@ -94,16 +97,29 @@ interface CrowdOptions {
 class Crowd {
   readonly #options: CrowdOptions;
   readonly #names: readonly string[];
+  /** How many have neither said that they are ready nor failed. */
+  #awaited: number;
+  readonly #everybody = Promise.withResolvers<void>();
   #readySeconds: readonly number[] = [];
 
   constructor(options: CrowdOptions) {
     this.#options = options;
     this.#names = Array.from({ length: options.containers }, (_, at) => `bench-${at}`);
+    this.#awaited = options.containers;
   }
 
   /** Starts all; seconds until the last one is ready. Rejects with the first failure, when all have ended. */
   async start(onReady: () => Promise<void>): Promise<number> {
-    const settled = await Promise.allSettled(this.#names.map((name) => this.#run(name)));
+    const settled = await Promise.allSettled(
+      this.#names.map(async (name) => {
+        let isOpen = true;
+        const close = (): void => {
+          if (isOpen && (this.#awaited -= 1) === 0) this.#everybody.resolve();
+          isOpen = false;
+        };
+        return await this.#run(name, close).finally(close);
+      }),
+    );
     const failures = settled.flatMap((each) => (each.status === "rejected" ? [String(each.reason)] : []));
     if (failures.length > 0)
       throw new Error(`${failures.length} of ${this.#names.length} containers failed: ${failures[0]}`);
@@ -131,12 +147,18 @@ class Crowd {
     return Promise.resolve();
   }
 
-  async #run(name: string): Promise<number> {
+  /** None is ended before all are ready: that would be work beside what is measured. */
+  async #run(name: string, isReady: () => void): Promise<number> {
     const { recipe, reference, snapshotter, socket } = this.#options;
     const flags = ["run", "--rm", "--snapshotter", snapshotter];
     const argv = ["ctr", "-a", socket, ...flags, reference, name, ...recipe.command];
-    const stop = async (): Promise<void> => void this.#ctr("tasks", "kill", "--signal", "SIGKILL", name);
-    return await measureUntil(argv, { ready: recipe.ready, stop });
+    const kill = ["-a", socket, "tasks", "kill", "--signal", "SIGKILL", name];
+    const stop = async (): Promise<void> => void (await run("ctr", kill).catch(() => undefined));
+    const onReady = async (): Promise<void> => {
+      isReady();
+      await this.#everybody.promise;
+    };
+    return await measureUntil(argv, { ready: recipe.ready, onReady, stop });
   }
 
   #ctr(...args: readonly string[]): { readonly stdout: string } {
