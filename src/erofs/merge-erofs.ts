@@ -21,6 +21,7 @@ import {
   BLOCK_DEVICE_TYPE,
 } from "./node-types.ts";
 import { type DirectoryMarks, LayerXattrs, type ReadMarks } from "./layer-xattrs.ts";
+import { type LayerPart, OpenDirectory, reverseTail, type Slot } from "./open-directory.ts";
 import { SourceImage } from "./source-image.ts";
 
 /** How to merge images. */
@@ -48,41 +49,6 @@ export function mergeErofs(
   const layers = images.map((bytes, index) => new SourceImage(bytes, devices[index]?.blocks ?? 0));
   const merge = new ErofsMerge(layers, readMarks);
   return assembleImage(merge.list, merge, { devices, foreignXattrs: "reject", maxImageSize }).bytes;
-}
-
-/** A directory in one image. */
-interface LayerPart {
-  readonly layer: number;
-  readonly nid: number;
-  /** Whether only its attributes count: what is in it is hidden. */
-  readonly hidden: boolean;
-  readonly implied: boolean;
-}
-
-/** A directory of the result, while it is being gathered. */
-class OpenDirectory {
-  /** From the uppermost layer down. */
-  readonly parts: LayerPart[] = [];
-  /** No lower layer adds to the content. */
-  opaque = false;
-  /** No lower layer adds anything. */
-  closed = false;
-  /** Its number and that of the directory that it is in. */
-  own = 0;
-  parent = 0;
-}
-
-/** A name in a directory that several layers have. */
-interface Slot {
-  /** The name, a unit for each byte: such text sorts as bytes do. */
-  readonly text: string;
-  readonly layer: number;
-  readonly nid: number;
-  readonly type: number;
-  readonly start: number;
-  readonly end: number;
-  /** What lower layers may still add to; undefined: nothing. */
-  readonly open: OpenDirectory | undefined;
 }
 
 class ErofsMerge implements InodeContents {
@@ -318,12 +284,6 @@ const TWO_DOTS: Uint8Array = Uint8Array.of(0x2e, 0x2e);
 /** The root of an image without layers: mode 755 of nobody in particular. */
 function writeNoLayers({ view }: ImageMemory, offset: number): void {
   view.setUint16(offset + 4, 0o040755, true);
-}
-
-function reverseTail(directories: OpenDirectory[], from: number): void {
-  if (directories.length - from < 2) return;
-  const tail = directories.splice(from);
-  for (const directory of tail.reverse()) directories.push(directory);
 }
 
 function invalid(wanted: string): EsgzError {
