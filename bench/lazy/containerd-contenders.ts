@@ -97,11 +97,16 @@ export function snapshotterContender(
     const reference = `${place.name}:${tag}`;
     const pull = ["ctr-remote", "-a", containerd.socket, "images", "rpull", "--plain-http", reference];
     const { recipe } = place;
+    let pulledSeconds = 0;
     return {
       daemons: [daemon],
-      start: async (onReady) =>
-        (await measureUntil(pull)) +
-        (await ctrRun(containerd, { reference, recipe, snapshotter: "stargz", onReady })),
+      start: async (onReady) => {
+        pulledSeconds = await measureUntil(pull);
+        return (
+          pulledSeconds + (await ctrRun(containerd, { reference, recipe, snapshotter: "stargz", onReady }))
+        );
+      },
+      facts: () => Promise.resolve({ "pull s": pulledSeconds }),
     };
   });
 }
