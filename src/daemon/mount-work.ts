@@ -8,19 +8,13 @@ import { mkdir, readFile, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
-import {
-  type ForeseeOptions,
-  foreseeProgram,
-  ImageFiles,
-  type MountRecord,
-  type PreparedImage,
-} from "../lazyfs/index.ts";
-import type { Digest, ImageConfig } from "../oci/index.ts";
-import { containerCommand, DEFAULT_PATH } from "../runtime/index.ts";
+import { ImageFiles, type MountRecord, type PreparedImage } from "../lazyfs/index.ts";
+import type { Digest } from "../oci/index.ts";
 import type { Layer, LayerHandle } from "../store/index.ts";
 import { assertMountable } from "./assert-mountable.ts";
-import type { MountRequest, MountResult, MountStatus, StartRequest } from "./control-protocol.ts";
+import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { presentBytesOf } from "./fill-progress.ts";
+import { foreseeImage } from "./foresee-image.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
 import { MountExtras, type MountExtra } from "./mount-extras.ts";
@@ -258,22 +252,14 @@ export class MountWork implements AsyncDisposable {
     }
   }
 
-  /** What starting the image's program reads, or another that was asked for, is brought while the mount is made. */
-  async #foresee({ start = {} }: MountRequest, image: PreparedImage): Promise<void> {
-    const { uses, fetcher, log } = this.#services;
-    const { signal } = this.#ending;
-    const { mergedMeta } = image;
-    const digests = image.layers.map(({ handle }) => handle.layer.digest);
-    await using used = await uses.use(digests);
-    const layers = digests.flatMap((digest) => used.layers.filter((layer) => layer.digest === digest));
-    if (layers.length < digests.length) return;
-    try {
-      const files = new ImageFiles(await readFile(mergedMeta.path), layers);
-      const report = await foreseeProgram({ files, fetcher, ...processOfImage(image.config, start), signal });
-      log.debug({ image: image.name, ...report }, "foresaw a program");
-    } catch (error) {
-      if (!signal.aborted) log.debug({ err: error, image: image.name }, "cannot foresee the program");
-    }
+  async #foresee({ start = {} }: MountRequest, { config, layers, mergedMeta }: PreparedImage): Promise<void> {
+    await foreseeImage(this.#services, {
+      config,
+      start,
+      layers: layers.map(({ handle }) => handle.layer.digest),
+      open: async (open) => new ImageFiles(await readFile(mergedMeta.path), open),
+      signal: this.#ending.signal,
+    });
   }
 
   /** Keeps the layers of a mount open until it ends, and fills them if that is wanted. */
@@ -349,20 +335,6 @@ export class MountWork implements AsyncDisposable {
       layers,
     };
   }
-}
-
-/** The words, variables and directory of the process that will be started; no words where nobody names any. */
-function processOfImage(
-  image: ImageConfig,
-  { command, entrypoint, workdir }: StartRequest,
-): Pick<ForeseeOptions, "command" | "env" | "workdir"> {
-  const config = image.config ?? {};
-  const words = entrypoint ?? command ?? config.Entrypoint ?? config.Cmd ?? [];
-  return {
-    command: words.length === 0 ? [] : containerCommand(config, { command, entrypoint }),
-    env: [`PATH=${DEFAULT_PATH}`, ...(config.Env ?? [])],
-    workdir: workdir ?? config.WorkingDir ?? undefined,
-  };
 }
 
 function layerStatus(layer: Layer): MountStatus["layers"][number] {

@@ -19,6 +19,7 @@ import { isEsgzError, messageOf } from "../errors/index.ts";
 import {
   type ImageSource,
   type Layer as ImageLayer,
+  openImageConfig,
   openManifestLayers,
   openPlatformManifest,
   type PlatformManifest,
@@ -27,6 +28,7 @@ import { type DeclinedLayer, openLazyLayer, stageWholeLayer } from "../lazyfs/in
 import {
   ANNOTATIONS,
   type Digest,
+  type ImageConfig,
   type ImageManifest,
   isIndexMediaType,
   MEDIA_TYPES,
@@ -67,12 +69,14 @@ const WHOLE_AT_ONCE = 2;
 
 /** The layers of one image. Closing gives them back. */
 export class RemoteImage implements AsyncDisposable {
+  readonly #opened: PlatformManifest | undefined;
   readonly #options: RemoteImageOptions;
   readonly #layers = new Map<Digest, Promise<RemoteLayer>>();
   readonly #whole = new Semaphore(WHOLE_AT_ONCE);
   #hasOthers = false;
 
   private constructor(opened: PlatformManifest | undefined, options: RemoteImageOptions) {
+    this.#opened = opened;
     this.#options = options;
     const stated = opened === undefined ? [] : openManifestLayers(opened);
     const layers = new Map(stated.map((layer) => [layer.descriptor.digest, layer]));
@@ -119,6 +123,23 @@ export class RemoteImage implements AsyncDisposable {
     });
     this.#layers.set(other.digest, opening);
     return opening;
+  }
+
+  /**
+   * Configuration and layers, the lowest first, when all have been tried; undefined if one was declined, or there is no
+   * manifest.
+   *
+   * @throws {EsgzError} `MANIFEST_INVALID`; codes of the medium.
+   */
+  async whole(): Promise<
+    { readonly config: ImageConfig; readonly layers: readonly LayerHandle[] } | undefined
+  > {
+    if (this.#opened === undefined) return undefined;
+    const stated = [...this.#layers.values()];
+    const { config } = await openImageConfig(this.#opened, { signal: this.#options.signal });
+    const layers = await Promise.all(stated);
+    const handles = layers.flatMap((layer) => (layer.kind === "ready" ? [layer.handle] : []));
+    return handles.length < layers.length ? undefined : { config, layers: handles };
   }
 
   /** Those that are lazy, when all have been tried. */

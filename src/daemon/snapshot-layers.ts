@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { realpath, stat } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import { readLayerRoot } from "../lazyfs/index.ts";
+import { LayeredFiles, type LayerWithMeta, readLayerRoot } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type {
   RemoteLayers,
@@ -15,6 +15,7 @@ import type {
   SnapshotUsage,
 } from "../snapshotter/index.ts";
 import type { Layer } from "../store/index.ts";
+import { foreseeImage } from "./foresee-image.ts";
 import type { MountWork } from "./mount-work.ts";
 import type { RemoteImage } from "./remote-image.ts";
 import { RemoteImages } from "./remote-images.ts";
@@ -104,11 +105,25 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
   #prefetch(image: RemoteImage): void {
     const { config, fetcher, uses } = this.#services;
     if (!config.prefetch) return;
+    this.#inBackground((signal) => this.#foresee(image, signal));
     this.#inBackground(async (signal) => {
       const layers = (await image.lazyLayers()).map(({ layer }) => layer);
       const wanted = layers.filter(({ complete, source }) => !complete && source.prefetchSize > 0);
       await using used = await uses.use(wanted.map(({ digest }) => digest));
       await Promise.all(used.layers.map((layer) => fetcher.prefetch(layer, { signal })));
+    });
+  }
+
+  /** What the image's own command reads; whether a client starts that, nobody has said yet. */
+  async #foresee(image: RemoteImage, signal: AbortSignal): Promise<void> {
+    const whole = await image.whole();
+    if (whole === undefined) return;
+    const { config, layers } = whole;
+    await foreseeImage(this.#services, {
+      config,
+      layers: layers.map(({ layer }) => layer.digest),
+      open: async (open) => new LayeredFiles(await Promise.all(open.map(withMeta))),
+      signal,
     });
   }
 
@@ -160,4 +175,8 @@ async function diskBytesOf({ dataPath, metaPath }: Layer): Promise<number> {
 
 function notThere(digest: Digest): EsgzError {
   return new EsgzError("STORE_INVALID", `Cannot mount layer ${digest}: expected it in the store, got none`);
+}
+
+async function withMeta(layer: Layer): Promise<LayerWithMeta> {
+  return { layer, meta: await readFile(layer.metaPath) };
 }

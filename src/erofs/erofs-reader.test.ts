@@ -87,6 +87,13 @@ test("ErofsReader rejects a first block that does not match its checksum", () =>
   assert.throws(() => new ErofsReader(bytes), /expected checksum 0x/);
 });
 
+test("ErofsReader leaves the image as it is, also one that is a Buffer", () => {
+  const image = Buffer.from(compileErofs(numbered(3)).bytes);
+  const before = Uint8Array.from(image);
+  new ErofsReader(image);
+  assert.deepEqual(Uint8Array.from(image), before);
+});
+
 test("ErofsReader does not follow a directory into itself", () => {
   const image = unprotected(directory({ d: directory({}) }), []);
   // The third of the root's entries (".", "..", "d") gets the node id of the root.

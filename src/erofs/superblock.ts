@@ -190,7 +190,8 @@ function checkSuperblock(firstBlock: Uint8Array): void {
 }
 
 function checkChecksum(firstBlock: Uint8Array): void {
-  const copy = firstBlock.slice(SUPERBLOCK_OFFSET, BLOCK_SIZE);
+  // Not `slice()`: of a Buffer that is no copy.
+  const copy = Uint8Array.from(firstBlock.subarray(SUPERBLOCK_OFFSET, BLOCK_SIZE));
   const stored = viewOf(copy).getUint32(4, true);
   copy.fill(0, 4, 8);
   const computed = crc32cRegister(copy);

@@ -6,6 +6,7 @@
 import type { ByteRange } from "../blob/index.ts";
 import { ErofsReader } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
+import { walkPath } from "./walk-path.ts";
 
 /** A regular file. */
 export interface ImageFile {
@@ -25,11 +26,24 @@ export interface FileRun {
   readonly range: ByteRange;
 }
 
-/** As many as the kernel follows. */
-const MAX_LINKS = 40;
+/** Finds files of an image, and their bytes. */
+export interface FileFinder {
+  /**
+   * The file at an absolute path, links followed as in a root of its own; undefined if there is none.
+   *
+   * @throws {EsgzError} `EROFS_INVALID`
+   */
+  find(path: string): ImageFile | undefined;
+  /**
+   * Where the bytes of a range of a file lie; holes are left out.
+   *
+   * @throws {EsgzError} `EROFS_INVALID`
+   */
+  runs(file: ImageFile, range: ByteRange): Iterable<FileRun>;
+}
 
 /** Finds files in the metadata of a whole image. */
-export class ImageFiles {
+export class ImageFiles implements FileFinder {
   readonly #reader: ErofsReader;
   readonly #layers: readonly Layer[];
 
@@ -42,48 +56,22 @@ export class ImageFiles {
     this.#layers = layers;
   }
 
-  /**
-   * The file at an absolute path, links followed as in a root of its own; undefined if there is none.
-   *
-   * @throws {EsgzError} `EROFS_INVALID`
-   */
   find(path: string): ImageFile | undefined {
     const reader = this.#reader;
-    const todo = path.split("/").toReversed();
-    const places = [{ nid: reader.rootNid, name: "" }];
-    let links = 0;
-    for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
-      const place = places.at(-1);
-      if (place === undefined) return undefined;
-      if (name === "" || name === ".") continue;
-      if (name === "..") {
-        if (places.length > 1) places.pop();
-        continue;
-      }
-      if (reader.getInode(place.nid).type !== "dir") return undefined;
-      const entry = reader.lookup(place.nid, name);
-      if (entry === undefined) return undefined;
-      if (entry.type !== "symlink") {
-        places.push({ nid: entry.nid, name });
-        continue;
-      }
-      links += 1;
-      if (links > MAX_LINKS) return undefined;
-      const target = reader.readlink(entry.nid);
-      if (target.startsWith("/")) places.length = 1;
-      todo.push(...target.split("/").toReversed());
-    }
-    const nid = places.at(-1)?.nid ?? reader.rootNid;
-    const inode = reader.getInode(nid);
-    if (inode.type !== "reg") return undefined;
-    return { path: places.map((place) => place.name).join("/"), size: inode.size, nid };
+    const found = walkPath<number>(
+      {
+        root: reader.rootNid,
+        child: (nid, name) =>
+          reader.getInode(nid).type === "dir" ? reader.lookup(nid, name)?.nid : undefined,
+        targetOf: (nid) => (reader.getInode(nid).type === "symlink" ? reader.readlink(nid) : undefined),
+      },
+      path,
+    );
+    if (found === undefined) return undefined;
+    const inode = reader.getInode(found.node);
+    return inode.type === "reg" ? { path: found.path, size: inode.size, nid: found.node } : undefined;
   }
 
-  /**
-   * Where the bytes of a file lie, from an offset on; holes are left out.
-   *
-   * @throws {EsgzError} `EROFS_INVALID`
-   */
   *runs({ nid }: ImageFile, { offset, size }: ByteRange): Generator<FileRun, void, undefined> {
     const end = offset + size;
     for (let at = offset; at < end;) {

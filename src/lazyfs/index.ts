@@ -45,6 +45,7 @@ export { isLayerStoreFuse, LayerStore, type LayerStoreOptions } from "./layer-st
 export type { LayerStoreHost, StoreLayer } from "./layer-store-host.ts";
 export type { LayerStoreObserver } from "./layer-store-tree.ts";
 export { foreseeProgram, type ForeseeOptions, type ForeseeReport } from "./foresee-program.ts";
-export { ImageFiles, type FileRun, type ImageFile } from "./image-files.ts";
+export { ImageFiles, type FileFinder, type FileRun, type ImageFile } from "./image-files.ts";
+export { LayeredFiles, type LayerWithMeta } from "./layered-files.ts";
 export { makePracticeLayer, type PracticeLayerOptions } from "./practice-layer.ts";
 export { rehearsePreparation } from "./rehearse-preparation.ts";

@@ -1,0 +1,56 @@
+/**
+ * Brings what starting an image's program will read, while it is being mounted.
+ *
+ * @module
+ */
+import { type FileFinder, type ForeseeOptions, foreseeProgram } from "../lazyfs/index.ts";
+import type { Digest, ImageConfig } from "../oci/index.ts";
+import { containerCommand, DEFAULT_PATH } from "../runtime/index.ts";
+import type { Layer } from "../store/index.ts";
+import type { StartRequest } from "./control-protocol.ts";
+import type { Services } from "./services.ts";
+
+/** Which program of what image. */
+export interface ForeseeImageOptions {
+  readonly config: ImageConfig;
+  /** What differs from what the image says. */
+  readonly start?: StartRequest | undefined;
+  /** The lowest first. */
+  readonly layers: readonly Digest[];
+  /** The files of these layers, which are open until all is done. */
+  readonly open: (layers: readonly Layer[]) => Promise<FileFinder>;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when what could be foreseen is there. It never rejects: whatever fails here, a reader will see. */
+export async function foreseeImage(
+  { uses, fetcher, log }: Pick<Services, "uses" | "fetcher" | "log">,
+  options: ForeseeImageOptions,
+): Promise<void> {
+  const { config, start = {}, signal } = options;
+  try {
+    await using used = await uses.use(options.layers);
+    const byDigest = new Map(used.layers.map((layer) => [layer.digest, layer]));
+    const layers = options.layers.flatMap((digest) => byDigest.get(digest) ?? []);
+    if (layers.length < options.layers.length || layers.every(({ complete }) => complete)) return;
+    const files = await options.open(layers);
+    const report = await foreseeProgram({ files, fetcher, ...processOf(config, start), signal });
+    log.debug(report, "foresaw a program");
+  } catch (error) {
+    if (!signal.aborted) log.debug({ err: error }, "cannot foresee a program");
+  }
+}
+
+/** The words, variables and directory of the process; no words where nobody names any. */
+function processOf(
+  image: ImageConfig,
+  { command, entrypoint, workdir }: StartRequest,
+): Pick<ForeseeOptions, "command" | "env" | "workdir"> {
+  const config = image.config ?? {};
+  const words = entrypoint ?? command ?? config.Entrypoint ?? config.Cmd ?? [];
+  return {
+    command: words.length === 0 ? [] : containerCommand(config, { command, entrypoint }),
+    env: [`PATH=${DEFAULT_PATH}`, ...(config.Env ?? [])],
+    workdir: workdir ?? config.WorkingDir ?? undefined,
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * The way of a path through a tree, as the kernel goes it in a root of its own.
+ *
+ * @module
+ */
+
+/** A tree whose nodes are of any kind. */
+export interface PathTree<Node> {
+  readonly root: Node;
+  /** A name in a directory; undefined if there is none, or `node` is no directory. */
+  child(node: Node, name: string): Node | undefined;
+  /** Where a symlink leads; undefined for everything else. */
+  targetOf(node: Node): string | undefined;
+}
+
+/** As many links as the kernel follows. */
+const MAX_LINKS = 40;
+/** As long as a path may be. */
+const MAX_NAMES = 4096;
+
+/**
+ * Goes an absolute path, links followed, the last one too. Returns the node with its path without links; undefined if there is
+ * nothing, links do not end, or lead further than a path can be long. Throws what the tree throws.
+ */
+export function walkPath<Node>(
+  tree: PathTree<Node>,
+  path: string,
+): { readonly node: Node; readonly path: string } | undefined {
+  const todo = path.split("/").toReversed();
+  const places = [{ node: tree.root, name: "" }];
+  let links = 0;
+  for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
+    if (todo.length > MAX_NAMES) return undefined;
+    const place = places.at(-1);
+    if (place === undefined) return undefined;
+    if (name === "" || name === ".") continue;
+    if (name === "..") {
+      if (places.length > 1) places.pop();
+      continue;
+    }
+    const node = tree.child(place.node, name);
+    if (node === undefined) return undefined;
+    const target = tree.targetOf(node);
+    if (target === undefined) {
+      places.push({ node, name });
+      continue;
+    }
+    links += 1;
+    if (links > MAX_LINKS) return undefined;
+    if (target.startsWith("/")) places.length = 1;
+    todo.push(...target.split("/").toReversed());
+  }
+  const node = places.at(-1)?.node ?? tree.root;
+  return { node, path: places.map((place) => place.name).join("/") };
+}
