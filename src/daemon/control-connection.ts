@@ -145,6 +145,8 @@ export class ControlConnection implements Disposable {
         onAccepted();
         request.end(text);
       });
+      // A refusal comes instead.
+      request.once("response", () => request.end());
       request.flushHeaders();
     });
   }
