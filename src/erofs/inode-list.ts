@@ -112,7 +112,8 @@ export class ImageMemory {
 
   /** @param bytes an image; kept if it begins at a multiple of 4 in its buffer, else copied. What does not fill a word is no word */
   constructor(bytes: Uint8Array) {
-    this.bytes = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+    // Not `slice()`: of a Buffer that is no copy.
+    this.bytes = bytes.byteOffset % 4 === 0 ? bytes : Uint8Array.from(bytes);
     const { buffer, byteOffset, byteLength } = this.bytes;
     this.view = new DataView(buffer, byteOffset, byteLength);
     this.words = new Uint32Array(buffer, byteOffset, Math.floor(byteLength / 4));

@@ -91,6 +91,11 @@ test("mergeErofs() of one image without marks is that image", () => {
   assert.deepEqual(Buffer.from(merged([LOWER])), Buffer.from(LOWER));
 });
 
+test("mergeErofs() takes a part of a Buffer that begins anywhere", () => {
+  const buffer = Buffer.concat([Buffer.alloc(1), LOWER]).subarray(1);
+  assert.deepEqual(Buffer.from(merged([buffer])), Buffer.from(LOWER));
+});
+
 test("mergeErofs() refuses files that lie behind the end of the device", () => {
   const dataSizes = [BLOCK];
   assert.throws(() => mergeErofs([LOWER], { dataSizes, readMarks, maxImageSize: 1 << 20 }), {
