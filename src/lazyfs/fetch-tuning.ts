@@ -64,7 +64,7 @@ export const DEFAULT_FETCH_TUNING: FetchTuning = {
   demandDeadlineMs: 30_000,
   joinMs: 150,
   yieldMs: 250,
-  quietMs: 1000,
+  quietMs: 300,
   stallMs: 5000,
   diskRetryMs: 10_000,
   memoryBytes: 16 << 20,

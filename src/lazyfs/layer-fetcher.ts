@@ -59,8 +59,10 @@ export interface FillLayersOptions extends ReadOptions {
 
 /** A long read is done in parts of this size: what is asked for at once is bounded. */
 const PART_SIZE = 16 << 20;
-/** Work that needs quiet waits no longer than so many times what it needs. */
-const LOUD_FACTOR = 10;
+/** Copying for readers waits no longer for quiet. */
+const COPY_MOST_MS = 10_000;
+/** A fill in the background begins after this time, and then steps aside for each read. */
+const FILL_MOST_MS = 1500;
 
 /**
  * Brings what layers lack, each compressed member once for all who want it. Nothing is written, and no byte returned, that
@@ -177,7 +179,7 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
       onProgress: options.onProgress,
       copyKnown: async (layer, signal) =>
         options.priority === "background"
-          ? await this.#copyWhenQuiet(layer, signal)
+          ? await this.#copyWhenQuiet(layer, { mostMs: FILL_MOST_MS, signal })
           : await copyKnownChunks(this.#context, layer, { store: this.#store, signal }),
     });
   }
@@ -282,12 +284,16 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
   #copyOnce(fetched: FetchedLayer): void {
     if (fetched.copyIsPlanned || fetched.copied !== undefined || fetched.signal.aborted) return;
     fetched.copyIsPlanned = true;
-    fetched.track(this.#copyWhenQuiet(fetched, fetched.signal));
+    fetched.track(this.#copyWhenQuiet(fetched, { mostMs: COPY_MOST_MS, signal: fetched.signal }));
   }
 
-  async #copyWhenQuiet(fetched: FetchedLayer, signal: AbortSignal): Promise<number> {
+  async #copyWhenQuiet(
+    fetched: FetchedLayer,
+    options: { readonly mostMs: number; readonly signal: AbortSignal },
+  ): Promise<number> {
+    const { signal, mostMs } = options;
     const { gate, tuning } = this.#context;
-    await gate.quiet({ quietMs: tuning.quietMs, mostMs: tuning.quietMs * LOUD_FACTOR, signal });
+    await gate.quiet({ quietMs: tuning.quietMs, mostMs, signal });
     return await copyKnownChunks(this.#context, fetched, { store: this.#store, signal });
   }
 }
