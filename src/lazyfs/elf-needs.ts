@@ -8,7 +8,7 @@
  * PT_LOAD         where an address lies in the file
  * ```
  *
- * Files may be hostile: each call gives a value, and reads no more than some hundred kilobytes.
+ * Files may be hostile: each call gives a value, and reads little more than a mebibyte in all.
  *
  * Source: System V ABI, "Object Files" and "Program Loading and Dynamic Linking".
  *
@@ -16,7 +16,7 @@
  */
 import { decodePathText, viewOf } from "../bytes/index.ts";
 
-/** Reads bytes of a file; fewer where it ends. */
+/** Reads bytes of a file from a safe integer on, which may lie behind its end; fewer where it ends. */
 export type ReadBytes = (offset: number, size: number) => Promise<Uint8Array>;
 
 /** What the loader will look for. */
@@ -38,6 +38,8 @@ const MAX_SEGMENTS = 128;
 const MAX_DYNAMIC = 64 << 10;
 const MAX_TEXTS = 256;
 const MAX_TEXT = 4096;
+/** Each is looked through for each library. */
+const MAX_DIRECTORIES = 32;
 
 /** Reads what a file needs; undefined if it is no ELF file, or a broken one. Rejects as `read` does. */
 export async function readElfNeeds(read: ReadBytes): Promise<ElfNeeds | undefined> {
@@ -45,8 +47,9 @@ export async function readElfNeeds(read: ReadBytes): Promise<ElfNeeds | undefine
   const layout = layoutOf(header);
   if (layout === undefined) return undefined;
   const { offset, size, count } = layout.programHeaders(viewOf(header));
-  if (count > MAX_SEGMENTS || size < layout.segmentSize) return undefined;
-  const table = await read(offset, size * count);
+  // Neither the kernel nor loaders take other sizes.
+  if (count > MAX_SEGMENTS || size !== layout.segmentSize) return undefined;
+  const table = await readAt(read, { offset, size: size * count });
   if (table.length < size * count) return undefined;
   const segments = Array.from({ length: count }, (_, at) =>
     layout.segment(viewOf(table.subarray(at * size, (at + 1) * size))),
@@ -61,7 +64,8 @@ export async function readElfNeeds(read: ReadBytes): Promise<ElfNeeds | undefine
     searchPath: texts
       .filter(({ tag }) => tag !== DT_NEEDED)
       .flatMap(({ text }) => text.split(":"))
-      .filter((directory) => directory !== ""),
+      .filter((directory) => directory !== "")
+      .slice(0, MAX_DIRECTORIES),
   };
 }
 
@@ -144,7 +148,8 @@ async function readTexts(
 ): Promise<{ readonly tag: number; readonly text: string }[]> {
   const { layout, dynamic, segments } = file;
   if (dynamic === undefined) return [];
-  const view = viewOf(await read(dynamic.offset, Math.min(dynamic.size, MAX_DYNAMIC)));
+  const { offset, size } = dynamic;
+  const view = viewOf(await readAt(read, { offset, size: Math.min(size, MAX_DYNAMIC) }));
   const wanted: { readonly tag: number; readonly value: number }[] = [];
   let strings: number | undefined;
   for (let at = 0; at + 2 * layout.wordSize <= view.byteLength; at += 2 * layout.wordSize) {
@@ -173,8 +178,15 @@ function fileOffsetOf(segments: readonly Segment[], address: number): number | u
 
 /** Text up to a zero byte; undefined if there is none in time. */
 async function readText(read: ReadBytes, offset: number): Promise<string | undefined> {
-  if (!Number.isSafeInteger(offset)) return undefined;
-  const bytes = await read(offset, MAX_TEXT);
+  const bytes = await readAt(read, { offset, size: MAX_TEXT });
   const end = bytes.indexOf(0);
   return end <= 0 ? undefined : decodePathText(bytes.subarray(0, end));
+}
+
+/** Nothing where no file can have bytes. */
+async function readAt(
+  read: ReadBytes,
+  { offset, size }: { readonly offset: number; readonly size: number },
+): Promise<Uint8Array> {
+  return Number.isSafeInteger(offset + size) ? await read(offset, size) : new Uint8Array(0);
 }

@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { systemClock } from "../async/index.ts";
 import { MemoryBlob } from "../blob/index.ts";
-import { concatBytes } from "../bytes/index.ts";
+import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
 import { createCompressor, openArchive, writeArchive } from "../estargz/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { RegistryClient } from "../registry/index.ts";
@@ -68,30 +68,39 @@ export interface FaultyRegistry {
   faultOf: (range: AskedRange, number: number) => Fault | undefined;
 }
 
+/** How to make a sample. */
+export interface SampleOptions {
+  readonly chunkSize?: number;
+  readonly prefetchSize?: number;
+  readonly format?: "estargz" | "zstd:chunked";
+  /** Files up to this size share members. */
+  readonly minChunkSize?: number;
+}
+
 /** A layer of files with these contents. */
 export async function fetchSample(
   contents: readonly Uint8Array[],
-  options: {
-    readonly chunkSize?: number;
-    readonly prefetchSize?: number;
-    readonly format?: "estargz" | "zstd:chunked";
-    /** Files up to this size share members. */
-    readonly minChunkSize?: number;
-  } = {},
+  options: SampleOptions = {},
+): Promise<FetchSample> {
+  const files = contents.map((content, at) => ({ name: `f${String(at).padStart(4, "0")}`, content }));
+  return await fetchSampleOf(files, options);
+}
+
+/** A layer of files. */
+export async function fetchSampleOf(
+  files: readonly FileSpec[],
+  options: SampleOptions = {},
 ): Promise<FetchSample> {
   const { chunkSize = 64 << 10, prefetchSize = 0, format = "estargz" } = options;
-  const files: FileSpec[] = contents.map((content, at) => ({
-    name: `f${String(at).padStart(4, "0")}`,
-    content,
-  }));
   const blob = await archiveOf(tarOf(files), { chunkSize, format, minChunkSize: options.minChunkSize });
   const mediaType = `application/vnd.oci.image.layer.v1.tar+${format === "estargz" ? "gzip" : "zstd"}`;
   const found = await openArchive(new MemoryBlob(blob));
   const compiled = compileLayerArchive(found.verify(found.tocDigest));
   const chunks = new Map<string, Uint8Array>();
-  for (const content of contents) {
-    for (let at = 0; at < content.length; at += chunkSize) {
-      const chunk = content.subarray(at, at + chunkSize);
+  for (const { content = "" } of files) {
+    const bytes = typeof content === "string" ? encodeUtf8(content) : content;
+    for (let at = 0; at < bytes.length; at += chunkSize) {
+      const chunk = bytes.subarray(at, at + chunkSize);
       chunks.set(sha256(chunk), chunk);
     }
   }

@@ -48,9 +48,9 @@ const BEGINNING = 1 << 20;
 /** More than any program needs that starts fast. */
 const MAX_FILES = 256;
 const MAX_BYTES = 96 << 20;
-const MAX_FINDS = 4096;
+const MAX_FINDS = 2048;
 /** Finding is quick, but an image may make it slow: others have their turn after so many. */
-const FINDS_AT_ONCE = 32;
+const FINDS_AT_ONCE = 16;
 const MAX_SCRIPTS = 4;
 const SCRIPT_LINE = 256;
 

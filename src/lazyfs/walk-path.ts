@@ -15,25 +15,29 @@ export interface PathTree<Node> {
 
 /** As many links as the kernel follows. */
 const MAX_LINKS = 40;
+/** More than paths that people make have, links included: one that goes on and on must not take long. */
+const MAX_NAMES = 256;
 /** As long as a path may be. */
-const MAX_NAMES = 4096;
+const MAX_PATH = 4096;
 
 /**
  * Goes an absolute path, links followed, the last one too. Returns the node with its path without links; undefined if there is
- * nothing, links do not end, or lead further than a path can be long. Throws what the tree throws.
+ * nothing, links do not end, or it is longer than a path can be or than 256 names. Throws what the tree throws.
  */
 export function walkPath<Node>(
   tree: PathTree<Node>,
   path: string,
 ): { readonly node: Node; readonly path: string } | undefined {
+  if (path.length > MAX_PATH) return undefined;
   const todo = path.split("/").toReversed();
   const places = [{ node: tree.root, name: "" }];
+  let names = 0;
   let links = 0;
   for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
-    if (todo.length > MAX_NAMES) return undefined;
-    const place = places.at(-1);
-    if (place === undefined) return undefined;
     if (name === "" || name === ".") continue;
+    names += 1;
+    const place = places.at(-1);
+    if (names > MAX_NAMES || place === undefined) return undefined;
     if (name === "..") {
       if (places.length > 1) places.pop();
       continue;
