@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { concatBytes } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { FileSpec } from "../tar/make-tar.fixture.ts";
@@ -243,19 +244,23 @@ test("foreseeProgram() rejects when it is aborted, and not before all its work h
   const controller = new AbortController();
   const { signal } = controller;
   let running = 0;
+  let calls = 0;
   const fetcher: ForeseeOptions["fetcher"] = {
     ensure: async (...args) => {
       running += 1;
+      const turns = (calls += 1);
       try {
         await bench.fetcher.ensure(...args);
       } finally {
+        // One ends after the other.
+        for (let turn = 0; turn < turns; turn += 1) await setImmediate();
         running -= 1;
       }
     },
   };
   const foreseen = bench.foresee({ command: ["env"], fetcher, signal });
   await asked.promise;
-  assert.ok(running > 0);
+  assert.ok(running > 1);
   const reason = new Error("nobody wants it");
   controller.abort(reason);
   await assert.rejects(foreseen, (error) => error === reason);

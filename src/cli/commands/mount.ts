@@ -50,7 +50,7 @@ export function registerMount(program: Command, environment: Environment): void 
         .default("auto"),
     )
     .option("--platform <os/arch>", "platform to mount (default: this machine's)")
-    .option("--no-prefetch", "do not fetch first what the image says is read first")
+    .option("--no-prefetch", "do not fetch first what the image says, or its program needs")
     .option("--background", "fetch the rest while the link is idle (default: as the daemon is configured)")
     .option("--no-background", "fetch only what is read")
     .addHelpText("after", EXAMPLES)

@@ -49,7 +49,7 @@ export function registerRun(program: Command, environment: Environment): void {
     .option("-q, --quiet", "no progress on stderr");
   addContainerFlags(command)
     .option("--platform <os/arch>", "platform to run (default: this machine's)")
-    .option("--no-prefetch", "do not fetch first what the image says is read first")
+    .option("--no-prefetch", "do not fetch first what the image says, or its program needs")
     .option("--background", "fetch the rest while the link is idle (default: as the daemon is configured)")
     .option("--no-background", "fetch only what is read")
     .addHelpText("after", EPILOGUE)

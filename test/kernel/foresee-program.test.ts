@@ -1,0 +1,93 @@
+/**
+ * A program of this machine in an image that is not here: what its start reads comes before it is started.
+ */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile, realpath } from "node:fs/promises";
+import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import type { MountRequest } from "../../src/daemon/index.ts";
+import { estargzOf, PLATFORM, serveImage } from "../../src/lazyfs/image.fixture.ts";
+import { formatPlatform } from "../../src/oci/index.ts";
+import { type FileSpec, tarOf } from "../../src/tar/make-tar.fixture.ts";
+import { temporaryDaemonStore, until } from "./daemon-setup.ts";
+import { missingFuse } from "./fuse-mounts.ts";
+
+const LIMIT = { timeout: 120_000 };
+const PROGRAM = "/bin/cat";
+const OTHERS = 20;
+const run = promisify(execFile);
+
+function missingProgram(): string | undefined {
+  if (process.getuid?.() !== 0) return "needs root, to change the root";
+  return [PROGRAM, "/usr/sbin/chroot", "/usr/bin/ldd"]
+    .find((path) => !existsSync(path))
+    ?.concat(" is missing");
+}
+
+/** A program as the machine has it, with what `ldd` says that it loads; each file as large as it is here. */
+async function programFiles(): Promise<readonly FileSpec[]> {
+  const { stdout } = await run("/usr/bin/ldd", [PROGRAM]);
+  const libraries = [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path = ""]) => path);
+  assert.ok(libraries.length >= 2, stdout);
+  const paths = [PROGRAM, ...libraries];
+  return await Promise.all(
+    paths.map(async (path) => ({
+      name: path.slice(1),
+      mode: 0o755,
+      content: await readFile(await realpath(path)),
+    })),
+  );
+}
+
+/** Mounts an image of a program and of files that it does not read. */
+async function mountProgram(t: TestContext, request: Partial<MountRequest>) {
+  const store = await temporaryDaemonStore(t);
+  const others = Array.from({ length: OTHERS }, (_, at) => ({
+    name: `data/${at}`,
+    content: randomBytes(200_000),
+  }));
+  const files = await programFiles();
+  const image = await serveImage(t, [await estargzOf(tarOf(others)), await estargzOf(tarOf(files))]);
+  const client = await store.connect();
+  const { directory } = await client.mount({
+    reference: image.name,
+    platform: formatPlatform(PLATFORM),
+    background: false,
+    ...request,
+  });
+  const stalls = async (): Promise<number> =>
+    Number(/^esgz_stalls_total (\d+)$/m.exec(await client.metrics())?.[1]);
+  const isThere = async (): Promise<readonly number[]> =>
+    (await client.mounts())[0]?.layers.map(({ size, presentBytes }) => presentBytes / size) ?? [];
+  return { image, client, directory, stalls, isThere };
+}
+
+test("a program whose command is known before it is mounted starts without waiting", LIMIT, async (t) => {
+  const reason = missingFuse() ?? missingProgram();
+  if (reason !== undefined) return t.skip(reason);
+  const start = { command: ["cat"] };
+  const { image, directory, stalls, isThere } = await mountProgram(t, { start });
+  // All of the program's layer, nothing of the other.
+  await until(async () => (await isThere())[1] === 1, "what the program needs");
+  assert.deepEqual(await isThere(), [0, 1]);
+  const asked = image.requests.length;
+  const before = await stalls();
+  const { stdout } = await run("/usr/sbin/chroot", [directory, PROGRAM, "--version"]);
+  assert.match(stdout, /cat/);
+  assert.equal(await stalls(), before);
+  assert.equal(image.requests.length, asked);
+});
+
+test("nothing is foreseen where a user wants no prefetch", LIMIT, async (t) => {
+  const reason = missingFuse() ?? missingProgram();
+  if (reason !== undefined) return t.skip(reason);
+  const start = { command: [PROGRAM] };
+  const { directory, stalls, isThere } = await mountProgram(t, { start, prefetch: false });
+  assert.deepEqual(await isThere(), [0, 0]);
+  assert.equal(await stalls(), 0);
+  await run("/usr/sbin/chroot", [directory, PROGRAM, "--version"]);
+  assert.ok((await stalls()) > 0);
+});
