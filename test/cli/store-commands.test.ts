@@ -42,7 +42,13 @@ storeTest("commands that only look make no store and start no daemon", async () 
 
 storeTest("esgz mount shows an image of which nothing is here, esgz umount takes it away", async () => {
   const directory = commands.directory("root");
-  const mounted = await commands.run(["mount", commands.image, directory, "--no-background"]);
+  const mounted = await commands.run([
+    "mount",
+    commands.image,
+    directory,
+    "--no-background",
+    "--no-prefetch",
+  ]);
   assert.equal(mounted.status, 0, mounted.stderr);
   assert.match(mounted.stderr, /^index loaded in \d+\.\d\ds \(2 layers, 2 lazy, /m);
   assert.match(mounted.stdout, /^mounted .*test\/box:1 at .*\/root in \d/);
