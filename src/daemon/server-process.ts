@@ -26,11 +26,13 @@ export interface ServerSpawn {
 
 /**
  * A nursery that preparing an image does not have to be swept out of every few milliseconds, which shrinks when all is
- * quiet; code that was compiled once is kept, for the next image wants it at once; few arenas of malloc.
+ * quiet, and a heap that is not collected whole in the middle of it; code that was compiled once is kept, for the next image
+ * wants it at once; few arenas of malloc.
  */
 const NODE_FLAGS = [
   "--max-semi-space-size=8",
   "--no-flush-bytecode",
+  "--initial-old-space-size=64",
   "--disable-warning=ExperimentalWarning",
 ];
 const LEAN_VARIABLES = { MALLOC_ARENA_MAX: "2" };
