@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { type FileFinder, type ForeseeOptions, foreseeProgram } from "../lazyfs/index.ts";
+import { type ForeseeOptions, foreseeProgram, ImageFiles, LayeredFiles, MetaFile } from "../lazyfs/index.ts";
 import type { Digest, ImageConfig } from "../oci/index.ts";
 import { containerCommand, DEFAULT_PATH } from "../runtime/index.ts";
-import type { Layer } from "../store/index.ts";
 import type { StartRequest } from "./control-protocol.ts";
 import type { Services } from "./services.ts";
 
@@ -17,23 +16,31 @@ export interface ForeseeImageOptions {
   readonly start?: StartRequest | undefined;
   /** The lowest first. */
   readonly layers: readonly Digest[];
-  /** The files of these layers, which are open until all is done. */
-  readonly open: (layers: readonly Layer[]) => Promise<FileFinder>;
+  /** The path of their merged metadata, where there is one; else files are found layer by layer. */
+  readonly mergedMeta?: string | undefined;
   readonly signal: AbortSignal;
 }
+
+/** Of 32 KiB each, for each metadata image: a program is found with few. */
+const META_PAGES = 32;
 
 /** Resolves when what could be foreseen is there. It never rejects: whatever fails here, a reader will see. */
 export async function foreseeImage(
   { uses, fetcher, log }: Pick<Services, "uses" | "fetcher" | "log">,
   options: ForeseeImageOptions,
 ): Promise<void> {
-  const { config, start = {}, signal } = options;
+  const { config, start = {}, mergedMeta, signal } = options;
   try {
     await using used = await uses.use(options.layers);
     const byDigest = new Map(used.layers.map((layer) => [layer.digest, layer]));
     const layers = options.layers.flatMap((digest) => byDigest.get(digest) ?? []);
     if (layers.length < options.layers.length || layers.every(({ complete }) => complete)) return;
-    const files = await options.open(layers);
+    using metas = new DisposableStack();
+    const open = (path: string): MetaFile => metas.use(new MetaFile(path, { maxPages: META_PAGES }));
+    const files =
+      mergedMeta === undefined
+        ? new LayeredFiles(layers.map((layer) => ({ layer, meta: open(layer.metaPath) })))
+        : new ImageFiles(open(mergedMeta), layers);
     const report = await foreseeProgram({ files, fetcher, ...processOf(config, start), signal });
     log.debug(report, "foresaw a program");
   } catch (error) {

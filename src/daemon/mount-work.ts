@@ -4,11 +4,11 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rmdir } from "node:fs/promises";
+import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
-import { ImageFiles, type MountRecord, type PreparedImage } from "../lazyfs/index.ts";
+import type { MountRecord, PreparedImage } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { Layer, LayerHandle } from "../store/index.ts";
 import { assertMountable } from "./assert-mountable.ts";
@@ -257,7 +257,7 @@ export class MountWork implements AsyncDisposable {
       config,
       start,
       layers: layers.map(({ handle }) => handle.layer.digest),
-      open: async (open) => new ImageFiles(await readFile(mergedMeta.path), open),
+      mergedMeta: mergedMeta.path,
       signal: this.#ending.signal,
     });
   }

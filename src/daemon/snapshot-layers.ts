@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { readFile, realpath, stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import { LayeredFiles, type LayerWithMeta, readLayerRoot } from "../lazyfs/index.ts";
+import { readLayerRoot } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type {
   RemoteLayers,
@@ -122,7 +122,6 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
     await foreseeImage(this.#services, {
       config,
       layers: layers.map(({ layer }) => layer.digest),
-      open: async (open) => new LayeredFiles(await Promise.all(open.map(withMeta))),
       signal,
     });
   }
@@ -175,8 +174,4 @@ async function diskBytesOf({ dataPath, metaPath }: Layer): Promise<number> {
 
 function notThere(digest: Digest): EsgzError {
   return new EsgzError("STORE_INVALID", `Cannot mount layer ${digest}: expected it in the store, got none`);
-}
-
-async function withMeta(layer: Layer): Promise<LayerWithMeta> {
-  return { layer, meta: await readFile(layer.metaPath) };
 }

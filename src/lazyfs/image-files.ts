@@ -4,7 +4,7 @@
  * @module
  */
 import type { ByteRange } from "../blob/index.ts";
-import { ErofsReader } from "../erofs/index.ts";
+import { ErofsReader, type ErofsSource } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
 import { walkPath } from "./walk-path.ts";
 
@@ -51,7 +51,7 @@ export class ImageFiles implements FileFinder {
    * @param meta the merged metadata image, with one device for each layer
    * @throws {EsgzError} `EROFS_INVALID`
    */
-  constructor(meta: Uint8Array, layers: readonly Layer[]) {
+  constructor(meta: Uint8Array | ErofsSource, layers: readonly Layer[]) {
     this.#reader = new ErofsReader(meta);
     this.#layers = layers;
   }

@@ -47,5 +47,6 @@ export type { LayerStoreObserver } from "./layer-store-tree.ts";
 export { foreseeProgram, type ForeseeOptions, type ForeseeReport } from "./foresee-program.ts";
 export { ImageFiles, type FileFinder, type FileRun, type ImageFile } from "./image-files.ts";
 export { LayeredFiles, type LayerWithMeta } from "./layered-files.ts";
+export { MetaFile } from "./meta-file.ts";
 export { makePracticeLayer, type PracticeLayerOptions } from "./practice-layer.ts";
 export { rehearsePreparation } from "./rehearse-preparation.ts";

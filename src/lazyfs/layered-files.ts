@@ -4,7 +4,7 @@
  * @module
  */
 import type { ByteRange } from "../blob/index.ts";
-import { type ErofsNodeType, ErofsReader } from "../erofs/index.ts";
+import { type ErofsNodeType, ErofsReader, type ErofsSource } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
 import type { FileFinder, FileRun, ImageFile } from "./image-files.ts";
 import { readMarks } from "./overlay-names.ts";
@@ -13,7 +13,7 @@ import { walkPath } from "./walk-path.ts";
 /** A layer with its metadata image. */
 export interface LayerWithMeta {
   readonly layer: Layer;
-  readonly meta: Uint8Array;
+  readonly meta: Uint8Array | ErofsSource;
 }
 
 /** An inode of one layer. */
