@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import type { ChildProcess } from "node:child_process";
 import type { Harbor } from "../harbor/index.ts";
 import type { HelloRecipe } from "../inputs/hello-recipes.ts";
@@ -28,7 +29,10 @@ export interface StartRun {
   readonly facts?: () => Promise<Readonly<Record<string, number>>>;
 }
 
-/** A contender whose runs begin with cold page caches. `begin` is not measured. */
+/** After this time a daemon that was started has nothing to do. */
+const SETTLE_MS = 5000;
+
+/** A contender whose runs begin with cold page caches, and daemons at rest. `begin` is not measured. */
 export function startContender(
   name: string,
   { harbor }: Place,
@@ -39,6 +43,8 @@ export function startContender(
     run: () =>
       withScratch(async (scratch) => {
         const { start, daemons, facts } = await begin(scratch);
+        // On a node they have been there for long.
+        if (daemons.length > 0) await setTimeout(SETTLE_MS);
         dropCaches();
         await harbor.takeStatistics();
         let told: Readonly<Record<string, number>> = {};

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { join } from "node:path";
 import type { GrpcServer } from "../grpc/index.ts";
 import { ControlServer } from "./control-server.ts";
 import { controlRoutes, metricsRoute } from "./control-routes.ts";
@@ -15,9 +14,9 @@ import { ImageWork } from "./image-work.ts";
 import { LayerStores } from "./layer-stores.ts";
 import { MemoryTrim } from "./memory-trim.ts";
 import { MountWork } from "./mount-work.ts";
+import { Practice } from "./practice.ts";
 import { loadServerConfig, readSettings } from "./server-config.ts";
 import { createServerLog, type ServerLog } from "./server-log.ts";
-import { rehearsePreparation } from "../lazyfs/index.ts";
 import { openServices, serverEnds, type Services } from "./services.ts";
 import type { SnapshotService } from "./snapshot-service.ts";
 import { CREDENTIALS_SOCKET, SNAPSHOTS_SOCKET } from "./socket-names.ts";
@@ -60,15 +59,16 @@ async function serve(services: Services): Promise<void> {
   const credentials = await openCredentials(services);
   using idle = watchIdleness(services, work);
   using trim = new MemoryTrim(() => control.active > 0 || isFetching(services));
+  using practice = start.restarts === 0 ? new Practice(services, () => control.active > 0) : undefined;
   control.onActivity = () => {
     idle?.touch();
     trim.touch();
+    practice?.stepAside();
   };
   holdRetirement(services);
   channel.send({ kind: "ready", config: JSON.stringify(config) });
   log.info({ store: start.settings.store, restarts: start.restarts }, "serving");
   upkeep.beginReverifying();
-  using _practice = start.restarts === 0 ? practiseWhenIdle(services, control) : undefined;
   const end = await channel.ended;
   log.info({ end }, "ending");
   if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });
@@ -80,39 +80,6 @@ async function serve(services: Services): Promise<void> {
     credentials?.close({ signal: AbortSignal.timeout(closing.graceMs) }),
   ]);
   await finish(services, work, end);
-}
-
-const PRACTICE_AFTER_MS = 300;
-/** A directory of the store while the server practises. */
-const PRACTICE = "practice";
-
-/** Once, as soon as nobody is being served. */
-function practiseWhenIdle(services: Services, control: ControlServer): Disposable {
-  const ending = new AbortController();
-  const timer = setInterval(() => {
-    if (control.active > 0) return;
-    clearInterval(timer);
-    practise(services, ending.signal).catch((error: unknown) => {
-      if (!ending.signal.aborted) services.log.warn({ err: error }, "practice failed");
-    });
-  }, PRACTICE_AFTER_MS);
-  timer.unref();
-  return {
-    [Symbol.dispose]: () => {
-      clearInterval(timer);
-      ending.abort();
-    },
-  };
-}
-
-async function practise({ store, views, clients }: Services, signal: AbortSignal): Promise<void> {
-  // What a machine cannot do is said when somebody asks for it.
-  await views.warm().catch(() => undefined);
-  await clients.clientFor({});
-  await rehearsePreparation({ signal });
-  if (signal.aborted) return;
-  const { rehearseStart } = await import("./rehearse-start.ts");
-  await rehearseStart({ directory: join(store.root, PRACTICE), signal });
 }
 
 interface ServerWork {
