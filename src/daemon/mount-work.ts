@@ -8,13 +8,13 @@ import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
-import type { MountRecord, PreparedImage } from "../lazyfs/index.ts";
+import type { MountRecord } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { Layer, LayerHandle } from "../store/index.ts";
 import { assertMountable } from "./assert-mountable.ts";
 import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { presentBytesOf } from "./fill-progress.ts";
-import { foreseeImage } from "./foresee-image.ts";
+import { FirstReads } from "./first-reads.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
 import { MountExtras, type MountExtra } from "./mount-extras.ts";
@@ -76,21 +76,20 @@ export class MountWork implements AsyncDisposable {
     const { settings } = this.#services.start;
     if (request.directory !== undefined) await assertMountable(request.directory, settings.store);
     const extra = this.#extraOf(request);
-    const prefetched = new Set<Digest>();
-    const warm = (): void => this.#inBackground(this.#services.views.warm());
-    const prefetch = (digest: Digest): void => {
-      warm();
-      this.#services.fetcher.warm();
-      if (prefetched.has(digest) || !(request.prefetch ?? this.#services.config.prefetch)) return;
-      prefetched.add(digest);
-      this.#inBackground(this.#prefetch(digest));
-    };
+    const first = new FirstReads({
+      services: this.#services,
+      prefetch: request.prefetch ?? this.#services.config.prefetch,
+      inBackground: (reading) => this.#inBackground(reading),
+      signal: this.#ending.signal,
+    });
     // Layers that are complete need no connection: where there may be some, the first that is not makes it.
-    if (this.#images.isUnknown(request.reference)) warm();
-    await using ready = await this.#images.prepare(request, { ...work, onLazyLayer: prefetch });
+    if (this.#images.isUnknown(request.reference)) first.warm();
+    const onLazyLayer = (digest: Digest): void => first.addLayer(digest);
+    await using ready = await this.#images.prepare(request, { ...work, onLazyLayer });
     const { image } = ready;
-    for (const { digest, lazy, present } of ready.layers) if (lazy && present !== true) prefetch(digest);
-    if (prefetched.size > 0) this.#inBackground(this.#foresee(request, image));
+    for (const { digest, lazy, present } of ready.layers)
+      if (lazy && present !== true) first.addLayer(digest);
+    first.addProgram(image, request.start);
     const id = randomBytes(8).toString("hex");
     const directory = request.directory ?? (await this.#makeRoot(id));
     const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });
@@ -235,31 +234,6 @@ export class MountWork implements AsyncDisposable {
     const directory = join(roots, id);
     await mkdir(directory);
     return directory;
-  }
-
-  /** What a layer says is read first, as soon as it is known where it is; the layer stays open meanwhile. */
-  async #prefetch(digest: Digest): Promise<void> {
-    const { uses, fetcher, log } = this.#services;
-    const { signal } = this.#ending;
-    await using used = await uses.use([digest]);
-    try {
-      for (const layer of used.layers) {
-        const report = await fetcher.prefetch(layer, { signal });
-        if (report.bytes > 0) log.debug({ layer: digest, ...report }, "prefetched");
-      }
-    } catch (error) {
-      if (!signal.aborted) log.warn({ err: error, layer: digest }, "cannot prefetch");
-    }
-  }
-
-  async #foresee({ start = {} }: MountRequest, { config, layers, mergedMeta }: PreparedImage): Promise<void> {
-    await foreseeImage(this.#services, {
-      config,
-      start,
-      layers: layers.map(({ handle }) => handle.layer.digest),
-      mergedMeta: mergedMeta.path,
-      signal: this.#ending.signal,
-    });
   }
 
   /** Keeps the layers of a mount open until it ends, and fills them if that is wanted. */
