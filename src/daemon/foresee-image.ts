@@ -5,7 +5,7 @@
  */
 import { type ForeseeOptions, foreseeProgram, ImageFiles, LayeredFiles, MetaFile } from "../lazyfs/index.ts";
 import type { Digest, ImageConfig } from "../oci/index.ts";
-import { containerCommand, DEFAULT_PATH } from "../runtime/index.ts";
+import { containerWords, DEFAULT_PATH } from "../runtime/index.ts";
 import type { StartRequest } from "./control-protocol.ts";
 import type { Services } from "./services.ts";
 
@@ -54,9 +54,8 @@ function processOf(
   { command, entrypoint, workdir }: StartRequest,
 ): Pick<ForeseeOptions, "command" | "env" | "workdir"> {
   const config = image.config ?? {};
-  const words = entrypoint ?? command ?? config.Entrypoint ?? config.Cmd ?? [];
   return {
-    command: words.length === 0 ? [] : containerCommand(config, { command, entrypoint }),
+    command: containerWords(config, { command, entrypoint }),
     env: [`PATH=${DEFAULT_PATH}`, ...(config.Env ?? [])],
     workdir: workdir ?? config.WorkingDir ?? undefined,
   };

@@ -21,10 +21,7 @@ export interface CommandChoice {
  * @throws {EsgzError} `USAGE_INVALID` if neither image nor user names a program.
  */
 export function containerCommand(config: ContainerConfig, choice: CommandChoice): readonly string[] {
-  const { command = [], entrypoint } = choice;
-  const first = entrypoint ?? config.Entrypoint ?? [];
-  const rest = command.length > 0 || entrypoint !== undefined ? command : (config.Cmd ?? []);
-  const words = [...(first.length === 1 && first[0] === "" ? [] : first), ...rest];
+  const words = containerWords(config, choice);
   if (words.length === 0 || words[0] === "") {
     throw new EsgzError(
       "USAGE_INVALID",
@@ -39,6 +36,14 @@ export function containerCommand(config: ContainerConfig, choice: CommandChoice)
     );
   }
   return words;
+}
+
+/** The same words, whatever they are: none where nobody names a program. */
+export function containerWords(config: ContainerConfig, choice: CommandChoice): readonly string[] {
+  const { command = [], entrypoint } = choice;
+  const first = entrypoint ?? config.Entrypoint ?? [];
+  const rest = command.length > 0 || entrypoint !== undefined ? command : (config.Cmd ?? []);
+  return [...(first.length === 1 && first[0] === "" ? [] : first), ...rest];
 }
 
 /** Where the variables of a container come from. */

@@ -1,4 +1,4 @@
-export { type CommandChoice, containerCommand } from "./container-command.ts";
+export { type CommandChoice, containerWords } from "./container-command.ts";
 export { DEFAULT_PATH } from "./default-isolation.ts";
 export type { ReplacedFile } from "./container-mounts.ts";
 export { FORWARDED_SIGNALS } from "./container-process.ts";
