@@ -71,7 +71,8 @@ const AnswerSchema = v.object({
 /** Runs programs, and believes what they made until it expires. */
 export class ExecCredentials {
   readonly #options: ExecCredentialsOptions;
-  readonly #kept = new Map<string, Kept>();
+  /** What one program made last: one configuration has one. */
+  #kept: { readonly key: string; readonly made: Kept } | undefined;
 
   constructor(options: ExecCredentialsOptions) {
     this.#options = options;
@@ -84,18 +85,16 @@ export class ExecCredentials {
    */
   async get(plugin: ExecPlugin, options: { readonly signal?: AbortSignal } = {}): Promise<ExecCredential> {
     const key = JSON.stringify(plugin);
-    const kept = this.#kept.get(key);
+    const kept = this.#kept?.key === key ? this.#kept.made : undefined;
     if (kept !== undefined && systemClock.wallMs() < kept.expiresMs - MARGIN_MS) return kept.credential;
     const made = await this.#make(plugin, options.signal);
-    // One configuration has one program: what another one made is of no use any more.
-    this.#kept.clear();
-    this.#kept.set(key, made);
+    this.#kept = { key, made };
     return made.credential;
   }
 
   /** The cluster did not accept what was made: the next one is made anew. */
   forget(): void {
-    this.#kept.clear();
+    this.#kept = undefined;
   }
 
   async #make(plugin: ExecPlugin, signal: AbortSignal | undefined): Promise<Kept> {

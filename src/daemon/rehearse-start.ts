@@ -4,16 +4,14 @@
  *
  * @module
  */
-import { hash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
-import { encodeUtf8 } from "../bytes/index.ts";
-import { openArchive } from "../estargz/index.ts";
 import { MemoryBlob } from "../blob/index.ts";
+import { openArchive } from "../estargz/index.ts";
 import { openImageSource } from "../image/index.ts";
 import { LayerFetcher, makePracticeLayer, type PreparedImage, prepareImage } from "../lazyfs/index.ts";
-import { ANNOTATIONS, type Digest, type ImageReference, MEDIA_TYPES } from "../oci/index.ts";
+import { ANNOTATIONS, encodeManifest, type ImageReference, MEDIA_TYPES } from "../oci/index.ts";
 import type { RegistryClient, Repository } from "../registry/index.ts";
 import { openStore, type Store } from "../store/index.ts";
 import { openRegistryClient } from "./registry-access.ts";
@@ -61,30 +59,19 @@ const ANONYMOUS = { credentials: { credentialFor: () => Promise.resolve(undefine
 
 /** Pushes an image of one seekable layer. */
 async function pushImage(repository: Repository, signal: AbortSignal): Promise<void> {
-  const layer = await makePracticeLayer({ files: FILES, fileSize: FILE_SIZE, apart: true });
-  using archive = await openArchive(new MemoryBlob(layer));
-  const { os, architecture } = PLATFORM;
-  const rootfs = { type: "layers", diff_ids: [digestOf(layer)] };
-  const config = encodeUtf8(JSON.stringify({ os, architecture, rootfs, config: {} }));
-  const manifest = {
+  const bytes = await makePracticeLayer({ files: FILES, fileSize: FILE_SIZE, apart: true });
+  using archive = await openArchive(new MemoryBlob(bytes));
+  const layer = await repository.pushBlob(bytes, { signal });
+  const rootfs = { type: "layers", diff_ids: [layer.digest] } as const;
+  const config = await repository.pushBlob(encodeManifest({ ...PLATFORM, rootfs, config: {} }), { signal });
+  const annotations = { [ANNOTATIONS.tocDigest]: archive.tocDigest };
+  const manifest = encodeManifest({
     schemaVersion: 2,
     mediaType: MEDIA_TYPES.ociManifest,
-    config: { mediaType: MEDIA_TYPES.ociConfig, digest: digestOf(config), size: config.length },
-    layers: [
-      {
-        mediaType: MEDIA_TYPES.ociLayerGzip,
-        digest: digestOf(layer),
-        size: layer.length,
-        annotations: { [ANNOTATIONS.tocDigest]: archive.tocDigest },
-      },
-    ],
-  };
-  await Promise.all([repository.pushBlob(layer, { signal }), repository.pushBlob(config, { signal })]);
-  await repository.pushManifest(encodeUtf8(JSON.stringify(manifest)), {
-    mediaType: MEDIA_TYPES.ociManifest,
-    reference: TAG,
-    signal,
+    config: { mediaType: MEDIA_TYPES.ociConfig, ...config },
+    layers: [{ mediaType: MEDIA_TYPES.ociLayerGzip, ...layer, annotations }],
   });
+  await repository.pushManifest(manifest, { mediaType: MEDIA_TYPES.ociManifest, reference: TAG, signal });
 }
 
 async function start(
@@ -118,8 +105,4 @@ async function readAll(image: PreparedImage, fetcher: LayerFetcher, signal: Abor
     }
     await fetcher.release(layer);
   }
-}
-
-function digestOf(bytes: Uint8Array): Digest {
-  return `sha256:${hash("sha256", bytes)}`;
 }
