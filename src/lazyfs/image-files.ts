@@ -6,6 +6,7 @@
 import type { ByteRange } from "../blob/index.ts";
 import { ErofsReader, type ErofsSource } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
+import { type DeviceRun, deviceRuns } from "./device-runs.ts";
 import { walkPath } from "./walk-path.ts";
 
 /** A regular file. */
@@ -19,11 +20,8 @@ export interface ImageFile {
 }
 
 /** A run of a file's bytes on a layer's data device. */
-export interface FileRun {
+export interface FileRun extends Omit<DeviceRun, "device"> {
   readonly layer: Layer;
-  /** Where it begins in the file. */
-  readonly fileOffset: number;
-  readonly range: ByteRange;
 }
 
 /** Finds files of an image, and their bytes. */
@@ -72,17 +70,10 @@ export class ImageFiles implements FileFinder {
     return inode.type === "reg" ? { path: found.path, size: inode.size, nid: found.node } : undefined;
   }
 
-  *runs({ nid }: ImageFile, { offset, size }: ByteRange): Generator<FileRun, void, undefined> {
-    const end = offset + size;
-    for (let at = offset; at < end;) {
-      const run = this.#reader.runAt(nid, at);
-      if (run === undefined) return;
-      const length = Math.min(run.size, end - at);
-      const layer = run.kind === "device" ? this.#layers[run.device] : undefined;
-      if (run.kind === "device" && layer !== undefined) {
-        yield { layer, fileOffset: at, range: { offset: run.deviceOffset, size: length } };
-      }
-      at += length;
+  *runs({ nid }: ImageFile, range: ByteRange): Generator<FileRun, void, undefined> {
+    for (const { device, ...run } of deviceRuns(this.#reader, nid, range)) {
+      const layer = this.#layers[device];
+      if (layer !== undefined) yield { layer, ...run };
     }
   }
 }

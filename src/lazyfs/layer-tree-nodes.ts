@@ -34,8 +34,8 @@ export interface LayerTreeEntry {
 
 const EPOCH: ErofsTimestamp = { seconds: 0, nanoseconds: 0 };
 const NO_XATTRS: ReadonlyMap<string, Uint8Array> = new Map();
-/** What directories have that no entry describes. */
 const SYMLINK_MODE = 0o777;
+/** What directories have that no entry describes. */
 const IMPLIED_MODE = 0o755;
 
 /** A directory; once {@linkcode LayerDirectory.seal}ed it is what the compiler wants. */

@@ -6,6 +6,7 @@
 import type { ByteRange } from "../blob/index.ts";
 import { type ErofsNodeType, ErofsReader, type ErofsSource } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
+import { deviceRuns } from "./device-runs.ts";
 import type { FileFinder, FileRun, ImageFile } from "./image-files.ts";
 import { readMarks } from "./overlay-names.ts";
 import { walkPath } from "./walk-path.ts";
@@ -63,18 +64,12 @@ export class LayeredFiles implements FileFinder {
     return { path: found.path, size, nid: part.at * LAYER_STEP + part.nid };
   }
 
-  *runs({ nid }: ImageFile, { offset, size }: ByteRange): Generator<FileRun, void, undefined> {
+  *runs({ nid }: ImageFile, range: ByteRange): Generator<FileRun, void, undefined> {
     const found = this.#layers[Math.floor(nid / LAYER_STEP)];
     if (found === undefined) return;
     const { layer, reader } = found;
-    const end = offset + size;
-    for (let at = offset; at < end;) {
-      const run = reader.runAt(nid % LAYER_STEP, at);
-      if (run === undefined || run.size <= 0) return;
-      const length = Math.min(run.size, end - at);
-      if (run.kind === "device")
-        yield { layer, fileOffset: at, range: { offset: run.deviceOffset, size: length } };
-      at += length;
+    for (const { fileOffset, range: onDevice } of deviceRuns(reader, nid % LAYER_STEP, range)) {
+      yield { layer, fileOffset, range: onDevice };
     }
   }
 
