@@ -1,23 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Clock } from "../async/index.ts";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { type BlobSource, type ByteRange, MemoryBlob, type ReadOptions } from "./blob-source.ts";
 import { BufferBudget } from "./buffer-budget.ts";
 import { FlowMonitor } from "./flow-monitor.ts";
 import { receiveRange } from "./receive-range.ts";
-
-class FakeClock implements Clock {
-  now = 0;
-  nowMs(): number {
-    return this.now;
-  }
-  wallMs(): number {
-    return this.now;
-  }
-  sleep(): Promise<void> {
-    return Promise.resolve();
-  }
-}
 
 /** Gives 100 bytes to its first reader and then nothing, until the reader goes away. */
 class StuckBlob extends MemoryBlob implements BlobSource {
@@ -46,7 +33,7 @@ class StuckBlob extends MemoryBlob implements BlobSource {
 
 describe("receiveRange()", () => {
   test("asks for the rest on a second connection when the first is slower than its peers", async () => {
-    const clock = new FakeClock();
+    const clock = new StandingClock(0);
     const monitor = new FlowMonitor({ clock });
     const peer = monitor.begin(() => assert.fail("the peer is not slow"));
     const content = Uint8Array.from({ length: 1000 }, (_, at) => (at * 7) % 251);

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { MemoryBlob } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { openArchive } from "../estargz/index.ts";
+import { plainMetadata } from "../tar/index.ts";
 import { type FileSpec, tarOf } from "../tar/make-tar.fixture.ts";
 import { tarEntries } from "./layer.fixture.ts";
 import { type LayerEntry, layerTreeFromArchive, layerTreeFromTar } from "./layer-tree.ts";
@@ -306,20 +307,5 @@ function assertSound(tree: RootTree): void {
 }
 
 function entryOf(path: string, changes: Partial<LayerEntry> = {}): LayerEntry {
-  return {
-    path,
-    type: "reg",
-    size: 0,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    mtime: { seconds: 0, nanoseconds: 0 },
-    linkName: "",
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: new Map(),
-    ...changes,
-  };
+  return { ...plainMetadata({ name: path }), path, ...changes };
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LayerEntry } from "../image/index.ts";
+import { plainMetadata } from "../tar/index.ts";
 import { compileLayer } from "./compile-layer.ts";
 import { createSampleLayer, type FetchSample, fetchSampleOf } from "./fetch.fixture.ts";
 import { temporaryStore } from "./image.fixture.ts";
@@ -146,21 +147,8 @@ test("ImageFiles.runs() leaves holes out, and bytes of layers that nobody has", 
 
 /** A file of 3 MiB and a block: data, a hole of 2 MiB, data elsewhere. */
 function metaWithHole(): Uint8Array {
-  const entry: LayerEntry = {
-    path: "sparse",
-    type: "reg",
-    size: (3 << 20) + 4096,
-    mode: 0o644,
-    uid: 0,
-    gid: 0,
-    userName: "",
-    groupName: "",
-    mtime: { seconds: 0, nanoseconds: 0 },
-    linkName: "",
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: new Map(),
-  };
+  const size = (3 << 20) + 4096;
+  const entry: LayerEntry = { ...plainMetadata({ name: "sparse", size }), path: "sparse" };
   const tree = new LayerTree();
   tree.add(entry, [
     { fileOffset: 0, size: 1 << 20, device: 0, deviceOffset: 4096 },

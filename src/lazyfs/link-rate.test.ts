@@ -1,25 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Clock } from "../async/index.ts";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { LinkRate } from "./link-rate.ts";
-
-class FakeClock implements Clock {
-  now = 5000;
-  nowMs(): number {
-    return this.now;
-  }
-  wallMs(): number {
-    return this.now;
-  }
-  sleep(): Promise<void> {
-    return Promise.resolve();
-  }
-}
 
 /** Notes so many bytes in each of some milliseconds. */
 function run(
   rate: LinkRate,
-  clock: FakeClock,
+  clock: StandingClock,
   { ms, bytes }: { readonly ms: number; readonly bytes: number },
 ): void {
   for (let at = 0; at < ms; at += 10) {
@@ -30,7 +17,7 @@ function run(
 
 describe("LinkRate", () => {
   test("knows nothing before the first interval, and then the best rate", () => {
-    const clock = new FakeClock();
+    const clock = new StandingClock(5000);
     const rate = new LinkRate(clock);
     rate.note(1000);
     assert.equal(rate.bytesPerMs, undefined);
@@ -41,7 +28,7 @@ describe("LinkRate", () => {
   });
 
   test("is not full while less than half of it arrives, nor at rest", () => {
-    const clock = new FakeClock();
+    const clock = new StandingClock(5000);
     const rate = new LinkRate(clock);
     run(rate, clock, { ms: 1000, bytes: 300 });
     run(rate, clock, { ms: 500, bytes: 100 });
@@ -54,7 +41,7 @@ describe("LinkRate", () => {
   });
 
   test("forgets a rate that does not come again", () => {
-    const clock = new FakeClock();
+    const clock = new StandingClock(5000);
     const rate = new LinkRate(clock);
     run(rate, clock, { ms: 500, bytes: 1000 });
     run(rate, clock, { ms: 30_000, bytes: 100 });

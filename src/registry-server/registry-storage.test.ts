@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import type { Clock } from "../async/index.ts";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { digestOf } from "./digest-of.ts";
@@ -15,20 +15,6 @@ import type { RegistryStorage } from "./registry-storage.ts";
 const UPLOAD = { repository: "team/app", id: "0123abcd-0000-4000-8000-00000000abcd" };
 const SUBJECT: Digest = `sha256:${"a".repeat(64)}`;
 const TAGS = { repository: "team/app", kind: "tags" } as const;
-
-/** A clock that stands still until it is told otherwise. */
-class StandingClock implements Clock {
-  wall = 1_700_000_000_000;
-  nowMs(): number {
-    return this.wall;
-  }
-  wallMs(): number {
-    return this.wall;
-  }
-  sleep(): Promise<void> {
-    return Promise.resolve();
-  }
-}
 
 interface Opened extends AsyncDisposable {
   readonly storage: RegistryStorage;
@@ -183,11 +169,11 @@ for (const [name, open] of Object.entries({ MemoryStorage: openMemory, Directory
       await using opened = await open();
       const { storage, clock } = opened;
       await storage.writeRecord(TAGS, "v1", encodeUtf8("x"));
-      clock.wall += 10_000_000_000;
+      clock.now += 10_000_000_000;
       assert.equal(await storage.touchRecord(TAGS, "v1"), true);
       assert.equal(await storage.touchRecord(TAGS, "v2"), false);
       const [record] = await storage.listRecords(TAGS);
-      assert.equal(Math.round(record?.changedMs ?? 0), clock.wall);
+      assert.equal(Math.round(record?.changedMs ?? 0), clock.now);
     });
   });
 }

@@ -7,11 +7,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import fc from "fast-check";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { CRASH_CONTENT, CRASH_LAYERS, randomNumbers } from "./crash-writer.fixture.ts";
 import { decodeFilled, encodeFilled } from "./filled-file.ts";
 import { type Layer, openStore, type Store, type StoreEvent } from "./index.ts";
 import { dataRunsOf } from "./native-calls.ts";
-import { type SampleLayer, sampleLayer, scratchDirectory, StandingClock } from "./sample-layer.fixture.ts";
+import { type SampleLayer, sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 import { layerPaths, StoreLayout } from "./store-layout.ts";
 
 const HAS_SEEK_DATA = dataRunsOf(0, 0) !== undefined;

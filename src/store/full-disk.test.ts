@@ -4,9 +4,10 @@ import { execFileSync } from "node:child_process";
 import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { equalBytes } from "../bytes/index.ts";
 import { openStore } from "./index.ts";
-import { sampleLayer, scratchDirectory, StandingClock } from "./sample-layer.fixture.ts";
+import { sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 
 const BLOB = {
   digest: "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",

@@ -5,6 +5,7 @@ import { mkdir, open, readFile, rm, stat, symlink, truncate, writeFile } from "n
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { DEFAULT_TABLE_LIMITS, encodeChunkTable } from "./chunk-table-file.ts";
@@ -12,7 +13,7 @@ import { decodeFilled, encodeFilled } from "./filled-file.ts";
 import { openStore, type Store, type StoreEvent } from "./index.ts";
 import { decodeSource, encodeSource } from "./layer-source.ts";
 import { PageCache } from "./page-cache.ts";
-import { sampleLayer, scratchDirectory, StandingClock } from "./sample-layer.fixture.ts";
+import { sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 import { type LayerPaths, layerPaths, StoreLayout } from "./store-layout.ts";
 
 const SAMPLE = sampleLayer("a");

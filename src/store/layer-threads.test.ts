@@ -5,9 +5,10 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import type { ChunkWriterData, ChunkWriterRequest } from "./chunk-writer.fixture.ts";
 import { isRangeReady, openStore } from "./index.ts";
-import { sampleBytes, sampleLayer, scratchDirectory, StandingClock } from "./sample-layer.fixture.ts";
+import { sampleBytes, sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 
 const OPTIONS = { clock: new StandingClock(), pid: process.pid };
 

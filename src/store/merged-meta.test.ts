@@ -4,8 +4,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { openStore, type ImageRecord, type Store } from "./index.ts";
-import { sampleLayer, scratchDirectory, StandingClock } from "./sample-layer.fixture.ts";
+import { sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 
 const HELLO = new TextEncoder().encode("hello");
 const MERGED = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";

@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Clock } from "../async/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { ChunkRow, LayerSource, NewLayer } from "./index.ts";
 
@@ -83,20 +82,6 @@ export function sampleBytes(text: string, size: number): Uint8Array {
     bytes.set(part.subarray(0, Math.min(64, size - at)), at);
   }
   return bytes;
-}
-
-/** A clock that stands still until it is told otherwise. */
-export class StandingClock implements Clock {
-  wall = 1_700_000_000_000;
-  nowMs(): number {
-    return this.wall;
-  }
-  wallMs(): number {
-    return this.wall;
-  }
-  sleep(): Promise<void> {
-    return Promise.resolve();
-  }
 }
 
 /** A directory that is deleted with its contents. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { systemClock } from "../async/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -13,13 +14,7 @@ import {
   type StoreEvent,
   type StoreOptions,
 } from "./index.ts";
-import {
-  sampleBytes,
-  sampleLayer,
-  scratchDirectory,
-  StandingClock,
-  type SampleLayer,
-} from "./sample-layer.fixture.ts";
+import { sampleBytes, sampleLayer, scratchDirectory, type SampleLayer } from "./sample-layer.fixture.ts";
 
 const PLATFORM = "linux/amd64";
 
@@ -307,7 +302,7 @@ test("images, leases and times of use survive; prune() takes what nothing needs"
       kind: "pull",
       layers: [c.digest],
       detail: "",
-      expiresMs: place.clock.wall + 10,
+      expiresMs: place.clock.now + 10,
     });
   }
   await using store = await place.open();
@@ -315,7 +310,7 @@ test("images, leases and times of use survive; prune() takes what nothing needs"
     { ...image, layers: [a.digest, b.digest], content: [config], updatedMs: 1_700_000_000_000 },
   ]);
   assert.deepEqual((await store.prune()).layers, []);
-  place.clock.wall += 10;
+  place.clock.now += 10;
   assert.deepEqual(store.leases(), [
     { id: "m1", kind: "mount", layers: [b.digest], detail: '{"at":"/mnt"}' },
   ]);
@@ -341,7 +336,7 @@ test("evict() gives up what was used least recently, and never what is pinned", 
   assert.ok(oldest !== undefined && leased !== undefined && named !== undefined && newest !== undefined);
   for (const sample of samples) {
     await addLayer(store, sample);
-    place.clock.wall += 1000;
+    place.clock.now += 1000;
   }
   store.setLease({ id: "m", kind: "mount", layers: [leased.digest], detail: "" });
   const manifest = sampleLayer("manifest").digest;
@@ -376,9 +371,9 @@ test("a quota evicts, and then refuses with NO_SPACE", async () => {
   await using store = await place.open({ quotaBytes: 400_000 });
   const [a, b, c] = [sampleLayer("a"), sampleLayer("b"), sampleLayer("c")];
   await addLayer(store, a);
-  place.clock.wall += 1;
+  place.clock.now += 1;
   await addLayer(store, b);
-  place.clock.wall += 1;
+  place.clock.now += 1;
   await addLayer(store, c);
   assert.equal(await store.openLayer(a.digest), undefined);
   for (const { digest } of [b, c])
