@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type BenchContainerd, endProcess, startContainerd, untilExists } from "../containerd.ts";
 import { esgzCommand, runEsgz } from "../esgz-command.ts";
+import { findCommand } from "../find-command.ts";
 import type { HelloRecipe } from "../inputs/hello-recipes.ts";
 import { type Contender, measureUntil } from "../measure/index.ts";
 import type { Scratch } from "../scratch.ts";
@@ -47,8 +48,13 @@ export const ESGZ_SNAPSHOTTER: Snapshotter = {
   wait: (root) => runEsgz("images", "--store", root),
 };
 
-/** The reference, by the path of its program. */
-export function referenceSnapshotter(program: string): Snapshotter {
+/** The reference: the program that `ESGZ_BENCH_STARGZ` names, or the one that is installed; undefined if there is none. */
+export function findReference(): Snapshotter | undefined {
+  const program = process.env["ESGZ_BENCH_STARGZ"] ?? findCommand("containerd-stargz-grpc");
+  return program === undefined ? undefined : referenceSnapshotter(program);
+}
+
+function referenceSnapshotter(program: string): Snapshotter {
   return {
     argv: ({ address, root }) => {
       const config = `${root}.toml`;

@@ -11,7 +11,7 @@ import { ensureHelloImage, helloRecipe } from "../inputs/hello-images.ts";
 import type { LinkProfile } from "../link/index.ts";
 import type { BenchContext } from "../bench-context.ts";
 import { compare, type Comparison, type Contender } from "../measure/index.ts";
-import { containerdContender, referenceSnapshotter, snapshotterContender } from "./containerd-contenders.ts";
+import { containerdContender, findReference, snapshotterContender } from "./containerd-contenders.ts";
 import { ESGZ_SNAPSHOTTER } from "./containerd-contenders.ts";
 import { esgzContender } from "./esgz-contender.ts";
 import { floorContender, recordNeeded } from "./floor.ts";
@@ -79,9 +79,8 @@ function peers(context: BenchContext, place: Place): Contender[] {
     return [];
   }
   const found = [containerdContender(place)];
-  const daemon = process.env["ESGZ_BENCH_STARGZ"] ?? findCommand("containerd-stargz-grpc");
-  if (daemon !== undefined && findCommand("ctr-remote") !== undefined) {
-    const snapshotter = referenceSnapshotter(daemon);
+  const snapshotter = findReference();
+  if (snapshotter !== undefined && findCommand("ctr-remote") !== undefined) {
     found.push(snapshotterContender("stargz-snapshotter", place, { snapshotter, tag: "esgz" }));
     found.push(snapshotterContender("stargz-snapshotter, optimized", place, { snapshotter, tag: "opt" }));
   } else context.say("skipped: stargz-snapshotter (needs containerd-stargz-grpc and ctr-remote)");

@@ -9,9 +9,8 @@
  * @module
  */
 import type { BenchContext } from "../bench-context.ts";
-import { findCommand } from "../find-command.ts";
 import { ensureHelloImage, helloRecipe } from "../inputs/hello-images.ts";
-import { ESGZ_SNAPSHOTTER, referenceSnapshotter, startSnapshotter } from "../lazy/containerd-contenders.ts";
+import { ESGZ_SNAPSHOTTER, findReference, startSnapshotter } from "../lazy/containerd-contenders.ts";
 import type { Snapshotter } from "../lazy/containerd-contenders.ts";
 import type { LazyBenchOptions } from "../lazy/start-bench.ts";
 import { type Place, startContender } from "../lazy/start-contender.ts";
@@ -32,12 +31,9 @@ export async function benchCalls(
   const place = { harbor, recipe, name: `${await harbor.openLink(profile)}/${repository}` };
   const title = `BuildKit's calls, ${layers.length} layers, ${STEPS} steps, ${profile.name} (${profile.rttMs} ms)`;
   const contenders = [callsContender("esgz snapshotter", place, { layers, snapshotter: ESGZ_SNAPSHOTTER })];
-  const reference = process.env["ESGZ_BENCH_STARGZ"] ?? findCommand("containerd-stargz-grpc");
-  if (reference === undefined) context.say("skipped: stargz-snapshotter (needs containerd-stargz-grpc)");
-  else {
-    const snapshotter = referenceSnapshotter(reference);
-    contenders.push(callsContender("stargz-snapshotter", place, { layers, snapshotter }));
-  }
+  const snapshotter = findReference();
+  if (snapshotter === undefined) context.say("skipped: stargz-snapshotter (needs containerd-stargz-grpc)");
+  else contenders.push(callsContender("stargz-snapshotter", place, { layers, snapshotter }));
   return { title, standings: await compare(contenders, context.compareOptions(title)) };
 }
 

@@ -9,12 +9,11 @@ import { execFile, spawnSync } from "node:child_process";
 import { promisify } from "node:util";
 import type { BenchContext } from "../bench-context.ts";
 import { startContainerd } from "../containerd.ts";
-import { findCommand } from "../find-command.ts";
 import { ensureHelloImage, helloRecipe } from "../inputs/hello-images.ts";
 import type { HelloRecipe } from "../inputs/hello-recipes.ts";
 import {
   ESGZ_SNAPSHOTTER,
-  referenceSnapshotter,
+  findReference,
   type Snapshotter,
   startSnapshotter,
 } from "../lazy/containerd-contenders.ts";
@@ -42,12 +41,9 @@ export async function benchContainers(
     lazyContender("esgz snapshotter", place, { snapshotter: ESGZ_SNAPSHOTTER, containers }),
     eagerContender("overlayfs, gzip", place, containers),
   ];
-  const reference = process.env["ESGZ_BENCH_STARGZ"] ?? findCommand("containerd-stargz-grpc");
-  if (reference === undefined) context.say("skipped: stargz-snapshotter (needs containerd-stargz-grpc)");
-  else {
-    const snapshotter = referenceSnapshotter(reference);
-    contenders.push(lazyContender("stargz-snapshotter", place, { snapshotter, containers }));
-  }
+  const snapshotter = findReference();
+  if (snapshotter === undefined) context.say("skipped: stargz-snapshotter (needs containerd-stargz-grpc)");
+  else contenders.push(lazyContender("stargz-snapshotter", place, { snapshotter, containers }));
   return { title, standings: await compare(contenders, context.compareOptions(title)) };
 }
 
