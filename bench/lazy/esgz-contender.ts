@@ -11,8 +11,10 @@ import { type Place, startContender } from "./start-contender.ts";
 /** How an image is started. */
 export interface EsgzStart {
   readonly tag: string;
-  /** Pulls the whole image first, as part of what is measured or not. */
+  /** Pulls the image first, as part of what is measured or not. */
   readonly prepare?: "measured" | "before";
+  /** What of it is pulled: all, or what a start reads first; default all. */
+  readonly pulls?: "all" | "start";
   /** In place of the recipe's command: what ends by itself. */
   readonly command?: readonly string[];
 }
@@ -22,7 +24,8 @@ export function esgzContender(name: string, place: Place, options: EsgzStart): C
   return startContender(name, place, async (scratch) => {
     const { store, process, client } = await startEsgzDaemon(scratch);
     const reference = `${place.name}:${options.tag}`;
-    const pull = (): void => runEsgz("pull", "-q", "--store", store, reference);
+    const part = options.pulls === "start" ? ["--start-only"] : [];
+    const pull = (): void => runEsgz("pull", "-q", ...part, "--store", store, reference);
     // A network of its own, as containerd gives one.
     const flags = ["-q", "--rm", "--network", "none", "--store", store];
     const run = esgzCommand("run", ...flags, reference, ...(options.command ?? place.recipe.command));

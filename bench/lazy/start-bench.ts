@@ -29,6 +29,7 @@ export async function benchLazy(context: BenchContext, options: LazyBenchOptions
   return await benchStart(context, options, async (place) => [
     esgzContender("esgz run, lazy", place, { tag: "esgz" }),
     esgzContender("esgz run, lazy, optimized", place, { tag: "opt" }),
+    esgzContender("esgz run, prefetched", place, { tag: "opt", prepare: "before", pulls: "start" }),
     esgzContender("esgz pull, then run", place, { tag: "esgz", prepare: "measured" }),
     esgzContender("esgz run, warm", place, { tag: "esgz", prepare: "before" }),
     ...(await floors(context, place)),

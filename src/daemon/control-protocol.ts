@@ -52,6 +52,8 @@ export interface ImageRequest {
 export interface PullRequest extends ImageRequest {
   /** Only indexes, no contents. */
   readonly lazy?: boolean;
+  /** With `lazy`: also what is read first when the image is started. */
+  readonly prefetch?: boolean;
 }
 
 /** Mount an image. */

@@ -1,12 +1,12 @@
 /**
- * What will be read first of an image that is being mounted: brought meanwhile.
+ * What will be read first of an image: brought while it is being mounted, or before.
  *
  * @module
  */
-import type { PreparedImage } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { StartRequest } from "./control-protocol.ts";
 import { foreseeImage } from "./foresee-image.ts";
+import type { ReadyImage } from "./image-work.ts";
 import type { Services } from "./services.ts";
 
 /** How it is brought. */
@@ -14,6 +14,8 @@ export interface FirstReadsOptions {
   readonly services: Services;
   /** Whether anything is brought; else only what serves reads is made ready. */
   readonly prefetch: boolean;
+  /** Whether the image is about to be mounted, and what serves reads made ready. */
+  readonly mounts: boolean;
   /** Takes work that nobody waits for. */
   readonly inBackground: (work: Promise<void>) => void;
   readonly signal: AbortSignal;
@@ -31,9 +33,9 @@ export class FirstReads {
 
   /** Makes the connection that incomplete layers are shown through, once: the mount needs not wait for it then. */
   warm(): void {
-    if (this.#isWarm) return;
+    const { inBackground, mounts, services } = this.#options;
+    if (this.#isWarm || !mounts) return;
     this.#isWarm = true;
-    const { inBackground, services } = this.#options;
     inBackground(services.views.warm());
   }
 
@@ -48,10 +50,12 @@ export class FirstReads {
   }
 
   /** All layers are known: what starting the image's program reads is brought, or another that was asked for. */
-  addProgram({ config, layers, mergedMeta }: PreparedImage, start: StartRequest | undefined): void {
+  addImage({ image, layers }: Pick<ReadyImage, "image" | "layers">, start?: StartRequest): void {
+    for (const { digest, lazy, present } of layers) if (lazy && present !== true) this.addLayer(digest);
     if (this.#layers.size === 0) return;
     const { inBackground, services, signal } = this.#options;
-    const digests = layers.map(({ handle }) => handle.layer.digest);
+    const { config, mergedMeta } = image;
+    const digests = layers.map(({ digest }) => digest);
     const options = { config, start, layers: digests, mergedMeta: mergedMeta.path, signal };
     inBackground(foreseeImage(services, options));
   }

@@ -26,6 +26,7 @@ import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./cont
 import { hostPlatform } from "./host-platform.ts";
 import { PreparationProgress } from "./preparation-progress.ts";
 import { PROGRESS_MS, progressOfLayers } from "./fill-progress.ts";
+import { FirstReads } from "./first-reads.ts";
 import type { Services } from "./services.ts";
 
 /** What a request works in. */
@@ -112,10 +113,22 @@ export class ImageWork {
   async pull(request: PullRequest, work: Work): Promise<PullResult> {
     const beginMs = systemClock.nowMs();
     const before = this.#services.clients.traffic;
-    await using ready = await this.prepare(request, work);
+    const reading: Promise<void>[] = [];
+    const first = new FirstReads({
+      services: this.#services,
+      prefetch: request.lazy === true && request.prefetch === true,
+      mounts: false,
+      inBackground: (bringing) => void reading.push(bringing),
+      signal: work.signal,
+    });
+    const onLazyLayer = (digest: Digest): void => first.addLayer(digest);
+    await using ready = await this.prepare(request, { ...work, onLazyLayer });
     const { image, layers, indexMs } = ready;
     await using used = await this.#services.uses.use(layers.map(({ digest }) => digest));
     const handles = image.layers.map(({ handle }) => handle.layer);
+    first.addImage(ready);
+    await Promise.all(reading);
+    work.signal.throwIfAborted();
     const filled = request.lazy === true ? undefined : await this.#fill(used.layers, work);
     const after = this.#services.clients.traffic;
     return {

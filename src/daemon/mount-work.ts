@@ -79,6 +79,7 @@ export class MountWork implements AsyncDisposable {
     const first = new FirstReads({
       services: this.#services,
       prefetch: request.prefetch ?? this.#services.config.prefetch,
+      mounts: true,
       inBackground: (reading) => this.#inBackground(reading),
       signal: this.#ending.signal,
     });
@@ -87,9 +88,7 @@ export class MountWork implements AsyncDisposable {
     const onLazyLayer = (digest: Digest): void => first.addLayer(digest);
     await using ready = await this.#images.prepare(request, { ...work, onLazyLayer });
     const { image } = ready;
-    for (const { digest, lazy, present } of ready.layers)
-      if (lazy && present !== true) first.addLayer(digest);
-    first.addProgram(image, request.start);
+    first.addImage(ready, request.start);
     const id = randomBytes(8).toString("hex");
     const directory = request.directory ?? (await this.#makeRoot(id));
     const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });

@@ -22,7 +22,7 @@ const Image = {
   ),
   resolve: v.optional(v.picklist(["always", "missing"])),
 };
-const Pull = v.object({ ...Image, lazy: v.optional(v.boolean()) });
+const Pull = v.object({ ...Image, lazy: v.optional(v.boolean()), prefetch: v.optional(v.boolean()) });
 const Words = v.optional(v.pipe(v.array(v.string()), v.maxLength(65_536)));
 const Start = v.object({ command: Words, entrypoint: Words, workdir: v.optional(v.string()) });
 const Mount = v.object({

@@ -80,7 +80,11 @@ export interface ServedImage {
 }
 
 /** Serves an image of these layers until the test ends. */
-export async function serveImage(t: TestContext, layers: readonly LayerBlob[]): Promise<ServedImage> {
+export async function serveImage(
+  t: TestContext,
+  layers: readonly LayerBlob[],
+  options: { readonly run?: Readonly<Record<string, unknown>> } = {},
+): Promise<ServedImage> {
   const requests: RequestInfo[] = [];
   const server = await startRegistryServer({ onRequest: (info) => requests.push(info) });
   t.after(() => server.close());
@@ -88,7 +92,7 @@ export async function serveImage(t: TestContext, layers: readonly LayerBlob[]): 
   t.after(() => client.close());
   const registry = `127.0.0.1:${server.port}`;
   const repository = client.repository({ registry, repository: "test/image" });
-  const manifest = await pushImage(repository, { layers, tag: "latest" });
+  const manifest = await pushImage(repository, { layers, tag: "latest", ...options });
   const name = `${registry}/test/image:latest`;
   const source = await openImageSource(name, { registry: client });
   requests.length = 0;

@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { readFile, realpath } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import type { MountRequest } from "../../src/daemon/index.ts";
+import type { MountRequest, PullRequest, PullResult } from "../../src/daemon/index.ts";
 import { estargzOf, PLATFORM, serveImage } from "../../src/lazyfs/image.fixture.ts";
 import { formatPlatform } from "../../src/oci/index.ts";
 import { type FileSpec, tarOf } from "../../src/tar/make-tar.fixture.ts";
@@ -42,34 +42,34 @@ async function programFiles(): Promise<readonly FileSpec[]> {
   );
 }
 
-/** Mounts an image of a program and of files that it does not read. */
-async function mountProgram(t: TestContext, request: Partial<MountRequest>) {
+/** An image of a program and of files that it does not read, and a daemon that has nothing of it. */
+async function serveProgram(t: TestContext) {
   const store = await temporaryDaemonStore(t);
   const others = Array.from({ length: OTHERS }, (_, at) => ({
     name: `data/${at}`,
     content: randomBytes(200_000),
   }));
   const files = await programFiles();
-  const image = await serveImage(t, [await estargzOf(tarOf(others)), await estargzOf(tarOf(files))]);
+  const layers = [await estargzOf(tarOf(others)), await estargzOf(tarOf(files))];
+  const image = await serveImage(t, layers, { run: { Cmd: ["cat"] } });
   const client = await store.connect();
-  const { directory } = await client.mount({
-    reference: image.name,
-    platform: formatPlatform(PLATFORM),
-    background: false,
-    ...request,
-  });
+  const request = { reference: image.name, platform: formatPlatform(PLATFORM) };
+  const mount = async (wanted: Partial<MountRequest>): Promise<string> =>
+    (await client.mount({ ...request, background: false, ...wanted })).directory;
+  const pull = async (wanted: Partial<PullRequest>): Promise<PullResult> =>
+    await client.pull({ ...request, ...wanted });
   const stalls = async (): Promise<number> =>
     Number(/^esgz_stalls_total (\d+)$/m.exec(await client.metrics())?.[1]);
   const isThere = async (): Promise<readonly number[]> =>
     (await client.mounts())[0]?.layers.map(({ size, presentBytes }) => presentBytes / size) ?? [];
-  return { image, client, directory, stalls, isThere };
+  return { image, mount, pull, stalls, isThere };
 }
 
 test("a program whose command is known before it is mounted starts without waiting", LIMIT, async (t) => {
   const reason = missingFuse() ?? missingProgram();
   if (reason !== undefined) return t.skip(reason);
-  const start = { command: ["cat"] };
-  const { image, directory, stalls, isThere } = await mountProgram(t, { start });
+  const { image, mount, stalls, isThere } = await serveProgram(t);
+  const directory = await mount({ start: { command: ["cat"] } });
   // All of the program's layer, nothing of the other.
   await until(async () => (await isThere())[1] === 1, "what the program needs");
   assert.deepEqual(await isThere(), [0, 1]);
@@ -84,10 +84,27 @@ test("a program whose command is known before it is mounted starts without waiti
 test("nothing is foreseen where a user wants no prefetch", LIMIT, async (t) => {
   const reason = missingFuse() ?? missingProgram();
   if (reason !== undefined) return t.skip(reason);
-  const start = { command: [PROGRAM] };
-  const { directory, stalls, isThere } = await mountProgram(t, { start, prefetch: false });
+  const { mount, stalls, isThere } = await serveProgram(t);
+  const directory = await mount({ start: { command: [PROGRAM] }, prefetch: false });
   assert.deepEqual(await isThere(), [0, 0]);
   assert.equal(await stalls(), 0);
   await run("/usr/sbin/chroot", [directory, PROGRAM, "--version"]);
   assert.ok((await stalls()) > 0);
+});
+
+test("a pull of what a start reads is enough to start it", LIMIT, async (t) => {
+  const reason = missingFuse() ?? missingProgram();
+  if (reason !== undefined) return t.skip(reason);
+  const { image, mount, pull, stalls, isThere } = await serveProgram(t);
+  const pulled = await pull({ lazy: true, prefetch: true });
+  assert.deepEqual(
+    pulled.layers.map(({ present }) => present),
+    [false, true],
+  );
+  const directory = await mount({ resolve: "missing", prefetch: false });
+  assert.deepEqual(await isThere(), [0, 1]);
+  const asked = image.requests.length;
+  await run("/usr/sbin/chroot", [directory, PROGRAM, "--version"]);
+  assert.equal(await stalls(), 0);
+  assert.equal(image.requests.length, asked);
 });

@@ -24,11 +24,13 @@ interface Flags extends SharedFlags, RegistryFlags {
   readonly platform?: string;
   readonly connections?: number;
   readonly indexOnly?: boolean;
+  readonly startOnly?: boolean;
 }
 
 const EXAMPLES = `
 Examples:
   esgz pull python:3.13                             to the store; mount and run need no network then
+  esgz pull --start-only python:3.13                what a node needs to start it at once
   esgz pull ghcr.io/org/app:1 --to rootfs:app       to a root filesystem
   esgz pull ghcr.io/org/app:1 --to oci:layout:1     to a local OCI layout`;
 
@@ -41,21 +43,26 @@ export function registerPull(program: Command, environment: Environment): void {
     .option("--platform <os/arch>", "platform to pull (default: this machine's)")
     .option("--connections <n>", "with --to: requests in flight (default: 8)", parseConnections)
     .option("--index-only", "without --to: only the indexes; contents come when they are read")
+    .option("--start-only", "without --to: also what a start reads first; the rest comes when it is read")
     .addHelpText("after", EXAMPLES)
     .action(async (image: string, flags: Flags, command: Command) => {
       assertFlagsBelong(flags);
       const context = new CommandContext(environment, flags);
       if (flags.to !== undefined) return await pullTo(context, image, { ...flags, to: flags.to });
       const request = imageRequest(environment, image, flags);
-      await pullToStore(context, command, { ...request, lazy: flags.indexOnly === true });
+      const { indexOnly = false, startOnly = false } = flags;
+      await pullToStore(context, command, { ...request, lazy: indexOnly || startOnly, prefetch: startOnly });
     });
 }
 
-function assertFlagsBelong({ to, connections, indexOnly }: Flags): void {
+function assertFlagsBelong({ to, connections, indexOnly, startOnly }: Flags): void {
   if (to === undefined && connections !== undefined)
     throw new EsgzError("USAGE_INVALID", "Cannot use --connections: expected --to with it, got none");
-  if (to !== undefined && indexOnly === true)
-    throw new EsgzError("USAGE_INVALID", "Cannot use --index-only: expected no --to with it, got one");
+  if (to === undefined) return;
+  for (const [flag, isSet] of Object.entries({ "--index-only": indexOnly, "--start-only": startOnly })) {
+    if (isSet === true)
+      throw new EsgzError("USAGE_INVALID", `Cannot use ${flag}: expected no --to with it, got one`);
+  }
 }
 
 async function pullTo(
