@@ -1,4 +1,6 @@
-#!/usr/bin/env node
+#!/bin/sh
+// 2> /dev/null; exec node -- "$0" "$@"
+// The line above is the shell's: with "--", node leaves words like --env-file to esgz, wherever they stand.
 // Starts the command line: from the bundle in an installed package, from src/ in a checkout.
 // On a Node that is too old, a newer one that npm installed beside esgz takes over.
 import { spawn } from "node:child_process";
@@ -39,7 +41,7 @@ if (entry === undefined) {
 function becomeLean() {
   const missing = LEAN_FLAGS.filter((flag) => !process.execArgv.includes(flag));
   if (missing.length === 0 || typeof process.execve !== "function") return;
-  const argv = [process.execPath, ...process.execArgv, ...missing, ...process.argv.slice(1)];
+  const argv = [process.execPath, ...process.execArgv, ...missing, "--", ...process.argv.slice(1)];
   process.execve(process.execPath, argv, { ...LEAN_VARIABLES, ...process.env });
 }
 
@@ -64,7 +66,7 @@ function bundledNode() {
 }
 
 function handOver(node, script) {
-  const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: "inherit" });
+  const child = spawn(node, ["--", script, ...process.argv.slice(2)], { stdio: "inherit" });
   // A terminal signals the whole group, so the child may have it already; it takes both for one.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(error.message));

@@ -2,6 +2,7 @@
  * The commands as a user runs them: a registry, an image of one's own, converted, looked into, verified, pulled.
  */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -200,6 +201,22 @@ test("esgz runs without a home, and leaves nothing where it runs", async () => {
   const { status, stderr } = await other.run(["doctor"], { environment: { HOME: "" } });
   assert.equal(status, 0, stderr);
   assert.deepEqual(readdirSync(other.directory), []);
+});
+
+test("esgz started by its own name gets words that node would take for its own", () => {
+  const program = resolve(import.meta.dirname, "../../bin/esgz.js");
+  // Once for a container's program, once for esgz.
+  for (const [args, said] of [
+    [["run", "-v", "wrong", "localhost:1/a", "node", "--env-file=inside"], /Cannot mount volume "wrong"/],
+    [["run", "--env-file", "missing", "localhost:1/a"], /Cannot read --env-file "missing"/],
+  ] as const) {
+    const { stderr } = spawnSync(program, args, {
+      cwd: shell.directory,
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], HOME: shell.directory },
+    });
+    assert.match(stderr, said);
+  }
 });
 
 test("esgz takes a signal that arrives twice at once for one, and ends in order", async () => {
