@@ -25,7 +25,8 @@ import type { RegistryClient } from "../src/registry/index.ts";
 const PROGRAM = `
 const { readdirSync, statSync } = require("node:fs");
 const files = readdirSync("/app/node_modules", { recursive: true });
-const bytes = files.reduce((sum, file) => sum + (statSync("/app/node_modules/" + file, { throwIfNoEntry: false })?.size ?? 0), 0);
+const stats = files.map((file) => statSync("/app/node_modules/" + file, { throwIfNoEntry: false }));
+const bytes = stats.reduce((sum, found) => sum + (found?.isFile() ? found.size : 0), 0);
 console.log("hello from node " + process.version + ": " + files.length + " files, " + Math.round(bytes / 1e6) + " MB of packages");
 `;
 
