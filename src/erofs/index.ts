@@ -6,7 +6,7 @@ export * from "./erofs-node.ts";
 export * from "./erofs-reader.ts";
 export type { ErofsSource } from "./erofs-source.ts";
 export type { ErofsInode } from "./inode-record.ts";
-export { mergeErofs, type MergeErofsOptions } from "./merge-erofs.ts";
+export { type FileInImage, mergeErofs, type MergeErofsOptions } from "./merge-erofs.ts";
 export type { DirectoryMarks, ReadMarks, SplitXattrs } from "./layer-xattrs.ts";
 export * from "./overlay-marks.ts";
 export { DEVICE_LIMIT } from "./superblock.ts";

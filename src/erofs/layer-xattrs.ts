@@ -18,6 +18,8 @@ export interface DirectoryMarks {
 export interface SplitXattrs extends DirectoryMarks {
   /** Those that are no marks. */
   readonly shown: ReadonlyMap<string, Uint8Array>;
+  /** Of a character device 0:0: it is a hard link to a file of an image below, and this says where. */
+  readonly link?: string | undefined;
 }
 
 /** Tells what is a mark of a directory from what is shown. */
@@ -46,6 +48,11 @@ export class LayerXattrs {
   /** What is shown of an inode's attributes; undefined for nothing. */
   xattrsOf(nid: number): ReadonlyMap<string, Uint8Array> | undefined {
     return this.#split(nid)?.shown;
+  }
+
+  /** Where the file is that a hard link into an image below means; undefined for what is none. */
+  linkOf(nid: number): string | undefined {
+    return this.#split(nid)?.link;
   }
 
   #split(nid: number): SplitXattrs | undefined {

@@ -9,20 +9,30 @@
  */
 import { EsgzError } from "../errors/index.ts";
 import { assembleImage, checkDevices } from "./assemble-image.ts";
+import { CopiedInodes } from "./copied-inodes.ts";
 import { DirectoryEntries } from "./directory-entries.ts";
-import { alignUp, CHUNK_BITS_MASK, CHUNK_INDEX_SIZE, NULL_BLOCK } from "./disk-layout.ts";
-import { chunkCountOf } from "./chunk-map.ts";
-import { type ImageMemory, type InodeContents, InodeList } from "./inode-list.ts";
+import type { ErofsNodeType } from "./erofs-node.ts";
+import { InodeList } from "./inode-list.ts";
+import { InodeOrigins } from "./inode-origins.ts";
 import {
   CHAR_DEVICE_TYPE,
   DIRECTORY_TYPE,
   FILE_TYPE,
   SYMLINK_TYPE,
   BLOCK_DEVICE_TYPE,
+  TYPE_NUMBERS,
 } from "./node-types.ts";
 import { type DirectoryMarks, LayerXattrs, type ReadMarks } from "./layer-xattrs.ts";
 import { type LayerPart, OpenDirectory, reverseTail, type Slot } from "./open-directory.ts";
 import { SourceImage } from "./source-image.ts";
+
+/** A file of one of the images. */
+export interface FileInImage {
+  /** The image, counted from the lowest. */
+  readonly layer: number;
+  readonly nid: number;
+  readonly type: ErofsNodeType;
+}
 
 /** How to merge images. */
 export interface MergeErofsOptions {
@@ -30,46 +40,55 @@ export interface MergeErofsOptions {
   readonly dataSizes: readonly number[];
   /** Finds the marks of directories among extended attributes. */
   readonly readMarks: ReadMarks;
+  /** Finds the file below an image that a mark of it means; see {@linkcode SplitXattrs.link}. What it throws ends the merge. */
+  readonly findLinked: (layer: number, link: string) => FileInImage;
   /** The largest image that may be made, in bytes. */
   readonly maxImageSize: number;
 }
 
 /**
  * Merges images that `compileErofs()` made, each with one device, the lowest first. The image that comes out has their
- * devices, in their order; the same images give the same bytes. Character devices 0:0 are whiteouts.
+ * devices, in their order; the same images give the same bytes. Character devices 0:0 are whiteouts,
+ * or hard links to files of images below.
  *
  * @throws {EsgzError} `EROFS_INVALID`, `NOT_SUPPORTED` for images that cannot be read; `LIMIT_EXCEEDED` for more images than
  * one has devices, or a result that would be larger than `maxImageSize`.
  */
 export function mergeErofs(
   images: readonly Uint8Array[],
-  { dataSizes, readMarks, maxImageSize }: MergeErofsOptions,
+  options: MergeErofsOptions,
 ): Uint8Array<ArrayBuffer> {
+  const { dataSizes, maxImageSize } = options;
   const devices = checkDevices(dataSizes.map((size) => ({ size })));
   const layers = images.map((bytes, index) => new SourceImage(bytes, devices[index]?.blocks ?? 0));
-  const merge = new ErofsMerge(layers, readMarks);
-  return assembleImage(merge.list, merge, { devices, foreignXattrs: "reject", maxImageSize }).bytes;
+  const merge = new ErofsMerge(layers, options);
+  return assembleImage(merge.list, new CopiedInodes(layers, merge), {
+    devices,
+    foreignXattrs: "reject",
+    maxImageSize,
+  }).bytes;
 }
 
-class ErofsMerge implements InodeContents {
+class ErofsMerge {
   readonly list: InodeList = new InodeList();
+  readonly origins: InodeOrigins;
   readonly #layers: readonly SourceImage[];
   readonly #xattrs: readonly LayerXattrs[];
-  /** By inode: the layer that it is from, and where its record is there. */
-  readonly #layerOf: number[] = [];
-  readonly #recordOf: number[] = [];
-  /** Inodes with several names, by layer and node id. */
-  readonly #linked: readonly Map<number, number>[];
+  readonly #findLinked: MergeErofsOptions["findLinked"];
   /** Directories that were reached, so that a loop ends. */
   readonly #reached: readonly Set<number>[];
   /** Directories that were numbered, whose children are not. */
   readonly #waiting: OpenDirectory[] = [];
   readonly #entries = new DirectoryEntries();
 
-  constructor(layers: readonly SourceImage[], readMarks: ReadMarks) {
+  constructor(
+    layers: readonly SourceImage[],
+    { readMarks, findLinked }: Pick<MergeErofsOptions, "readMarks" | "findLinked">,
+  ) {
     this.#layers = layers;
     this.#xattrs = layers.map((layer) => new LayerXattrs(layer, readMarks));
-    this.#linked = layers.map(() => new Map());
+    this.#findLinked = findLinked;
+    this.origins = new InodeOrigins(layers.length);
     this.#reached = layers.map(() => new Set());
     const top = new OpenDirectory();
     for (let layer = layers.length - 1; layer >= 0; layer -= 1) {
@@ -77,40 +96,6 @@ class ErofsMerge implements InodeContents {
     }
     this.#addDirectory(top, 0);
     for (let next = this.#waiting.pop(); next !== undefined; next = this.#waiting.pop()) this.#collect(next);
-  }
-
-  writeAttributes(inode: number, image: ImageMemory, offset: number): void {
-    const layer = this.#layers[this.#layerOf[inode] ?? 0];
-    if (layer === undefined) return writeNoLayers(image, offset);
-    const { bytes, words } = layer.memory;
-    const record = this.#recordOf[inode] ?? 0;
-    image.bytes[offset + 4] = bytes[record + 4] ?? 0;
-    image.bytes[offset + 5] = bytes[record + 5] ?? 0;
-    const from = record / 4;
-    const to = offset / 4;
-    // Owner, group, seconds and nanoseconds.
-    for (let word = 6; word <= 10; word += 1) image.words[to + word] = words[from + word] ?? 0;
-  }
-
-  writeBody(inode: number, image: ImageMemory, offset: number): void {
-    const number = this.#layerOf[inode] ?? 0;
-    const layer = this.#layer(number);
-    const record = this.#recordOf[inode] ?? 0;
-    const { bytes, words } = layer.memory;
-    const size = this.list.sizes[inode] ?? 0;
-    if (this.list.types[inode] === SYMLINK_TYPE) {
-      const start = layer.targetOf(record);
-      for (let at = 0; at < size; at += 1) image.bytes[offset + at] = bytes[start + at] ?? 0;
-      return;
-    }
-    const device = number + 1;
-    const count = chunkCountOf(size, (this.list.fields[inode] ?? 0) & CHUNK_BITS_MASK);
-    const table = alignUp(layer.bodyOf(record), CHUNK_INDEX_SIZE);
-    for (let at = 0; at < count * CHUNK_INDEX_SIZE; at += CHUNK_INDEX_SIZE) {
-      const block = words[(table + at) / 4 + 1] ?? 0;
-      image.words[(offset + at) / 4 + 1] = block;
-      if (block !== NULL_BLOCK) image.view.setUint16(offset + at + 2, device, true);
-    }
   }
 
   #collect(open: OpenDirectory): void {
@@ -228,10 +213,11 @@ class ErofsMerge implements InodeContents {
       field: 0,
       xattrs: stated === undefined ? undefined : this.#xattrs[stated.layer]?.xattrsOf(stated.nid),
     });
-    this.#layerOf.push(stated?.layer ?? 0);
-    this.#recordOf.push(
-      stated === undefined ? 0 : this.#layer(stated.layer).recordOf(stated.nid, DIRECTORY_TYPE),
-    );
+    this.origins.add({
+      layer: stated?.layer ?? 0,
+      record: stated === undefined ? 0 : this.#layer(stated.layer).recordOf(stated.nid, DIRECTORY_TYPE),
+      isShared: false,
+    });
     if (inode > 0) this.list.addLink(parent);
     open.own = inode;
     open.parent = parent;
@@ -243,8 +229,8 @@ class ErofsMerge implements InodeContents {
   #addFile(layer: number, nid: number, type: number): number | undefined {
     const source = this.#layer(layer);
     const record = source.recordOf(nid, type);
-    const isLinked = source.linkCountAt(record) > 1;
-    const known = isLinked ? this.#linked[layer]?.get(nid) : undefined;
+    const isShared = source.linkCountAt(record) > 1;
+    const known = isShared || this.origins.keepsAll ? this.origins.find(layer, record) : undefined;
     if (known !== undefined) {
       this.list.addLink(known);
       return known;
@@ -259,15 +245,22 @@ class ErofsMerge implements InodeContents {
       source.targetOf(record);
     } else if (type === CHAR_DEVICE_TYPE || type === BLOCK_DEVICE_TYPE) {
       field = source.deviceNumberAt(record);
-      if (field === 0 && type === CHAR_DEVICE_TYPE) return undefined;
+      if (field === 0 && type === CHAR_DEVICE_TYPE) return this.#addLinked(layer, nid);
     }
     const xattrs = this.#xattrs[layer]?.xattrsOf(nid);
     const inode = this.list.add({ type, size, field, xattrs });
-    this.#layerOf.push(layer);
-    this.#recordOf.push(record);
+    this.origins.add({ layer, record, isShared });
     this.list.addLink(inode);
-    if (isLinked) this.#linked[layer]?.set(nid, inode);
     return inode;
+  }
+
+  /** Adds a name to the file that a hard link means; undefined for a whiteout. */
+  #addLinked(layer: number, nid: number): number | undefined {
+    const link = this.#xattrs[layer]?.linkOf(nid);
+    if (link === undefined) return undefined;
+    this.origins.keepAll();
+    const target = this.#findLinked(layer, link);
+    return this.#addFile(target.layer, target.nid, TYPE_NUMBERS[target.type].direntType);
   }
 
   #layer(layer: number): SourceImage {
@@ -280,11 +273,6 @@ class ErofsMerge implements InodeContents {
 const NO_MARKS: DirectoryMarks = { opaque: false, implied: false };
 const DOTS: readonly string[] = [".", ".."];
 const TWO_DOTS: Uint8Array = Uint8Array.of(0x2e, 0x2e);
-
-/** The root of an image without layers: mode 755 of nobody in particular. */
-function writeNoLayers({ view }: ImageMemory, offset: number): void {
-  view.setUint16(offset + 4, 0o040755, true);
-}
 
 function invalid(wanted: string): EsgzError {
   return new EsgzError("EROFS_INVALID", `Cannot merge images: expected ${wanted}, got something else`);

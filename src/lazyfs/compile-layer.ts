@@ -10,6 +10,8 @@ import type { LayerTree } from "./layer-tree.ts";
 export interface CompileLayerOptions {
   /** Where overlayfs will look for whiteouts' marks; `trusted` by default, `user` for unprivileged mounts. */
   readonly overlayMarks?: OverlayNamespace | undefined;
+  /** Keep hard links to what the layer does not have, for a lower layer may; default: refuse them. */
+  readonly linksBelow?: boolean | undefined;
 }
 
 /** The metadata of a layer. */
@@ -30,7 +32,8 @@ export function compileLayer(
   tree: LayerTree,
   options: CompileLayerOptions & { readonly dataSize: number },
 ): LayerMeta {
-  const root = tree.finish(options.overlayMarks ?? "trusted");
+  const { overlayMarks = "trusted", linksBelow = false } = options;
+  const root = tree.finish(overlayMarks, { linksBelow });
   const image = compileErofs(root, {
     devices: [{ size: options.dataSize }],
     linked: tree.linked,

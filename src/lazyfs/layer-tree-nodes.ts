@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { encodePathText } from "../bytes/index.ts";
 import {
   type ErofsAttributes,
   type ErofsDirectory,
@@ -13,7 +14,14 @@ import {
 } from "../erofs/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { TarEntryType } from "../tar/index.ts";
-import { impliedMark, isOverlayAttribute, MARK_VALUE, opaqueMark } from "./overlay-names.ts";
+import {
+  impliedMark,
+  isOverlayAttribute,
+  linkMark,
+  linksMark,
+  MARK_VALUE,
+  opaqueMark,
+} from "./overlay-names.ts";
 
 /** What is needed of an entry of a TOC or tar. */
 export interface LayerTreeEntry {
@@ -51,6 +59,7 @@ export class LayerDirectory implements ErofsDirectory {
   readonly depth: number;
   #implied = true;
   #opaque = false;
+  #hasLinksBelow = false;
   #whiteouts: Map<string, ErofsTimestamp> | undefined;
 
   constructor(depth: number) {
@@ -78,6 +87,11 @@ export class LayerDirectory implements ErofsDirectory {
     this.#implied = false;
   }
 
+  /** Of the root: notes that the layer has a hard link to a file of a lower layer. */
+  noteLinkBelow(): void {
+    this.#hasLinksBelow = true;
+  }
+
   /** Hides a name of lower layers, whatever this layer has under it. */
   hide(name: string, mtime: ErofsTimestamp): void {
     this.#whiteouts ??= new Map();
@@ -88,10 +102,11 @@ export class LayerDirectory implements ErofsDirectory {
   seal(namespace: OverlayNamespace): void {
     if (this.#whiteouts !== undefined)
       for (const [name, mtime] of this.#whiteouts) this.#sealWhiteout(name, mtime);
-    if (!this.#opaque && !this.#implied) return;
+    if (!this.#opaque && !this.#implied && !this.#hasLinksBelow) return;
     const xattrs = new Map(this.xattrs);
     if (this.#opaque) xattrs.set(opaqueMark(namespace), MARK_VALUE);
     if (this.#implied) xattrs.set(impliedMark(namespace), MARK_VALUE);
+    if (this.#hasLinksBelow) xattrs.set(linksMark(namespace), MARK_VALUE);
     this.xattrs = xattrs;
   }
 
@@ -105,6 +120,15 @@ export class LayerDirectory implements ErofsDirectory {
 /** What `createWhiteout()` makes, in the form in which other device files are made here: code for one is good for both. */
 function whiteoutOf(mtime: ErofsTimestamp): ErofsNode {
   return { mode: 0, uid: 0, gid: 0, mtime, xattrs: NO_XATTRS, type: "char", major: 0, minor: 0 };
+}
+
+/**
+ * A hard link to a file of a lower layer. Who does not know better sees a whiteout: rather no file than an empty one.
+ *
+ * @param path of that file
+ */
+export function linkBelow(path: string, namespace: OverlayNamespace): ErofsNode {
+  return { ...whiteoutOf(EPOCH), xattrs: new Map([[linkMark(namespace), encodePathText(path)]]) };
 }
 
 /** A hard link whose target is looked up when all entries are there; nothing of it is compiled. */

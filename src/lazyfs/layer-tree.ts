@@ -4,7 +4,8 @@
  * - Entries come in order: a later one replaces an earlier one with its path, a directory over a directory keeps the content.
  * - What is missing on the way to an entry becomes a directory, and so does, in place of it, what is neither directory nor
  *   symlink. Symlinks of the same layer are followed inside the root; those of other layers are not known here.
- * - A hard link shares the inode of its target, wherever in the layer that comes.
+ * - A hard link shares the inode of its target, wherever in the layer that comes. One to what the layer does not have may be
+ *   kept as the path that it leads to, for those who know the layers below.
  * - Whiteouts hide what lower layers have: an own directory of that name becomes opaque.
  *
  * @module
@@ -12,7 +13,13 @@
 import type { ErofsDirectory, ErofsExtent, ErofsNode, OverlayNamespace } from "../erofs/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { MAX_ROOT_DEPTH, MAX_SYMLINK_HOPS } from "../image/index.ts";
-import { LayerDirectory, type LayerTreeEntry, nodeFromEntry, PendingLink } from "./layer-tree-nodes.ts";
+import {
+  LayerDirectory,
+  type LayerTreeEntry,
+  linkBelow,
+  nodeFromEntry,
+  PendingLink,
+} from "./layer-tree-nodes.ts";
 import { isOverlayAttribute, OPAQUE_NAME, WHITEOUT_META_PREFIX, WHITEOUT_PREFIX } from "./overlay-names.ts";
 
 interface WaitingLink {
@@ -77,11 +84,13 @@ export class LayerTree {
    * Ends the tree. To be called once.
    *
    * @param namespace where overlayfs will look for marks
+   * @param options.linksBelow keeps hard links to what this layer does not have
    * @throws {EsgzError} `TAR_INVALID` for hard links to nothing, to a directory or in a circle.
    */
-  finish(namespace: OverlayNamespace): ErofsDirectory {
+  finish(namespace: OverlayNamespace, options: { readonly linksBelow: boolean }): ErofsDirectory {
     for (const { directory, name, link } of this.#links) {
-      if (directory.children.get(name) === link) directory.children.set(name, this.#resolveLink(link));
+      if (directory.children.get(name) !== link) continue;
+      directory.children.set(name, this.#resolveLink(link, { namespace, ...options }));
     }
     for (const directory of this.#directories) directory.seal(namespace);
     return this.#root;
@@ -150,11 +159,18 @@ export class LayerTree {
     return link;
   }
 
-  #resolveLink(start: PendingLink): ErofsNode {
+  #resolveLink(
+    start: PendingLink,
+    { namespace, linksBelow }: { readonly namespace: OverlayNamespace; readonly linksBelow: boolean },
+  ): ErofsNode {
     const seen = new Set<ErofsNode>([start]);
     let link = start;
     for (;;) {
       const node = this.#find(link.target);
+      if (node === undefined && linksBelow) {
+        this.#root.noteLinkBelow();
+        return linkBelow(this.#physicalPath(link.target), namespace);
+      }
       if (node === undefined) throw badLink(link.path, link.target, "a file in the same layer, got nothing");
       if (node.type === "dir") throw badLink(link.path, link.target, "a file, got a directory");
       if (!(node instanceof PendingLink)) {
@@ -222,6 +238,12 @@ export class LayerTree {
       directory = directory instanceof LayerDirectory ? directory.children.get(name) : undefined;
     }
     return directory instanceof LayerDirectory ? directory.children.get(path.slice(slash + 1)) : undefined;
+  }
+
+  /** The path that symlinks of this layer make of another; the last name is not followed. */
+  #physicalPath(path: string): string {
+    const slash = path.lastIndexOf("/");
+    return [...this.#physicalNames(path.slice(0, Math.max(slash, 0))), path.slice(slash + 1)].join("/");
   }
 
   /** A path with its symlinks followed inside the root: absolute targets start at the root, `..` stops there. */

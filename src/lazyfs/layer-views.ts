@@ -20,6 +20,7 @@ import { readOwnerMap, type OwnerMap } from "./owner-map.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { restoreViews, type RestoreReport } from "./restore-views.ts";
 import { topmostAt } from "./standing-mounts.ts";
+import { assertStandsAlone } from "./stands-alone.ts";
 import type { ViewEvent } from "./view-event.ts";
 import type { ViewedImage } from "./viewed-image.ts";
 import { View, type ViewContext } from "./view.ts";
@@ -129,12 +130,15 @@ export class LayerViews implements AsyncDisposable {
    *
    * Writable mounts of a process that may not mount overlays have nothing at their directory, but `overlay` in the record.
    *
-   * @throws {EsgzError} `MOUNT_FAILED`; `NOT_SUPPORTED` where no way works; `ALREADY_EXISTS` for an id or directory in use.
+   * @throws {EsgzError} `MOUNT_FAILED`; `NOT_SUPPORTED` where no way works, and for `layered` if a layer has hard links to files
+   * of layers below; `ALREADY_EXISTS` for an id or directory in use.
    */
   async mountImage(
     image: ViewedImage,
     options: MountViewOptions & { readonly layered?: boolean | undefined },
   ): Promise<MountRecord> {
+    const layered = options.layered === true;
+    if (layered) for (const { handle } of image.layers) assertStandsAlone(handle.layer);
     const home = homeOf(this.#context.directory, options.id);
     const layers = image.layers.map(({ handle: { layer } }) => ({
       digest: layer.digest,
@@ -145,7 +149,7 @@ export class LayerViews implements AsyncDisposable {
         home,
         layers,
         merged: { meta: join(home, "meta"), metaDigest: image.mergedMeta.digest },
-        layered: options.layered === true,
+        layered,
       },
       { ...options, reference: image.name, manifest: image.manifest, metaSource: image.mergedMeta.path },
     );
@@ -153,6 +157,7 @@ export class LayerViews implements AsyncDisposable {
 
   /** Mounts one layer alone: whiteouts and opaque marks are shown as overlayfs wants them. @throws {EsgzError} as `mountImage()` */
   async mountLayer(handle: LayerHandle, options: MountViewOptions): Promise<MountRecord> {
+    assertStandsAlone(handle.layer);
     const { digest, metaPath } = handle.layer;
     const home = homeOf(this.#context.directory, options.id);
     return await this.#mount(

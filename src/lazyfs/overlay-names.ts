@@ -7,14 +7,17 @@
  * | `.wh..wh..opq`     | `trusted.overlay.opaque` = `y`                               | lower layers have nothing in this directory       |
  * | a path's directory | `trusted.overlay.esgz.implied` = `y`                         | no entry describes it: what lower layers say holds |
  * | `.wh..wh.*`, other | nothing                                                      | bookkeeping of AUFS                               |
+ * | a hard link to     | character device 0:0 with `trusted.overlay.esgz.link` = path | the file that a lower layer has there             |
+ * | what is not there  | and on the root `trusted.overlay.esgz.links` = `y`           | some link of this layer is of that kind           |
  *
  * In images for unprivileged mounts, `trusted` is `user`. Overlayfs shows none of these attributes to those who look at an
- * overlay, and knows no `esgz.implied`.
+ * overlay, and knows none of `esgz`.
  *
  * Source: OCI image specification, layer.md, "Whiteouts"; the Linux kernel, `filesystems/overlayfs.rst`.
  *
  * @module
  */
+import { decodePathText } from "../bytes/index.ts";
 import type { OverlayNamespace } from "../erofs/index.ts";
 
 /** What the name of a whiteout begins with. */
@@ -39,6 +42,16 @@ export function impliedMark(namespace: OverlayNamespace): string {
   return `${namespace}.overlay.esgz.implied`;
 }
 
+/** The attribute of a hard link to a file of a lower layer: the path of that. */
+export function linkMark(namespace: OverlayNamespace): string {
+  return `${namespace}.overlay.esgz.link`;
+}
+
+/** The attribute of the root of a layer that has such links. */
+export function linksMark(namespace: OverlayNamespace): string {
+  return `${namespace}.overlay.esgz.links`;
+}
+
 /** Whether an attribute belongs to overlayfs: never part of a file. */
 export function isOverlayAttribute(name: string): boolean {
   return NAMESPACES.some((namespace) => name.startsWith(`${namespace}.overlay.`));
@@ -53,4 +66,18 @@ export function readMarks(xattrs: ReadonlyMap<string, Uint8Array>): {
     opaque: NAMESPACES.some((namespace) => xattrs.has(opaqueMark(namespace))),
     implied: NAMESPACES.some((namespace) => xattrs.has(impliedMark(namespace))),
   };
+}
+
+/** What a character device 0:0 means: the path of a file of a lower layer; undefined for a whiteout. */
+export function readLinkMark(xattrs: ReadonlyMap<string, Uint8Array>): string | undefined {
+  for (const namespace of NAMESPACES) {
+    const path = xattrs.get(linkMark(namespace));
+    if (path !== undefined) return decodePathText(path);
+  }
+  return undefined;
+}
+
+/** Whether the attributes of a layer's root say that the layer has hard links to files of lower layers. */
+export function hasLinksMark(xattrs: ReadonlyMap<string, Uint8Array>): boolean {
+  return NAMESPACES.some((namespace) => xattrs.has(linksMark(namespace)));
 }

@@ -10,6 +10,7 @@ import type { ImageEvent } from "./image-event.ts";
 import { estargzOf, PLATFORM, plainOf, serveImage, sha256, temporaryStore } from "./image.fixture.ts";
 import { openStoredImage } from "./open-stored-image.ts";
 import { prepareImage, type PrepareImageOptions } from "./prepare-image.ts";
+import { assertStandsAlone } from "./stands-alone.ts";
 
 const BASE = tarOf([
   { name: "etc/" },
@@ -298,4 +299,21 @@ test("prepareImage() keeps the index and chooses the platform", async (t) => {
   await store.prune();
   await using image = await openStoredImage(store, `else@${sha256(index)}`, { platform: PLATFORM });
   assert.equal(image?.manifest, served.manifest);
+});
+
+test("an ordinary layer with a hard link to a file below is in the merged image, and cannot be shown by itself", async (t) => {
+  const links = tarOf([{ name: "etc/issue", type: "hardlink", linkName: "etc/motd" }]);
+  const served = await serveImage(t, [await estargzOf(BASE), plainOf(links)]);
+  const { optionsFor } = await openPlace(t);
+  await using image = await prepareImage(served.source, optionsFor(served.name));
+  const reader = new ErofsReader(await readFile(image.mergedMeta.path));
+  const [motd, issue] = ["etc/motd", "etc/issue"].map((path) => reader.findPath(path));
+  assert.equal(issue, motd);
+  const [base, top] = image.layers.map(({ handle }) => handle.layer);
+  assert.ok(base !== undefined && top !== undefined);
+  assert.doesNotThrow(() => assertStandsAlone(base));
+  assert.throws(() => assertStandsAlone(top), {
+    code: "NOT_SUPPORTED",
+    message: /got hard links to files of layers below/,
+  });
 });

@@ -64,7 +64,11 @@ export class TarLayerWriter {
     for (const event of this.#decoder.finish()) this.#take(event);
     const rows = this.#data.finish();
     const dataSize = this.#plan.size;
-    const { meta, skippedXattrs } = compileLayer(this.#tree, { ...options, dataSize });
+    const { meta, skippedXattrs } = compileLayer(this.#tree, {
+      linksBelow: true,
+      ...options,
+      dataSize,
+    });
     return { meta: new Uint8Array(meta), skippedXattrs, dataSize, rows };
   }
 

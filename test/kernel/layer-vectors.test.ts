@@ -17,6 +17,7 @@ import type { Layer as ImageLayer } from "../../src/image/index.ts";
 import { compileLayerArchive, mergeLayerMetas, stageWholeLayer } from "../../src/lazyfs/index.ts";
 import { ANNOTATIONS, type Digest, type LayerCompression, layerMediaType } from "../../src/oci/index.ts";
 import { type Layer, openStore, type Store } from "../../src/store/index.ts";
+import { tarOf as tarOfFiles } from "../../src/tar/make-tar.fixture.ts";
 import { describeMount } from "./describe-mount.ts";
 import type { Descriptions } from "./erofs-trees.ts";
 
@@ -158,13 +159,7 @@ test("the merged image of layers is what overlayfs shows of them", async (t) => 
   const expected = await describeOverlay(place, layers);
   assert.ok("/etc/new" in expected && !("/etc/old" in expected) && !("/var/cache/a" in expected));
   const meta = join(place.directory, "merged");
-  writeFileSync(
-    meta,
-    mergeLayerMetas(
-      layers.map(({ metaPath }) => readFileSync(metaPath)),
-      layers.map(({ dataSize }) => dataSize),
-    ),
-  );
+  writeFileSync(meta, mergeFilesOf(layers));
   const found = await whileMounted(
     place,
     { meta, devices: layers.map(({ dataPath }) => dataPath) },
@@ -172,6 +167,50 @@ test("the merged image of layers is what overlayfs shows of them", async (t) => 
   );
   assertSame(withoutDirectoryLinks(found), withoutDirectoryLinks(expected));
 });
+
+function mergeFilesOf(layers: readonly Layer[]): Uint8Array {
+  return mergeLayerMetas(
+    layers.map(({ metaPath }) => readFileSync(metaPath)),
+    layers.map(({ dataSize }) => dataSize),
+  );
+}
+
+test("hard links to files of a layer below are, in the merged image, what GNU tar makes of them", async (t) => {
+  const place = await openPlace(t);
+  if (place === undefined) return;
+  const unpacked = join(place.directory, "unpacked");
+  mkdirSync(unpacked);
+  const layers: Layer[] = [];
+  for (const [index, tar] of LINKED_LAYERS.entries()) {
+    const file = join(place.directory, `layer${index}.tar`);
+    writeFileSync(file, tar);
+    // As tools do that unpack all layers into one directory.
+    execFileSync("tar", ["-C", unpacked, "-p", "--numeric-owner", "--same-owner", "-xf", file]);
+    const staged = await stageWholeLayer(imageLayerOf(tar, "uncompressed"), { store: place.store });
+    layers.push(staged.layer);
+  }
+  const meta = join(place.directory, "merged");
+  writeFileSync(meta, mergeFilesOf(layers));
+  const devices = layers.map(({ dataPath }) => dataPath);
+  const filesIn = (found: Descriptions): Descriptions =>
+    Object.fromEntries(Object.entries(found).filter(([, { type }]) => type !== "dir"));
+  const found = filesIn(await whileMounted(place, { meta, devices }, describeMount));
+  assert.equal(found["/usr/bin/tool"]?.nlink, 4);
+  assertSame(found, filesIn(describeMount(unpacked)));
+});
+
+const LINKED_LAYERS: readonly Uint8Array[] = [
+  tarOfFiles([
+    { name: "usr/bin/tool", content: "#!/bin/sh\n".repeat(1000), mode: 0o4755, uid: 7 },
+    { name: "bin", type: "symlink", linkName: "usr/bin" },
+  ]),
+  tarOfFiles([
+    { name: "usr/bin/alias", type: "hardlink", linkName: "usr/bin/tool" },
+    { name: "opt/tool", type: "hardlink", linkName: "bin/tool" },
+    { name: "opt/bin", type: "hardlink", linkName: "bin" },
+  ]),
+  tarOfFiles([{ name: "opt/again", type: "hardlink", linkName: "opt/tool" }]),
+];
 
 /** What overlayfs shows of layers, the lowest first, each mounted by itself. */
 async function describeOverlay(place: Place, layers: readonly Layer[]): Promise<Descriptions> {

@@ -8,7 +8,10 @@ import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { readMountTable, unmount } from "../../src/erofs-mount/index.ts";
-import { EarlyBlocks, type ViewMethod } from "../../src/lazyfs/index.ts";
+import { MemoryBlob } from "../../src/blob/index.ts";
+import { plainOf, sha256 } from "../../src/lazyfs/image.fixture.ts";
+import { EarlyBlocks, stageWholeLayer, type ViewMethod } from "../../src/lazyfs/index.ts";
+import { tarOf } from "../../src/tar/make-tar.fixture.ts";
 import { deviceContent, describeTree, type Descriptions } from "./erofs-trees.ts";
 import { missingFuse } from "./fuse-mounts.ts";
 import { twoLayers, twoLayersMerged } from "./view-images.ts";
@@ -135,6 +138,20 @@ for (const method of METHODS) {
     },
   );
 }
+
+test("a layer with hard links to files of layers below is not shown without them", LIMIT, async (t) => {
+  const { store, views, image, handles, target } = await setUpViews(t);
+  const tar = plainOf(tarOf([{ name: "link", type: "hardlink", linkName: "kept" }]));
+  const descriptor = { mediaType: tar.mediaType, digest: sha256(tar.blob), size: tar.blob.length };
+  const layer = { index: 2, descriptor, compression: "gzip", blob: new MemoryBlob(tar.blob) } as const;
+  await using handle = await stageWholeLayer(layer, { store });
+  const refused = { code: "NOT_SUPPORTED", message: /hard links to files of layers below/ };
+  await assert.rejects(views.mountLayer(handle, { id: "alone", directory: target }), refused);
+  const layers = [...handles, handle].map((each) => ({ handle: each }));
+  const layered = views.mountImage({ ...image, layers }, { id: "over", directory: target, layered: true });
+  await assert.rejects(layered, refused);
+  assert.deepEqual(views.mounts(), []);
+});
 
 test("complete layers are mounted without FUSE", LIMIT, async (t) => {
   const setup = await setUp(t, "erofs-file");
