@@ -6,7 +6,7 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
-import { type ConnectRouter, type GrpcServer, serveGrpc } from "../grpc/index.ts";
+import { type GrpcRouter, type GrpcServer, serveGrpc } from "../grpc/index.ts";
 import {
   readOverlaySettings,
   routeSnapshots,
@@ -56,7 +56,7 @@ export class SnapshotService {
     const images = openImageService(services);
     if (images !== undefined) parts.use(images);
     const imagesSocket = start.listening.find(({ name }) => name === IMAGES_SOCKET);
-    const routes = (router: ConnectRouter): void => {
+    const routes = (router: GrpcRouter): void => {
       routeSnapshots(router, snapshotter);
       if (imagesSocket === undefined) images?.routes(router);
     };

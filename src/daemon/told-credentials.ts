@@ -13,13 +13,7 @@
  */
 import * as v from "valibot";
 import { EsgzError } from "../errors/index.ts";
-import {
-  type ConnectRouter,
-  Controller,
-  type GrpcServer,
-  type ListenPlace,
-  serveGrpc,
-} from "../grpc/index.ts";
+import { type GrpcRouter, Controller, type GrpcServer, type ListenPlace, serveGrpc } from "../grpc/index.ts";
 import type { Credential } from "../registry/index.ts";
 import type { LearnedCredentials } from "./learned-credentials.ts";
 
@@ -46,7 +40,7 @@ export async function serveCredentials(
   learned: Pick<LearnedCredentials, "learnAll">,
   listen: ListenPlace,
 ): Promise<GrpcServer> {
-  const routes = (router: ConnectRouter): void => {
+  const routes = (router: GrpcRouter): void => {
     router.service(Controller, {
       addCredential: async ({ data }) => {
         await learned.learnAll(parseToldCredentials(data));

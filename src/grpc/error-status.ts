@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { type ErrorCode, isEsgzError, messageOf } from "../errors/index.ts";
 
 /** Which status stands for which code; clients such as containerd act on the status, people read the message. */
@@ -67,20 +67,15 @@ function connectErrorFrom(thrown: unknown): ConnectError {
   return new ConnectError(messageOf(thrown), status, undefined, undefined, thrown);
 }
 
-/** A server's interceptor: handlers throw errors of esgz, clients get their status. */
-export const translateErrors: Interceptor = (next) => async (request) => {
-  try {
-    const response = await next(request);
-    return response.stream ? { ...response, message: translated(response.message) } : response;
-  } catch (error) {
-    throw connectErrorFrom(error);
-  }
+/** How a call ended, as it is sent. */
+export type Trailers = {
+  readonly "grpc-status": string;
+  /** Percent-encoded. */
+  readonly "grpc-message"?: string;
 };
 
-async function* translated<T>(messages: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw connectErrorFrom(error);
-  }
+/** What a client is told of anything that was thrown. */
+export function statusTrailers(thrown: unknown): Trailers {
+  const { code, rawMessage } = connectErrorFrom(thrown);
+  return { "grpc-status": String(code), "grpc-message": encodeURIComponent(rawMessage.toWellFormed()) };
 }

@@ -4,9 +4,16 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { Code, ConnectError, type ConnectRouter, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import { createUnixTransport, ImageService, namespaceOf, serveGrpc, Snapshots } from "./index.ts";
+import {
+  createUnixTransport,
+  type GrpcRouter,
+  ImageService,
+  namespaceOf,
+  serveGrpc,
+  Snapshots,
+} from "./index.ts";
 
 async function socketIn(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "esgz-grpc-"));
@@ -15,7 +22,7 @@ async function socketIn(t: TestContext): Promise<string> {
 }
 
 /** Answers with what it was asked; some keys are special. */
-function routes(router: ConnectRouter): void {
+function routes(router: GrpcRouter): void {
   router.service(Snapshots, {
     stat: ({ key }, { requestHeader }) => {
       if (key === "absent") throw new EsgzError("SNAPSHOT_NOT_FOUND", `Cannot find snapshot "${key}"`);
@@ -114,7 +121,7 @@ test("close() lets a call under way end, and cuts it off when its signal fires",
   const path = await socketIn(t);
   const entered = Promise.withResolvers<void>();
   const go = Promise.withResolvers<void>();
-  const slow = (router: ConnectRouter): void => {
+  const slow = (router: GrpcRouter): void => {
     router.service(Snapshots, {
       usage: async ({ key }) => {
         entered.resolve();

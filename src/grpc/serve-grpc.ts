@@ -5,19 +5,16 @@
  */
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { createServer as createSocketServer, type Server, type Socket } from "node:net";
-import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { MAX_MESSAGE_BYTES, SESSION_MEMORY_MIB, WINDOW_BYTES } from "./limits.ts";
-import { translateErrors } from "./error-status.ts";
+import { answerCall } from "./answer-call.ts";
+import { collectRoutes, type GrpcRouter } from "./grpc-router.ts";
+import { SESSION_MEMORY_MIB, WINDOW_BYTES } from "./limits.ts";
 import { listenOnDescriptor, listenOnPath, type ListenPlace } from "./unix-socket.ts";
 
 /** What to serve, and where. */
 export interface ServeGrpcOptions {
   /** Registers the services. */
-  readonly routes: (router: ConnectRouter) => void;
+  readonly routes: (router: GrpcRouter) => void;
   readonly listen: ListenPlace;
-  /** Wrapped around each call, the first outermost; errors of esgz are given their status outside of them. */
-  readonly interceptors?: readonly Interceptor[] | undefined;
 }
 
 /** A server that is listening. */
@@ -38,21 +35,12 @@ export interface GrpcServer extends AsyncDisposable {
  * @throws {EsgzError} `ALREADY_EXISTS`, `PATH_INVALID` or `IO_FAILED` if it cannot listen.
  */
 export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> {
-  const handler = connectNodeAdapter({
-    routes: options.routes,
-    interceptors: [translateErrors, ...(options.interceptors ?? [])],
-    grpc: true,
-    grpcWeb: false,
-    connect: false,
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    writeMaxBytes: MAX_MESSAGE_BYTES,
-    // Both ends are on this machine.
-    compressMinBytes: MAX_MESSAGE_BYTES,
+  const routes = collectRoutes(options.routes);
+  const http = createServer({
+    maxSessionMemory: SESSION_MEMORY_MIB,
+    settings: { initialWindowSize: WINDOW_BYTES },
   });
-  const http = createServer(
-    { maxSessionMemory: SESSION_MEMORY_MIB, settings: { initialWindowSize: WINDOW_BYTES } },
-    handler,
-  );
+  http.on("stream", (stream, headers) => answerCall(stream, headers, routes));
   const sockets = "server" in options.listen ? options.listen.server : createSocketServer();
   const server = new ListeningServer(http, sockets);
   if ("path" in options.listen) await listenOnPath(sockets, options.listen.path);

@@ -8,8 +8,9 @@
  */
 import {
   type AuthConfig,
+  type CallContext,
   ConnectError,
-  type ConnectRouter,
+  type GrpcRouter,
   createClient,
   ImageService,
   type Transport,
@@ -36,14 +37,8 @@ export interface ImageServiceProxyOptions {
 /** Names of the protocol itself: each connection has its own. */
 const OWN_HEADERS = /^(:|grpc-|te$|content-|user-agent$|connection$|host$|accept)/;
 
-interface Context {
-  readonly requestHeader: Headers;
-  readonly signal: AbortSignal;
-  readonly timeoutMs: () => number | undefined;
-}
-
 /** Registers the image service of the CRI. */
-export function routeImageService(router: ConnectRouter, options: ImageServiceProxyOptions): void {
+export function routeImageService(router: GrpcRouter, options: ImageServiceProxyOptions): void {
   const { credentials } = options;
   const backend = createClient(ImageService, options.backend);
   router.service(ImageService, {
@@ -94,12 +89,11 @@ async function passedBack<T>(answer: Promise<T>): Promise<T> {
   }
 }
 
-function passedOn({ requestHeader, signal, timeoutMs }: Context): {
+function passedOn({ requestHeader, signal, timeoutMs }: CallContext): {
   headers: Headers;
   signal: AbortSignal;
   timeoutMs?: number;
 } {
   const headers = new Headers([...requestHeader].filter(([name]) => !OWN_HEADERS.test(name)));
-  const left = timeoutMs();
-  return { headers, signal, ...(left === undefined ? {} : { timeoutMs: left }) };
+  return { headers, signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
 }

@@ -7,13 +7,13 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { EsgzError } from "../errors/index.ts";
 import {
-  type ConnectRouter,
+  type GrpcRouter,
   type Info,
   InfoSchema,
   Kind,
   type Mount,
   MountSchema,
-  type ServiceImpl,
+  type ServiceHandlers,
   Snapshots,
 } from "../grpc/index.ts";
 import type { SnapshotMount } from "./snapshot-mounts.ts";
@@ -30,12 +30,12 @@ const KINDS: Readonly<Record<SnapshotKind, Kind>> = {
 };
 
 /** Registers the service. */
-export function routeSnapshots(router: ConnectRouter, snapshotter: Snapshotter): void {
+export function routeSnapshots(router: GrpcRouter, snapshotter: Snapshotter): void {
   router.service(Snapshots, createSnapshotsService(snapshotter));
 }
 
 /** The methods of the service. Errors are those of the snapshotter; a server translates them. */
-function createSnapshotsService(snapshotter: Snapshotter): ServiceImpl<typeof Snapshots> {
+function createSnapshotsService(snapshotter: Snapshotter): ServiceHandlers<typeof Snapshots> {
   return {
     prepare: async ({ key, labels, parent }) => {
       const prepared = await snapshotter.prepare(key, { labels, parent });
