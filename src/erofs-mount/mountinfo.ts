@@ -44,6 +44,8 @@ export interface MountInfo {
 
 const FIXED_FIELDS = 6;
 const SEPARATOR = "-";
+/** ASCII without a backslash: as nearly all fields are, which need no decoding. */
+const PLAIN = /^[!-[\]-~]*$/;
 
 /**
  * Parses the content of `/proc/<pid>/mountinfo`.
@@ -88,6 +90,7 @@ function decodeList(field: string): string[] {
 }
 
 function decodeField(field: string): string {
+  if (PLAIN.test(field)) return field;
   const bytes = field.replaceAll(/\\([0-3][0-7]{2})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );
