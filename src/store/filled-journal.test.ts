@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { CheckedMeta } from "./checked-meta.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { DEFAULT_TABLE_LIMITS, encodeChunkTable } from "./chunk-table-file.ts";
 import { decodeFilled } from "./filled-file.ts";
@@ -19,6 +20,7 @@ test("chunks whose data the system lost count as missing, on the disk too", asyn
   const paths = layerPaths(directory.path);
   await writeFile(paths.chunks, encodeChunkTable(sample.layer.chunks));
   await writeFile(paths.meta, "");
+  const meta = CheckedMeta.ofNew(paths.meta, sample.digest);
   using table = ChunkTable.open(paths.chunks, { limits: DEFAULT_TABLE_LIMITS, cache: new PageCache(1) });
   await using data = await open(paths.data, "w+");
   // No real disk fails on demand without a device of its own: this one does.
@@ -27,7 +29,15 @@ test("chunks whose data the system lost count as missing, on the disk too", asyn
   data.datasync = () => (failing ? Promise.reject(new Error("EIO")) : sync());
   const bits = new LayerBits(table);
   const nextTemporary = (): string => layout.nextTemporary();
-  const journal = new FilledJournal({ paths, data, bits, state: "open", unsynced: false, nextTemporary });
+  const journal = new FilledJournal({
+    paths,
+    data,
+    meta,
+    bits,
+    state: "open",
+    unsynced: false,
+    nextTemporary,
+  });
   const write = (index: number): void => {
     bits.fill(index);
     journal.noteWritten(index, 1);

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { type FileHandle, stat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SingleFlight } from "../async/index.ts";
 import { replaceFile, syncPath } from "../files/index.ts";
+import type { CheckedMeta } from "./checked-meta.ts";
 import { encodeFilled, type FilledRecord, fingerprintOf } from "./filled-file.ts";
 import type { LayerBits } from "./layer-bits.ts";
 import type { LayerPaths } from "./store-layout.ts";
@@ -19,6 +20,8 @@ export interface FilledJournalOptions {
   readonly paths: LayerPaths;
   /** The open data file; stays the caller's. */
   readonly data: FileHandle;
+  /** The layer's metadata, as it was when it was verified. */
+  readonly meta: Pick<CheckedMeta, "fingerprint">;
   readonly bits: LayerBits;
   readonly state: FilledState;
   /** Whether the layer's files were made without waiting for the disk; the first checkpoint then waits. */
@@ -82,13 +85,13 @@ export class FilledJournal {
   async finish(): Promise<void> {
     if (this.#state === "clean" && this.#written.size === 0 && !this.#changed) return;
     await this.checkpoint();
-    const { bits, data, paths } = this.#options;
+    const { bits, data, meta } = this.#options;
     if (bits.claimed.count > 0) return;
     // All of it, times too: after a power loss they must be those of the fingerprint.
     await data.sync();
     const clean = {
       data: fingerprintOf(await data.stat({ bigint: true })),
-      meta: fingerprintOf(await stat(paths.meta, { bigint: true })),
+      meta: meta.fingerprint,
     };
     await this.#write({ clean });
     this.#state = "clean";

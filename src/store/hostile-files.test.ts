@@ -160,6 +160,63 @@ for (const name of ["meta", "chunks", "source"] as const) {
   });
 }
 
+test("metadata that is changed while a layer is open is noticed by whoever asks for it next, and is made good", async () => {
+  await using closed = await closedStore();
+  await using store = await closed.open();
+  await using handle = await store.openLayer(SAMPLE.digest);
+  assert.ok(handle !== undefined);
+  const before = await readFile(closed.paths.meta);
+  const { ino } = await stat(closed.paths.meta);
+  await flip(closed.paths.meta, 100);
+  await assert.rejects(store.openLayer(SAMPLE.digest), { code: "STORE_INVALID" });
+  const other = { ...SAMPLE.layer, meta: new Uint8Array(4096) };
+  await assert.rejects(store.createLayer(SAMPLE.digest, other), { code: "ALREADY_EXISTS" });
+  await using again = await store.createLayer(SAMPLE.digest, SAMPLE.layer);
+  assert.equal(again.layer, handle.layer);
+  assert.equal(again.layer.filledCount, rows.length);
+  assert.deepEqual(await readFile(closed.paths.meta), before);
+  // What somebody has mapped or mounted is not changed under him.
+  assert.notEqual((await stat(closed.paths.meta)).ino, ino);
+  await using third = await store.openLayer(SAMPLE.digest);
+  assert.equal(third?.layer, handle.layer);
+});
+
+test("metadata of a layer that was staged whole is made good, while the layer is open, by staging it again", async () => {
+  const directory = await scratchDirectory();
+  await using _directory = directory;
+  await using store = await openStore(join(directory.path, "store"), {
+    clock: new StandingClock(),
+    pid: process.pid,
+  });
+  const source = { ...SAMPLE.layer.source, blobVerified: true };
+  const stageAgain = async (): Promise<void> => {
+    await using stage = await store.stageLayer(SAMPLE.digest);
+    for (const [at, bytes] of SAMPLE.contents.entries()) await stage.write(rows[at]?.place ?? 0, bytes);
+    await stage.commit({ meta: SAMPLE.layer.meta, dataSize, source });
+  };
+  await stageAgain();
+  await using handle = await store.openLayer(SAMPLE.digest);
+  assert.ok(handle !== undefined);
+  await flip(handle.layer.metaPath, 100);
+  await assert.rejects(store.openLayer(SAMPLE.digest), { code: "STORE_INVALID" });
+  await stageAgain();
+  await using again = await store.openLayer(SAMPLE.digest);
+  assert.equal(again?.layer, handle.layer);
+  assert.deepEqual(new Uint8Array(await readFile(handle.layer.metaPath)), SAMPLE.layer.meta);
+});
+
+test("metadata that was changed while a layer was open is not believed after a clean end", async () => {
+  await using closed = await closedStore();
+  {
+    await using store = await closed.open();
+    await using handle = await store.openLayer(SAMPLE.digest);
+    await handle?.layer.scrub();
+    await flip(closed.paths.meta, 100);
+  }
+  await using store = await closed.open();
+  await assert.rejects(store.openLayer(SAMPLE.digest), { code: "STORE_INVALID" });
+});
+
 test("a data file that is a link or a directory is refused", async () => {
   await using closed = await closedStore();
   const target = join(closed.root, "target");

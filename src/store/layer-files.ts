@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
-import { type BigIntStats, createReadStream, statSync } from "node:fs";
-import { constants, type FileHandle, open, stat } from "node:fs/promises";
-import { encodeHex } from "../bytes/index.ts";
-import { ifExists } from "../files/index.ts";
+import { type BigIntStats, statSync } from "node:fs";
+import { constants, type FileHandle, open } from "node:fs/promises";
 import type { Digest } from "../oci/index.ts";
 import { BitSet } from "./bit-set.ts";
+import { CheckedMeta } from "./checked-meta.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import type { ChunkTableLimits } from "./chunk-table-file.ts";
 import { readBoundedFile } from "./read-bounded-file.ts";
@@ -62,6 +60,7 @@ export interface LayerFiles {
   readonly data: FileHandle;
   readonly bits: LayerBits;
   readonly journal: FilledJournal;
+  readonly meta: CheckedMeta;
   readonly record: SourceRecord;
   /** Chunks that the file `filled` says are there, where that is not believed. */
   readonly recorded?: BitSet;
@@ -92,42 +91,45 @@ export async function openLayerFiles(directory: string, options: OpenFilesOption
 }
 
 async function believeFiles(opened: Opened, options: OpenFilesOptions): Promise<LayerFiles> {
-  const { onDisk, recorded } = await believe(opened, options);
+  const { onDisk, meta, recorded } = await believe(opened, options);
   const journal = new FilledJournal({
     ...opened,
+    meta,
     state: onDisk,
     unsynced: options.created?.durable === false,
     nextTemporary: options.context.nextTemporary,
   });
-  return { ...opened, journal, ...(recorded === undefined ? {} : { recorded }) };
+  return { ...opened, journal, meta, ...(recorded === undefined ? {} : { recorded }) };
 }
 
-type Opened = Omit<LayerFiles, "journal" | "recorded">;
+type Opened = Omit<LayerFiles, "journal" | "meta" | "recorded">;
 
 interface Belief {
   readonly onDisk: "open" | "clean" | "unknown";
+  readonly meta: CheckedMeta;
   readonly recorded?: BitSet;
 }
 
 async function believe(opened: Opened, options: OpenFilesOptions): Promise<Belief> {
+  const [path, digest] = [opened.paths.meta, opened.record.metaDigest];
   if (options.created !== undefined) {
     opened.bits.trustGaps();
-    return { onDisk: "open" };
+    return { onDisk: "open", meta: CheckedMeta.ofNew(path, digest) };
   }
   const limit = filledFileSize(opened.table.count);
   const bytes = await readBoundedFile(opened.paths.filled, { limit }).catch(() => undefined);
   const filled = bytes === undefined ? undefined : decodeFilled(bytes, opened.table.count);
   const dataStats = await opened.data.stat({ bigint: true });
   if (options.context.believeClean && filled?.clean !== undefined && isUntouched(filled, dataStats)) {
-    await checkMeta(opened, filled);
+    const meta = await CheckedMeta.open(path, { digest, believed: filled.clean.meta });
     adoptFilled(opened, filled);
-    return { onDisk: "clean" };
+    return { onDisk: "clean", meta };
   }
-  await checkMeta(opened, undefined);
+  const meta = await CheckedMeta.open(path, { digest });
   const reason = filled === undefined ? "damaged" : filled.clean === undefined ? "unclean" : "touched";
   options.context.onEvent({ kind: "layer-untrusted", layer: options.digest, reason });
   const recorded = await claimStored(opened, { filled, size: Number(dataStats.size) });
-  return { onDisk: reason === "unclean" ? "open" : "unknown", recorded };
+  return { onDisk: reason === "unclean" ? "open" : "unknown", meta, recorded };
 }
 
 function isUntouched(filled: FilledRecord, dataStats: BigIntStats): boolean {
@@ -195,17 +197,6 @@ async function clearRange(
     }
     done += bytesRead;
   }
-}
-
-async function checkMeta({ paths, record }: Opened, filled: FilledRecord | undefined): Promise<void> {
-  const found = await ifExists(stat(paths.meta, { bigint: true }));
-  if (found?.isFile() !== true) throw missing(paths.meta);
-  if (filled?.clean !== undefined && equalFingerprints(filled.clean.meta, fingerprintOf(found))) return;
-  const sum = createHash("sha256");
-  for await (const piece of createReadStream(paths.meta)) sum.update(piece as Uint8Array);
-  const digest = `sha256:${encodeHex(sum.digest())}`;
-  if (digest === record.metaDigest) return;
-  throw storeInvalid(`"${paths.meta}"`, { expected: record.metaDigest, found: digest });
 }
 
 async function readSource(paths: LayerPaths): Promise<SourceRecord> {

@@ -3,17 +3,19 @@
  *
  * @module
  */
-import { readdir, rename, rm, stat, truncate } from "node:fs/promises";
+import { readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
 import { SingleFlight } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { ifExists, replaceFile, syncPath } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
+import type { CheckedMeta } from "./checked-meta.ts";
 import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { createLayerFiles, type NewLayer } from "./create-layer.ts";
 import { encodeFilled } from "./filled-file.ts";
-import { type LayerContext, openLayerFiles } from "./layer-files.ts";
+import { type LayerContext, type LayerFiles, openLayerFiles } from "./layer-files.ts";
 import { Layer } from "./layer.ts";
+import { type LayerSize, readLayerSize } from "./layer-size.ts";
 import { agrees, type LayerSource } from "./layer-source.ts";
 import { guarded } from "./store-error.ts";
 import { layerDigestOf, type LayerPaths, layerPaths, type StoreLayout } from "./store-layout.ts";
@@ -26,23 +28,12 @@ export interface LayerHandle extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** What a layer takes on the disk. */
-export interface LayerSize {
-  readonly digest: Digest;
-  /** The bytes allocated for the data file. */
-  readonly dataBytes: number;
-  /** The bytes allocated for all other files. */
-  readonly recordBytes: number;
-  /** The size of the data device: what the data file takes when all of it is there. */
-  readonly totalBytes: number;
-}
-
 interface OpenLayer {
   readonly layer: Layer;
+  readonly meta: CheckedMeta;
   holders: number;
 }
 
-const DISK_SECTOR = 512;
 /** What the small files of a layer take, about. */
 const SMALL_FILES_SIZE = 4 * BLOCK_SIZE;
 
@@ -70,14 +61,22 @@ export class LayerShelf {
     return [...this.#open.values()].map(({ layer }) => layer);
   }
 
-  /** Opens a layer; undefined if there is none. @throws {EsgzError} `STORE_INVALID`, `IO_FAILED` */
+  /**
+   * Opens a layer; undefined if there is none. The metadata of one that is open already is verified again if it was touched.
+   *
+   * @throws {EsgzError} `STORE_INVALID`, `IO_FAILED`
+   */
   async open(digest: Digest): Promise<LayerHandle | undefined> {
     return await this.#inTurn(digest, async () => {
       const directory = this.#layout.layer(digest);
-      if (this.#open.has(digest)) return this.#hold(digest);
+      const opened = this.#open.get(digest);
+      if (opened !== undefined) {
+        await opened.meta.verify();
+        return this.#hold(opened);
+      }
       if ((await ifExists(stat(directory))) === undefined) return undefined;
       const files = await openLayerFiles(directory, { digest, context: this.#context });
-      return this.#adopt(digest, new Layer(digest, files, this.#context));
+      return this.#adopt(digest, files);
     });
   }
 
@@ -90,9 +89,11 @@ export class LayerShelf {
     const existing = await this.#openAgreeing(digest, layer.source);
     if (existing !== undefined) return existing;
     return await this.#inTurn(digest, async () => {
-      const opened = this.#open.get(digest)?.layer;
-      if (opened !== undefined && agrees(opened.source, layer.source)) return this.#hold(digest);
-      if (opened !== undefined) throw inUse(digest);
+      const opened = this.#open.get(digest);
+      if (opened !== undefined) {
+        await this.#makeGood(opened, layer);
+        return this.#hold(opened);
+      }
       const temporary = this.#layout.nextTemporary();
       await this.#context.admitRecords(
         layer.meta.length + layer.chunks.rows.length * ROW_SIZE + SMALL_FILES_SIZE,
@@ -106,7 +107,7 @@ export class LayerShelf {
       }
       const context = this.#context;
       const files = await openLayerFiles(this.#layout.layer(digest), { digest, context, created: options });
-      return this.#adopt(digest, new Layer(digest, files, context));
+      return this.#adopt(digest, files);
     });
   }
 
@@ -124,8 +125,14 @@ export class LayerShelf {
       }
     }
     await this.#inTurn(digest, async () => {
-      if (this.#open.has(digest)) throw inUse(digest);
-      await this.#publish(directory, digest, { durable: true });
+      const opened = this.#open.get(digest);
+      if (opened === undefined) {
+        await this.#publish(directory, digest, { durable: true });
+        return;
+      }
+      if (!opened.layer.complete) throw inUse(digest);
+      await this.#makeGood(opened, { source, meta: await readFile(layerPaths(directory).meta) });
+      await rm(directory, { recursive: true, force: true });
     });
   }
 
@@ -170,16 +177,8 @@ export class LayerShelf {
   /** What each layer takes on the disk. @throws {EsgzError} `IO_FAILED` */
   async sizes(): Promise<readonly LayerSize[]> {
     const sizes: LayerSize[] = [];
-    for (const digest of await this.list()) {
-      const { data, meta, chunks, filled, source } = layerPaths(this.#layout.layer(digest));
-      const records = await Promise.all([meta, chunks, filled, source].map(allocatedBytes));
-      sizes.push({
-        digest,
-        dataBytes: await allocatedBytes(data),
-        recordBytes: records.reduce((sum, size) => sum + size, 0),
-        totalBytes: (await ifExists(stat(data)))?.size ?? 0,
-      });
-    }
+    for (const digest of await this.list())
+      sizes.push(await readLayerSize(digest, layerPaths(this.#layout.layer(digest))));
     return sizes;
   }
 
@@ -218,26 +217,40 @@ export class LayerShelf {
     }
   }
 
-  #adopt(digest: Digest, layer: Layer): LayerHandle {
-    this.#open.set(digest, { layer, holders: 0 });
-    return this.#hold(digest, layer);
+  /** Replaces the metadata of an open layer, if it is damaged, by what somebody would make the layer of now. */
+  async #makeGood(opened: OpenLayer, wanted: Pick<NewLayer, "meta" | "source">): Promise<void> {
+    const { layer, meta } = opened;
+    if (!agrees(layer.source, wanted.source)) throw inUse(layer.digest);
+    try {
+      await meta.verify();
+    } catch (error) {
+      if (!isEsgzError(error, "STORE_INVALID")) throw error;
+      const temporary = this.#layout.nextTemporary();
+      if (!(await meta.replace(wanted.meta, { temporary }))) throw inUse(layer.digest);
+    }
   }
 
-  #hold(digest: Digest, adopted?: Layer): LayerHandle {
-    const entry = this.#open.get(digest);
-    const layer = entry?.layer ?? adopted;
-    if (entry === undefined || layer === undefined) throw notOpen(digest);
+  #adopt(digest: Digest, files: LayerFiles): LayerHandle {
+    const layer = new Layer(digest, files, this.#context);
+    const entry = { layer, meta: files.meta, holders: 0 };
+    this.#open.set(digest, entry);
+    return this.#hold(entry);
+  }
+
+  #hold(entry: OpenLayer): LayerHandle {
+    const { layer } = entry;
     entry.holders += 1;
     let held = true;
     const close = async (): Promise<void> => {
       if (!held) return;
       held = false;
-      await this.#release(digest, entry);
+      await this.#release(entry);
     };
     return { layer, close, [Symbol.asyncDispose]: close };
   }
 
-  async #release(digest: Digest, entry: OpenLayer): Promise<void> {
+  async #release(entry: OpenLayer): Promise<void> {
+    const { digest } = entry.layer;
     entry.holders -= 1;
     await this.#inTurn(digest, async () => {
       if (entry.holders > 0 || this.#open.get(digest) !== entry) return;
@@ -292,14 +305,6 @@ export class LayerShelf {
       if (this.#turns.get(digest) === turn) this.#turns.delete(digest);
     }
   }
-}
-
-async function allocatedBytes(path: string): Promise<number> {
-  return ((await ifExists(stat(path)))?.blocks ?? 0) * DISK_SECTOR;
-}
-
-function notOpen(digest: Digest): EsgzError {
-  return new EsgzError("INTERNAL", `Cannot hold layer ${digest}: expected an open one, got a closed one`);
 }
 
 function inUse(digest: Digest): EsgzError {

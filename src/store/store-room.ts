@@ -6,7 +6,8 @@
 import { SingleFlight } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
-import type { LayerShelf, LayerSize } from "./layer-shelf.ts";
+import type { LayerShelf } from "./layer-shelf.ts";
+import type { LayerSize } from "./layer-size.ts";
 import type { StoreObserver } from "./store-event.ts";
 
 /** Who may be evicted, and in which order. */

@@ -7,7 +7,8 @@ import type { ReadOptions } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { ReverifyReport } from "./chunk-checks.ts";
-import type { LayerShelf, LayerSize } from "./layer-shelf.ts";
+import type { LayerShelf } from "./layer-shelf.ts";
+import type { LayerSize } from "./layer-size.ts";
 import type { StoreParts } from "./store-parts.ts";
 
 /** What a store takes on the disk. */
