@@ -13,8 +13,9 @@ import type { FoundRuntimes } from "./find-runtimes.ts";
 import { OWN_MOUNTS, runtimeWords, type LaunchPlan } from "./launch-words.ts";
 import type { OciRlimit, OciSpec } from "./oci-spec.ts";
 import type { UserFiles } from "./resolve-user.ts";
-import { readInRoot, type RootView } from "./root-view.ts";
+import { findInRoot, readInRoot, type RootView } from "./root-view.ts";
 import type { ContainerRootfs, RunContainerOptions, RuntimeKind } from "./run-options.ts";
+import { startError } from "./runtime-error.ts";
 import { overlayScript, type OverlayNames } from "./setup-script.ts";
 import { prepareStandIn } from "./stand-in.ts";
 import { findNamespaceIds, type NamespaceIds } from "./user-namespace.ts";
@@ -93,9 +94,15 @@ async function resolveRootfs({ rootfs }: RunContainerOptions): Promise<string[]>
 }
 
 async function readUsers(view: RootView): Promise<UserFiles> {
-  const limit = { limitBytes: USER_FILE_LIMIT };
-  const [passwd, group] = [readInRoot(view, "/etc/passwd", limit), readInRoot(view, "/etc/group", limit)];
-  return { passwd: await passwd, group: await group };
+  return { passwd: await readUserFile(view, "/etc/passwd"), group: await readUserFile(view, "/etc/group") };
+}
+
+async function readUserFile(view: RootView, path: string): Promise<string> {
+  const { stats } = (await findInRoot(view, path)) ?? {};
+  // Runtimes open it themselves, and would wait for the other end of a pipe for ever.
+  if (stats?.isFIFO() === true || stats?.isCharacterDevice() === true || stats?.isBlockDevice() === true)
+    throw startError(`${path} of the image is no file`);
+  return await readInRoot(view, path, { limitBytes: USER_FILE_LIMIT });
 }
 
 function noteLostIds(

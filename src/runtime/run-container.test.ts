@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { access, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
@@ -78,6 +79,12 @@ function suite(runtime: RuntimeKind): void {
     await rm(join(scratch.root, "etc/passwd"));
     await symlink(join(scratch.path, "outside"), join(scratch.root, "etc/passwd"));
     await assert.rejects(run(scratch, "id", { user: "evil" }), { code: "RUNTIME_FAILED" });
+  });
+
+  testRun("refuses a root where a pipe is in the place of a file that runtimes read", async (scratch) => {
+    await rm(join(scratch.root, "etc/group"));
+    execFileSync("mkfifo", [join(scratch.root, "etc/group")]);
+    await assert.rejects(run(scratch, "id", { user: "7" }), /"\/etc\/group of the image is no file"/);
   });
 
   testRun("makes the working directory", async (scratch) => {
