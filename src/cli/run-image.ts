@@ -122,10 +122,11 @@ async function mountRoot(
   try {
     const mount = {
       ...imageRequest(environment, image, flags),
-      writable: flags.readOnly !== true,
+      // Also where the container may not write: places for mounts that the image lacks, such as /proc, are made there.
+      writable: true,
       prefetch: flags.prefetch,
       ...(flags.background === undefined ? {} : { background: flags.background }),
-      discard: flags.rm === true,
+      discard: flags.rm === true || flags.readOnly === true,
       ownerPid: process.pid,
       start: {
         ...(words.length === 0 ? {} : { command: words }),

@@ -259,6 +259,21 @@ storeTest("esgz run keeps changes without --rm and names them, until esgz prune"
   assert.equal(existsSync(upper), false);
 });
 
+storeTest(
+  "esgz run --read-only makes places for volumes, lets nothing be written and keeps nothing",
+  async () => {
+    const shared = commands.directory("shared-read-only");
+    writeFileSync(join(shared, "file"), "from the machine\n");
+    const script = "cat /not/there/file; touch /new || touch /data/new";
+    const ran = await commands.run(
+      // prettier-ignore
+      ["run", "--read-only", "-v", `${shared}:/not/there`, commands.image, "sh", "-c", script],
+    );
+    assert.deepEqual([ran.status, ran.stdout], [1, "from the machine\n"], ran.stderr);
+    assert.doesNotMatch(ran.stderr, /changes are kept/);
+  },
+);
+
 storeTest("a command that fails leaves nothing mounted and says what to do", async () => {
   const before = mountsOfRuns();
   const nothing = commands.directory("nothing");

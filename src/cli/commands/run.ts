@@ -81,7 +81,7 @@ function addContainerFlags(command: Command): Command {
     .option("-t, --tty", "with a terminal")
     .option("-i, --interactive", "with standard input")
     .option("--hostname <name>", "name of the machine inside (default: a random one)")
-    .option("--read-only", "without a writable layer")
+    .option("--read-only", "its root cannot be written")
     .addOption(
       new Option("--runtime <name>", "what starts it (default: the first that is there)").choices([
         "runc",
