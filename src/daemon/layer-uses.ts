@@ -18,10 +18,16 @@ export class LayerUses {
   readonly #store: Store;
   readonly #fetcher: LayerFetcher;
   readonly #users = new Map<Digest, number>();
+  #chunkCount = 0;
 
   constructor(store: Store, fetcher: LayerFetcher) {
     this.#store = store;
     this.#fetcher = fetcher;
+  }
+
+  /** Chunks of all layers that are in use: what is known of each takes memory. */
+  get chunkCount(): number {
+    return this.#chunkCount;
   }
 
   /** Opens layers. @throws {EsgzError} `STORE_INVALID` */
@@ -34,7 +40,7 @@ export class LayerUses {
       for (const digest of new Set(digests)) {
         const handle = await this.#store.openLayer(digest, { tocDigest: "any" });
         if (handle === undefined) continue;
-        this.#users.set(digest, (this.#users.get(digest) ?? 0) + 1);
+        this.#take(handle);
         handles.push(handle);
       }
     } catch (error) {
@@ -44,12 +50,19 @@ export class LayerUses {
     return { layers: handles.map(({ layer }) => layer), [Symbol.asyncDispose]: close };
   }
 
+  #take({ layer: { digest, chunkCount } }: LayerHandle): void {
+    const others = this.#users.get(digest) ?? 0;
+    this.#users.set(digest, others + 1);
+    if (others === 0) this.#chunkCount += chunkCount;
+  }
+
   async #giveBack(handle: LayerHandle): Promise<void> {
     const { layer } = handle;
     const others = (this.#users.get(layer.digest) ?? 1) - 1;
     if (others > 0) this.#users.set(layer.digest, others);
     else {
       this.#users.delete(layer.digest);
+      this.#chunkCount -= layer.chunkCount;
       await this.#fetcher.release(layer);
     }
     await handle.close();

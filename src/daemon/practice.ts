@@ -64,12 +64,14 @@ export class Practice implements Disposable {
   }
 }
 
-async function practise({ store, views, clients }: Services, signal: AbortSignal): Promise<void> {
+async function practise({ store, views, clients, fetcher }: Services, signal: AbortSignal): Promise<void> {
   // What a machine cannot do is said when somebody asks for it.
   await views.warm().catch(() => undefined);
   await clients.clientFor({});
   await rehearsePreparation({ signal });
   if (signal.aborted) return;
   const { rehearseStart } = await import("./rehearse-start.ts");
-  await rehearseStart({ directory: join(store.root, PLACE), signal });
+  const { workers } = fetcher;
+  fetcher.warm();
+  await rehearseStart({ directory: join(store.root, PLACE), workers, signal });
 }

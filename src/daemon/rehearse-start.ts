@@ -6,20 +6,28 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { systemClock } from "../async/index.ts";
+import { mapConcurrent, systemClock } from "../async/index.ts";
 import { MemoryBlob } from "../blob/index.ts";
 import { openArchive } from "../estargz/index.ts";
 import { openImageSource } from "../image/index.ts";
-import { LayerFetcher, makePracticeLayer, type PreparedImage, prepareImage } from "../lazyfs/index.ts";
+import {
+  type FetchWorkers,
+  LayerFetcher,
+  makePracticeLayer,
+  type PreparedImage,
+  prepareImage,
+} from "../lazyfs/index.ts";
 import { ANNOTATIONS, encodeManifest, type ImageReference, MEDIA_TYPES } from "../oci/index.ts";
 import type { RegistryClient, Repository } from "../registry/index.ts";
-import { openStore, type Store } from "../store/index.ts";
+import { type ChunkRow, openStore, type Store } from "../store/index.ts";
 import { openRegistryClient } from "./registry-access.ts";
 
 /** Where to practise. */
 export interface RehearseStartOptions {
   /** A directory for the while; what is there is removed. */
   readonly directory: string;
+  /** What practises, too. */
+  readonly workers: FetchWorkers;
   readonly signal: AbortSignal;
 }
 
@@ -35,7 +43,7 @@ const FILE_SIZE = 6000;
  *
  * @throws {EsgzError} `IO_FAILED`, `NO_SPACE`, `NETWORK_FAILED`; the signal's reason. Nobody is worse off then.
  */
-export async function rehearseStart({ directory, signal }: RehearseStartOptions): Promise<void> {
+export async function rehearseStart({ directory, workers, signal }: RehearseStartOptions): Promise<void> {
   await rm(directory, { recursive: true, force: true });
   try {
     const { startRegistryServer } = await import("../registry-server/index.ts");
@@ -46,7 +54,7 @@ export async function rehearseStart({ directory, signal }: RehearseStartOptions)
     await pushImage(client.repository(reference), signal);
     const store = await openStore(join(directory, "store"), { clock: systemClock, pid: process.pid });
     try {
-      await start(reference, { client, store, signal });
+      await start(reference, { client, store, workers, signal });
     } finally {
       await store.close();
     }
@@ -76,9 +84,12 @@ async function pushImage(repository: Repository, signal: AbortSignal): Promise<v
 
 async function start(
   reference: ImageReference,
-  options: { readonly client: RegistryClient; readonly store: Store; readonly signal: AbortSignal },
+  options: Omit<RehearseStartOptions, "directory"> & {
+    readonly client: RegistryClient;
+    readonly store: Store;
+  },
 ): Promise<void> {
-  const { client, store, signal } = options;
+  const { client, store, workers, signal } = options;
   await using source = await openImageSource({ kind: "registry", reference }, { registry: client, signal });
   const name = `${reference.registry}/${reference.repository}:${TAG}`;
   await using image = await prepareImage(source, { store, platform: PLATFORM, name, whole: "never", signal });
@@ -86,7 +97,8 @@ async function start(
     store,
     clock: systemClock,
     random: Math.random,
-    jobs: 1,
+    jobs: workers.size,
+    workers,
     openBlob: ({ digest, source: { blobSize: size } }) =>
       Promise.resolve(client.repository(reference).openBlob({ digest, size })),
     // Each read brings what it asks for, and nothing along with it.
@@ -95,14 +107,15 @@ async function start(
   await readAll(image, fetcher, signal);
 }
 
-/** Reads all chunks, those behind first: no sequence is followed. */
+/** Reads all chunks, those behind first: no sequence is followed. All threads have something to do. */
 async function readAll(image: PreparedImage, fetcher: LayerFetcher, signal: AbortSignal): Promise<void> {
+  const concurrency = fetcher.workers.size;
   for (const { handle } of image.layers) {
     const { layer } = handle;
-    for (let chunk = layer.chunkCount - 1; chunk >= 0; chunk -= 1) {
-      const { place, size } = layer.chunk(chunk);
-      await fetcher.read(layer, { offset: place, size }, { signal });
-    }
+    const chunks = Array.from({ length: layer.chunkCount }, (_, at) => layer.chunk(at)).toReversed();
+    const read = async ({ place, size }: ChunkRow): Promise<void> =>
+      void (await fetcher.read(layer, { offset: place, size }, { signal }));
+    await mapConcurrent(chunks, read, { concurrency, signal });
     await fetcher.release(layer);
   }
 }

@@ -47,6 +47,10 @@ export interface Services extends ServicesOptions, AsyncDisposable {
   readonly declined: DeclinedSnapshot[];
 }
 
+/** Threads that wait for reads, 13 MB each: to start them takes a tenth of a second, just when an image is being started. */
+const STANDBY_WORKERS = 2;
+/** With more, memory is for what is known of them. */
+const FEW_CHUNKS = 500_000;
 /** A server that was killed, or ends, may have the store for so long; then somebody else has it. */
 const LOCK_WAIT_MS = 20_000;
 const LOCK_PAUSE_MS = 10;
@@ -69,17 +73,19 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const { credentials } = keychains;
   const onWarning = (warning: string): void => log.warn(warning);
   const clients = parts.use(new RegistryClients({ store, config, environment, credentials, onWarning }));
-  const fetcher = parts.use(
+  const fetcher: LayerFetcher = parts.use(
     new LayerFetcher({
       store,
       clock: systemClock,
       random: Math.random,
       jobs: config.jobs ?? availableParallelism(),
+      keepWorkers: () => (uses.chunkCount < FEW_CHUNKS ? STANDBY_WORKERS : 0),
       openBlob: async (layer) => await clients.openBlob(layer),
       tuning: definedOnly(config.fetch),
       onEvent: (event) => noteFetchEvent(event, { log, counts }),
     }),
   );
+  const uses = new LayerUses(store, fetcher);
   const views = parts.use(
     await LayerViews.open({
       store,
@@ -99,7 +105,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     keychains,
     clients,
     fetcher,
-    uses: new LayerUses(store, fetcher),
+    uses,
     views,
     counts,
     declined: [],

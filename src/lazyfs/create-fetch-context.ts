@@ -5,9 +5,9 @@
  */
 import { Semaphore } from "../async/index.ts";
 import { BufferBudget } from "../blob/index.ts";
-import { programBeside, WorkerPool } from "../workers/index.ts";
+import { programBeside, WorkerPool, type WorkerPoolOptions } from "../workers/index.ts";
 import { createEarlyUseCounter } from "./early-blocks.ts";
-import type { FetchContext, FetchCounters } from "./fetch-context.ts";
+import type { FetchContext, FetchCounters, FetchWorkers } from "./fetch-context.ts";
 import { FetchGate } from "./fetch-gate.ts";
 import { DEFAULT_FETCH_TUNING } from "./fetch-tuning.ts";
 import type { LayerFetcherOptions } from "./layer-fetcher.ts";
@@ -21,7 +21,7 @@ const QUIET_FACTOR = 4;
 
 /** Makes the parts of a fetcher. Threads are started when there is work for them. */
 export function createFetchContext(options: LayerFetcherOptions): FetchContext {
-  const { clock, random, openBlob } = options;
+  const { clock, random, openBlob, keepWorkers: keep } = options;
   const tuning = { ...DEFAULT_FETCH_TUNING, ...options.tuning };
   const budgets = {
     demand: new BufferBudget({ totalBytes: tuning.demandBytesInFlight, slotSize: DEMAND_SLOT }),
@@ -43,13 +43,8 @@ export function createFetchContext(options: LayerFetcherOptions): FetchContext {
     gate,
     counters: zeroCounters(),
     earlyUsed: createEarlyUseCounter(),
-    pool: new WorkerPool({
-      program: programBeside(import.meta.url, "./fetch-worker"),
-      start: undefined,
-      threads: options.jobs,
-      name: "esgz-fetch",
-      idle: { afterMs: tuning.workerIdleMs, clock, onEnded },
-    }),
+    pool:
+      options.workers ?? openFetchWorkers(options, { afterMs: tuning.workerIdleMs, clock, keep, onEnded }),
     memory: new MemoryChunks(tuning.memoryBytes),
     board,
     backgroundAllowance: () =>
@@ -62,6 +57,14 @@ export function createFetchContext(options: LayerFetcherOptions): FetchContext {
     },
     emit: options.onEvent ?? ((): void => undefined),
   };
+}
+
+function openFetchWorkers(
+  { jobs }: LayerFetcherOptions,
+  idle: NonNullable<WorkerPoolOptions<undefined>["idle"]>,
+): FetchWorkers {
+  const program = programBeside(import.meta.url, "./fetch-worker");
+  return new WorkerPool({ program, start: undefined, threads: jobs, name: "esgz-fetch", idle });
 }
 
 function zeroCounters(): FetchCounters {

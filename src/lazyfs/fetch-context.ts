@@ -36,6 +36,9 @@ export interface TransferAccount {
   hedged: number;
 }
 
+/** Threads that inflate, verify and write. */
+export type FetchWorkers = WorkerPool<undefined, WriteJob, WriteResult>;
+
 /** The parts of a fetcher. */
 export interface FetchContext {
   readonly tuning: FetchTuning;
@@ -46,7 +49,7 @@ export interface FetchContext {
   readonly counters: FetchCounters;
   /** Bytes that came early and were read then, in shared memory; see `EarlyBlocks`. */
   readonly earlyUsed: BigInt64Array;
-  readonly pool: WorkerPool<undefined, WriteJob, WriteResult>;
+  readonly pool: FetchWorkers;
   readonly memory: MemoryChunks;
   readonly board: TransferBoard;
   /** Memory for reads that wait, and for all else. */

@@ -34,6 +34,7 @@ export type { ViewStatistics, WaitingFile } from "./view-statistics.ts";
 export * from "./fetch-report.ts";
 export { createEarlyBlocksMemory, createEarlyUseCounter, EarlyBlocks } from "./early-blocks.ts";
 export type { EarlyBlocksMemory } from "./early-blocks.ts";
+export type { FetchWorkers } from "./fetch-context.ts";
 export { DEFAULT_FETCH_TUNING, type FetchTuning } from "./fetch-tuning.ts";
 export {
   type EnsureOptions,

@@ -12,7 +12,7 @@ import { createFetchContext } from "./create-fetch-context.ts";
 import { type ChunksInMemory, bringRange, deadlinePassed } from "./demand-read.ts";
 import type { EarlyBlocksMemory } from "./early-blocks.ts";
 import { fetchAhead } from "./fetch-ahead.ts";
-import type { FetchContext } from "./fetch-context.ts";
+import type { FetchContext, FetchWorkers } from "./fetch-context.ts";
 import { bringChunks } from "./fetch-chunks.ts";
 import type {
   FetchEvent,
@@ -37,6 +37,10 @@ export interface LayerFetcherOptions {
   readonly random: () => number;
   /** Worker threads that inflate, verify and write. */
   readonly jobs: number;
+  /** How many of them stay when there is nothing to do, asked each time; default none. */
+  readonly keepWorkers?: (() => number) | undefined;
+  /** Those of another fetcher, in place of its own. */
+  readonly workers?: FetchWorkers | undefined;
   /** Opens a layer's blob where `layer.source.locations` says. Called once for each layer, and again after failures. */
   readonly openBlob: (layer: Layer, options: ReadOptions) => Promise<BlobSource>;
   /** What is missing has the value of `DEFAULT_FETCH_TUNING`. */
@@ -73,10 +77,17 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
   readonly #context: FetchContext;
   readonly #layers = new Map<Digest, FetchedLayer>();
   readonly #end = new AbortController();
+  readonly #ownsWorkers: boolean;
 
   constructor(options: LayerFetcherOptions) {
+    this.#ownsWorkers = options.workers === undefined;
     this.#store = options.store;
     this.#context = createFetchContext(options);
+  }
+
+  /** Its threads, for another fetcher that ends before this one. */
+  get workers(): FetchWorkers {
+    return this.#context.pool;
   }
 
   /** Starts the threads that fetching needs: they are there then when the first bytes are. */
@@ -214,7 +225,7 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
     const layers = [...this.#layers.values()];
     this.#layers.clear();
     await Promise.all(layers.map((fetched) => fetched.release()));
-    await this.#context.pool[Symbol.asyncDispose]();
+    if (this.#ownsWorkers) await this.#context.pool[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -88,6 +88,25 @@ describe("WorkerPool", () => {
     assert.equal(await pool.run({ kind: "add", value: 1 }), 101);
   });
 
+  test("keeps as many threads after the idle time as it is told to", async () => {
+    const clock = new HeldClock();
+    let kept = 1;
+    await using pool = openPool({ idle: { afterMs: 1, clock, keep: () => kept } });
+    const passIdleTime = async (): Promise<void> => {
+      clock.sleeps.at(-1)?.wake();
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    await Promise.all([0, 1].map(async (value) => await pool.run({ kind: "add", value })));
+    assert.equal(pool.liveThreads, 2);
+    await passIdleTime();
+    assert.equal(pool.liveThreads, 1);
+    assert.equal(await pool.run({ kind: "add", value: 1 }), 101);
+    assert.equal(pool.liveThreads, 1);
+    kept = 0;
+    await passIdleTime();
+    assert.equal(pool.liveThreads, 0);
+  });
+
   test("does urgent jobs before others that wait", async () => {
     await using pool = openPool({ threads: 1, queueDepth: 1 });
     const order: string[] = [];

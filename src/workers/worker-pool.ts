@@ -21,11 +21,13 @@ export interface WorkerPoolOptions<Start> {
   readonly name: string;
   /** Jobs that a thread has at once; default 2: one to do and one to find when that is done. */
   readonly queueDepth?: number;
-  /** Ends all threads after so long without a job. Without it they stay. Not for threads with a state. */
+  /** Ends threads after so long without a job. Without it they stay. Not for threads with a state. */
   readonly idle?: {
     readonly afterMs: number;
     readonly clock: Clock;
-    /** Called when they have ended. */
+    /** How many stay all the same, asked each time; default none. */
+    readonly keep?: (() => number) | undefined;
+    /** Called when the others have ended. */
     readonly onEnded?: () => void;
   };
   /**
@@ -106,7 +108,7 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
     this.#idle?.abort();
     const stopped = new EsgzError("ABORTED", "Cannot do job: the workers were stopped");
     for (const waiting of [...this.#urgent.splice(0), ...this.#queue.splice(0)]) waiting.reject(stopped);
-    await this.#terminateAll(stopped);
+    await this.#terminateFrom(0, stopped);
   }
 
   #wait(job: Job, options: JobOptions, post: (waiting: WaitingJob) => void): Promise<Result> {
@@ -167,7 +169,8 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
       await idle.clock.sleep(idle.afterMs, { signal: watch.signal });
       if (watch.signal.aborted || this.#isBusy()) return;
       this.#idle = undefined;
-      await this.#terminateAll(new EsgzError("ABORTED", "Cannot do job: the workers were idle"));
+      const error = new EsgzError("ABORTED", "Cannot do job: the workers were idle");
+      await this.#terminateFrom(idle.keep?.() ?? 0, error);
       idle.onEnded?.();
     };
     // A job that comes first ends the wait.
@@ -178,10 +181,18 @@ export class WorkerPool<Start, Job, Result> implements AsyncDisposable {
     return this.queueLength > 0 || this.#threads.some((thread) => thread !== undefined && thread.load > 0);
   }
 
-  async #terminateAll(error: EsgzError): Promise<void> {
-    const threads = this.#threads.filter((thread) => thread !== undefined);
-    this.#threads.fill(undefined);
-    await Promise.all(threads.map((thread) => thread.terminate(error)));
+  /** Ends all threads but so many. */
+  async #terminateFrom(kept: number, error: EsgzError): Promise<void> {
+    const ending: Promise<void>[] = [];
+    let alive = 0;
+    for (const [index, thread] of this.#threads.entries()) {
+      if (thread === undefined) continue;
+      alive += thread.ended ? 0 : 1;
+      if (!thread.ended && alive <= kept) continue;
+      this.#threads[index] = undefined;
+      ending.push(thread.terminate(error));
+    }
+    await Promise.all(ending);
   }
 }
 
