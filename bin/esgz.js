@@ -11,6 +11,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FLOOR = [22, 19];
+// What is passed on to a Node that takes over; a change of the window reaches it by itself.
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
 // What moves much data makes much short-lived garbage: a small nursery and few malloc arenas keep a third less of it, and
 // with the collector at hand a large index is gone before the transfer begins.
 const HEAVY = ["pull", "convert"];
@@ -68,7 +70,7 @@ function bundledNode() {
 function handOver(node, script) {
   const child = spawn(node, ["--", script, ...process.argv.slice(2)], { stdio: "inherit" });
   // A terminal signals the whole group, so the child may have it already; it takes both for one.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(error.message));
   child.on("exit", (code, signal) => {
     if (signal === null) process.exit(code ?? 1);
