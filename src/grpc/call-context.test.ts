@@ -41,3 +41,9 @@ test("the signal of a call fires when its time is over", async () => {
   assert.equal(context.signal.reason.code, Code.DeadlineExceeded);
   assert.equal(context.timeoutMs, 0);
 });
+
+test("what is left of a call's time can be told to another server: whole milliseconds", () => {
+  const { timeoutMs = -1 } = new CallContext({ "grpc-timeout": "1999999u" });
+  assert.ok(Number.isInteger(timeoutMs), `${timeoutMs}`);
+  assert.ok(timeoutMs > 0 && timeoutMs <= 2000, `${timeoutMs}`);
+});

@@ -52,9 +52,9 @@ export class CallContext {
     return headers;
   }
 
-  /** How long the client goes on waiting; undefined if it did not say. */
+  /** How long the client goes on waiting, in whole milliseconds, as a header can say it; undefined if it did not say. */
   get timeoutMs(): number | undefined {
-    return this.#endMs === undefined ? undefined : Math.max(0, this.#endMs - performance.now());
+    return this.#endMs === undefined ? undefined : Math.max(0, Math.ceil(this.#endMs - performance.now()));
   }
 
   /** Nobody waits any more, or the call was answered. */
