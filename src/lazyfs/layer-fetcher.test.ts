@@ -244,6 +244,15 @@ describe("LayerFetcher.read()", () => {
     assert.equal(bench.fetcher.statistics().hedged, 1);
   });
 
+  test("asks again and again while all connections stand still", async (t) => {
+    const registry = await serveFaulty(t, [SAMPLE]);
+    await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning: { stallMs: 50 } });
+    const never = new Promise(() => undefined);
+    registry.faultOf = (_, number) => (number <= 3 ? { kind: "hold", after: 0, until: never } : undefined);
+    await assertReads(bench, SAMPLE, { offset: 4096, size: 200_000 });
+    assert.ok(registry.asked.length >= 4);
+  });
+
   test("leaves no threads behind when nothing is asked for", async (t) => {
     const registry = await serveFaulty(t, [SAMPLE]);
     await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning: { workerIdleMs: 20 } });

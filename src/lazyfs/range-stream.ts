@@ -62,9 +62,13 @@ export class RangeStream {
     }
   }
 
-  /** Asks for the rest once more; who answers goes on. At most one second connection at a time. */
-  hedge(): void {
-    if (this.#successor !== undefined || this.at >= this.#end) return;
+  /**
+   * Asks for the rest once more; who answers goes on. At most one second connection at a time: with `anew` one that has not
+   * answered is left for another one, else it is waited for.
+   */
+  hedge({ anew = false }: { readonly anew?: boolean } = {}): void {
+    if (this.at >= this.#end) return;
+    if (this.#successor !== undefined && !(anew && this.#leaveSuccessor(this.#successor))) return;
     const connection = this.#connect();
     this.#successor = connection;
     const arrived = async (): Promise<void> => {
@@ -74,7 +78,7 @@ export class RangeStream {
       } catch {
         // The first connection has not failed: it goes on.
         this.#connections.delete(connection);
-        this.#successor = undefined;
+        if (this.#successor === connection) this.#successor = undefined;
       }
     };
     void arrived();
@@ -85,6 +89,14 @@ export class RangeStream {
     const connections = [...this.#connections];
     for (const { controller } of connections) controller.abort();
     await Promise.allSettled(connections.map(async ({ iterator }) => await iterator.return?.()));
+  }
+
+  /** Whether a second connection was left: not if it has answered. */
+  #leaveSuccessor(successor: Connection): boolean {
+    if (successor.first !== undefined) return false;
+    successor.controller.abort();
+    this.#connections.delete(successor);
+    return true;
   }
 
   /** Leaves a connection for the one beside it, once that has answered. */

@@ -131,20 +131,25 @@ export class Transfer implements WatchedTransfer {
 
   /** Opens a second connection beside one that is slow; not where it is this side that does not read. */
   hedge(): void {
+    this.#hedge({ anew: false });
+  }
+
+  /** Where connections stand still, another one after each while: nobody tells when a network is back. */
+  checkStall(nowMs: number): void {
+    if (this.#stream === undefined || this.#lastByteMs === Infinity) return;
+    if (nowMs - this.#lastByteMs < this.#context.tuning.stallMs) return;
+    this.#lastByteMs = nowMs;
+    this.#hedge({ anew: true });
+  }
+
+  #hedge(options: { readonly anew: boolean }): void {
     if (this.#stream === undefined || this.#lastByteMs === Infinity || this.#signal.aborted) return;
     const { counters, emit } = this.#context;
     counters.hedged += 1;
     if (this.#options.account !== undefined) this.#options.account.hedged += 1;
     this.#countRequest();
     emit({ kind: "hedged", layer: this.#options.fetched.layer.digest });
-    this.#stream.hedge();
-  }
-
-  checkStall(nowMs: number): void {
-    if (this.#stream === undefined || this.#lastByteMs === Infinity) return;
-    if (nowMs - this.#lastByteMs < this.#context.tuning.stallMs) return;
-    this.#lastByteMs = nowMs;
-    this.hedge();
+    this.#stream.hedge(options);
   }
 
   async #enterLane(work: () => Promise<void>): Promise<void> {
