@@ -2,10 +2,10 @@
  * The commands that use a store, as a user runs them: pull, mount, run, and what tells of them.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, test, type TestContext } from "node:test";
 import { missingForStore, StoreShell } from "./store.fixture.ts";
@@ -273,6 +273,31 @@ storeTest(
     assert.doesNotMatch(ran.stderr, /changes are kept/);
   },
 );
+
+storeTest("esgz daemon --stop ends when the daemon has, also if its parent does not ask how", async () => {
+  const store = commands.directory("store-of-a-zombie");
+  const script = '"$0" "$@" & exec sleep 1000';
+  const words = [
+    process.execPath,
+    resolve(import.meta.dirname, "../../bin/esgz.js"),
+    "daemon",
+    "--store",
+    store,
+  ];
+  const parent = spawn("sh", ["-c", script, ...words], { stdio: ["ignore", "ignore", "pipe"] });
+  try {
+    // Its log: it serves.
+    await once(parent.stderr, "data");
+    const stopped = await commands.run(["daemon", "--stop", "--store", store]);
+    assert.deepEqual(
+      [stopped.status, stopped.stdout],
+      [0, `stopped the daemon of ${store}\n`],
+      stopped.stderr,
+    );
+  } finally {
+    parent.kill("SIGKILL");
+  }
+});
 
 storeTest("a command that fails leaves nothing mounted and says what to do", async () => {
   const before = mountsOfRuns();

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { DaemonInfo } from "../../daemon/index.ts";
-import { EsgzError, isEsgzError, systemCodeOf } from "../../errors/index.ts";
+import { EsgzError, isEsgzError } from "../../errors/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
 import type { Environment } from "../environment.ts";
 import { serveStore } from "../serve-store.ts";
@@ -110,27 +110,21 @@ async function stopRunning(
   { signal }: Environment,
   { info, store, force }: { readonly info: DaemonInfo; readonly store: string; readonly force: boolean },
 ): Promise<void> {
-  const { connectDaemon } = await import("../../daemon/index.ts");
+  const { connectDaemon, isRunning, processOf } = await import("../../daemon/index.ts");
+  // One that has ended may be left as a zombie for ever, by a parent that does not look after its children.
+  const holder = processOf(info.holderPid);
   {
     await using daemon = await connectDaemon({ store, signal });
     await daemon.stop({ force }, { signal });
   }
   const endMs = performance.now() + STOP_WAIT_MS;
-  while (isRunning(info.holderPid)) {
+  while (holder !== undefined && isRunning(holder)) {
     if (performance.now() > endMs)
       throw new EsgzError(
         "TIMED_OUT",
         `Cannot stop daemon: expected process ${info.holderPid} to end, got none`,
       );
     await sleep(STOP_LOOK_MS, undefined, { signal });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return systemCodeOf(error) === "EPERM";
   }
 }
 
