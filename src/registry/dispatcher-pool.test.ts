@@ -167,3 +167,26 @@ test("a closed client fails calls instead of waiting", async () => {
   await client.close();
   await assert.rejects(client.ping(server.host), { code: "NETWORK_FAILED" });
 });
+
+test("a request that follows another at once takes its connection", async (t) => {
+  const connections = new Set<Socket>();
+  const content = Buffer.alloc(100_000, "content ");
+  const server = createServer((request, response) => {
+    connections.add(request.socket);
+    const [, first = "0", last = "0"] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "") ?? [];
+    const part = content.subarray(Number(first), Number(last) + 1);
+    response.writeHead(206, { "content-range": `bytes ${first}-${last}/${content.length}` }).end(part);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  await using client = new RegistryClient({ hosts: () => ({ plainHttp: true }) });
+  const repository = client.repository({ registry: `127.0.0.1:${port}`, repository: "team/app" });
+  const digest = `sha256:${"0".repeat(64)}` as const;
+  const blob = await repository.openBlob({ digest, size: content.length });
+  for (let at = 0; at < 20; at += 1) {
+    await blob.read({ offset: at * 1000, size: 1000 });
+    for await (const _part of blob.stream({ offset: at * 1000, size: 50_000 }));
+  }
+  assert.equal(connections.size, 1);
+});

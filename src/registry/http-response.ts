@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { concatBytes, decodeUtf8 } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
@@ -64,7 +65,7 @@ export class HttpResponse {
         this.#received += chunk.length;
         yield chunk;
       }
-      this.#subject.signal?.throwIfAborted();
+      await this.#connectionIsFree();
     } catch (error) {
       throw exchangeFailure(this.#subject, error);
     } finally {
@@ -98,7 +99,7 @@ export class HttpResponse {
           }
         });
       });
-      this.#subject.signal?.throwIfAborted();
+      await this.#connectionIsFree();
     } catch (error) {
       throw exchangeFailure(this.#subject, error);
     } finally {
@@ -147,6 +148,12 @@ export class HttpResponse {
   abandon(): void {
     this.#answer.body.destroy();
     this.#onEnd(this.#received);
+  }
+
+  /** undici lets a connection go one turn after the body's end: who asked at once would make another, round trips away. */
+  async #connectionIsFree(): Promise<void> {
+    await setImmediate();
+    this.#subject.signal?.throwIfAborted();
   }
 
   /** Gives the body up: a short one is read to its end, a long one closes the connection. Never throws. */
