@@ -5,78 +5,22 @@
  * those of the machine. docs/interoperability.md says how they are built.
  */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { promisify } from "node:util";
-import { RegistryClient } from "../../src/registry/index.ts";
-import { startRegistryServer } from "../../src/registry-server/index.ts";
 import { mountsBelow, until } from "../kernel/daemon-setup.ts";
-import { criConfiguration, Kubelet, whyNoCrictl } from "./kubelet.ts";
-import { LazyNode, whyNoNode } from "./lazy-node.ts";
-import { busyboxFiles, dataFiles, layersOf, type LayerPlan, pushImage, sumsOf } from "./runnable-image.ts";
+import { Kubelet, whyNoCrictl } from "./kubelet.ts";
+import { type LazyNode, whyNoNode } from "./lazy-node.ts";
+import { type PodImages, servePodImages } from "./pod-images.ts";
+import { startPodNode } from "./pod-node.ts";
+import { sumsOf } from "./runnable-image.ts";
 
-const run = promisify(execFile);
 const ALL = ["/bin/sh", "-c", "sha256sum /data/*"];
-
-interface Images {
-  readonly pause: string;
-  readonly app: string;
-  readonly secret: string;
-  readonly plans: readonly LayerPlan[];
-  readonly size: number;
-  /** Bytes of answers of the public registry so far. */
-  readonly sent: () => number;
-}
-
-async function serveImages(t: TestContext): Promise<Images> {
-  let bytes = 0;
-  const open = await startRegistryServer({ onRequest: ({ bytesSent }) => (bytes += bytesSent) });
-  t.after(() => open.close());
-  const htpasswd = (await run("htpasswd", ["-nbB", "user", "word"])).stdout;
-  const closed = await startRegistryServer({ htpasswd });
-  t.after(() => closed.close());
-  const base = { files: await busyboxFiles() };
-  const plans = [base, { files: dataFiles("a", { count: 4, size: 1_000_000 }) }];
-  const layers = await layersOf(plans);
-  const command = ["/bin/sleep", "100000"];
-  await using client = new RegistryClient();
-  const registry = `127.0.0.1:${open.port}`;
-  const pause = await pushImage(client, {
-    registry,
-    repository: "pause",
-    layers: await layersOf([base]),
-    command,
-  });
-  const app = await pushImage(client, { registry, repository: "team/app", layers });
-  const credentials = { credentialFor: () => Promise.resolve({ username: "user", password: "word" }) };
-  await using member = new RegistryClient({ credentials });
-  const secret = await pushImage(member, {
-    registry: `127.0.0.1:${closed.port}`,
-    repository: "team/secret",
-    layers: await layersOf([base, { files: dataFiles("b", { count: 2, size: 300_000 }) }]),
-  });
-  bytes = 0;
-  const size = layers.reduce((sum, { blob }) => sum + blob.length, 0);
-  return { pause, app, secret, plans, size, sent: () => bytes };
-}
 
 async function startNode(
   t: TestContext,
-  { pause }: Images,
-  { transfer }: { readonly transfer: boolean },
+  images: PodImages,
+  options: { readonly transfer: boolean },
 ): Promise<{ readonly node: LazyNode; readonly kubelet: Kubelet }> {
-  const containerd = process.env["ESGZ_CONTAINERD"];
-  const node = await LazyNode.start(t, {
-    // The kubelet's pulls go through the daemon, which learns credentials from them.
-    config: (base) => `no_background_fetch = true
-[cri_keychain]
-enable_keychain = true
-image_service_path = "${join(base, "containerd.sock")}"
-`,
-    cri: criConfiguration({ pause, transfer }),
-    ...(containerd === undefined ? {} : { containerd }),
-  });
+  const node = await startPodNode(t, { ...options, pause: images.pause });
   const kubelet = new Kubelet(node, node.plugin);
   node.beforeEnd(async () => {
     await kubelet.crictl("rmp", "--all", "--force").catch(() => undefined);
@@ -96,7 +40,7 @@ for (const transfer of [false, true]) {
 }
 
 async function liveOfPods(t: TestContext, options: { readonly transfer: boolean }): Promise<void> {
-  const images = await serveImages(t);
+  const images = await servePodImages(t);
   const { app, secret, size, sent, plans } = images;
   const { node, kubelet } = await startNode(t, images, options);
 

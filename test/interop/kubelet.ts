@@ -9,7 +9,6 @@ import { promisify } from "node:util";
 import type { LazyNode } from "./lazy-node.ts";
 
 const run = promisify(execFile);
-const CRI = 'plugins."io.containerd.grpc.v1.cri"';
 
 /** Where the programs are that no distribution has: a variable names the directory. */
 export const CRI_TOOLS: string | undefined = process.env["ESGZ_CRI_TOOLS"];
@@ -18,36 +17,6 @@ export const CRI_TOOLS: string | undefined = process.env["ESGZ_CRI_TOOLS"];
 export function whyNoCrictl(): string | undefined {
   if (CRI_TOOLS === undefined) return "ESGZ_CRI_TOOLS names no directory with crictl";
   return existsSync(join(CRI_TOOLS, "crictl")) ? undefined : `${CRI_TOOLS} has no crictl`;
-}
-
-/**
- * containerd's configuration, for 1.6 and later; 2.x translates it. With `transfer`, images are pulled by the transfer service,
- * as 2.1 and later do unless they are told not to.
- */
-export function criConfiguration({
-  pause,
-  transfer,
-}: {
-  readonly pause: string;
-  readonly transfer: boolean;
-}): string {
-  const labels = transfer ? "" : "disable_snapshot_annotations = false";
-  const unpack = `[[plugins."io.containerd.transfer.v1.local".unpack_config]]
-  platform = "linux"
-  snapshotter = "stargz"
-`;
-  return `
-[${CRI}]
-  sandbox_image = "${pause}"
-  stats_collect_period = 1
-  # Where this process may not lower it, nobody may.
-  restrict_oom_score_adj = true
-  [${CRI}.containerd]
-    snapshotter = "stargz"
-    ${labels}
-    [${CRI}.containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
-${transfer ? unpack : ""}`;
 }
 
 /** One node's kubelet. */
