@@ -3,9 +3,10 @@
  *
  * @module
  */
+import type { ImageObserver } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { StartRequest } from "./control-protocol.ts";
-import { foreseeImage } from "./foresee-image.ts";
+import { foreseeImage, type ForeseeImageOptions } from "./foresee-image.ts";
 import type { ReadyImage } from "./image-work.ts";
 import type { Services } from "./services.ts";
 
@@ -16,6 +17,8 @@ export interface FirstReadsOptions {
   readonly prefetch: boolean;
   /** Whether the image is about to be mounted, and what serves reads made ready. */
   readonly mounts: boolean;
+  /** How its program is started, where that differs from what the image says. */
+  readonly start?: StartRequest | undefined;
   /** Takes work that nobody waits for. */
   readonly inBackground: (work: Promise<void>) => void;
   readonly signal: AbortSignal;
@@ -26,6 +29,7 @@ export class FirstReads {
   readonly #options: FirstReadsOptions;
   readonly #layers = new Set<Digest>();
   #isWarm = false;
+  #hasProgram = false;
 
   constructor(options: FirstReadsOptions) {
     this.#options = options;
@@ -39,8 +43,21 @@ export class FirstReads {
     inBackground(services.views.warm());
   }
 
+  /** Takes the events of `prepareImage()`: what is known of an image is brought before all is. */
+  readonly onEvent: ImageObserver = (event) => {
+    if (event.kind === "layer" && event.lazy) this.#addLayer(event.layer);
+    if (event.kind === "layers") this.#addProgram(event);
+  };
+
+  /** All of an image is known, perhaps from the store. */
+  addImage({ image, layers }: Pick<ReadyImage, "image" | "layers">): void {
+    for (const { digest, lazy, present } of layers) if (lazy && present !== true) this.#addLayer(digest);
+    const digests = layers.map(({ digest }) => digest);
+    this.#addProgram({ config: image.config, layers: digests, mergedMeta: image.mergedMeta.path });
+  }
+
   /** A layer that is not complete was found; each counts once. */
-  addLayer(digest: Digest): void {
+  #addLayer(digest: Digest): void {
     const { inBackground, prefetch, services } = this.#options;
     this.warm();
     services.fetcher.warm();
@@ -50,14 +67,11 @@ export class FirstReads {
   }
 
   /** All layers are known: what starting the image's program reads is brought, or another that was asked for. */
-  addImage({ image, layers }: Pick<ReadyImage, "image" | "layers">, start?: StartRequest): void {
-    for (const { digest, lazy, present } of layers) if (lazy && present !== true) this.addLayer(digest);
-    if (this.#layers.size === 0) return;
-    const { inBackground, services, signal } = this.#options;
-    const { config, mergedMeta } = image;
-    const digests = layers.map(({ digest }) => digest);
-    const options = { config, start, layers: digests, mergedMeta: mergedMeta.path, signal };
-    inBackground(foreseeImage(services, options));
+  #addProgram(image: Pick<ForeseeImageOptions, "config" | "layers" | "mergedMeta">): void {
+    if (this.#layers.size === 0 || this.#hasProgram) return;
+    this.#hasProgram = true;
+    const { inBackground, services, signal, start } = this.#options;
+    inBackground(foreseeImage(services, { ...image, start, signal }));
   }
 
   /** What a layer says is read first, as soon as it is known where it is; the layer stays open meanwhile. */

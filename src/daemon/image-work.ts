@@ -13,13 +13,7 @@ import {
   recordedName,
   recordImageName,
 } from "../lazyfs/index.ts";
-import {
-  type Digest,
-  formatPlatform,
-  normalizePlatform,
-  parsePlatform,
-  type Platform,
-} from "../oci/index.ts";
+import { formatPlatform, normalizePlatform, parsePlatform, type Platform } from "../oci/index.ts";
 import type { Layer } from "../store/index.ts";
 import type { ControlCall } from "./control-server.ts";
 import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
@@ -84,8 +78,8 @@ export class ImageWork {
   async prepare(
     request: ImageRequest,
     work: Work & {
-      /** Told of each layer whose metadata has come, before that of the others has. */
-      readonly onLazyLayer?: (digest: Digest) => void;
+      /** Told of what is there already, while the rest is being prepared. */
+      readonly first?: FirstReads;
     },
   ): Promise<ReadyImage> {
     const beginMs = systemClock.nowMs();
@@ -121,8 +115,7 @@ export class ImageWork {
       inBackground: (bringing) => void reading.push(bringing),
       signal: work.signal,
     });
-    const onLazyLayer = (digest: Digest): void => first.addLayer(digest);
-    await using ready = await this.prepare(request, { ...work, onLazyLayer });
+    await using ready = await this.prepare(request, { ...work, first });
     const { image, layers, indexMs } = ready;
     await using used = await this.#services.uses.use(layers.map(({ digest }) => digest));
     const handles = image.layers.map(({ handle }) => handle.layer);
@@ -171,7 +164,7 @@ export class ImageWork {
     request: ImageRequest,
     work: Work & {
       readonly progress: PreparationProgress;
-      readonly onLazyLayer?: (digest: Digest) => void;
+      readonly first?: FirstReads;
     },
   ): Promise<PreparedImage> {
     const { store } = this.#services;
@@ -201,9 +194,9 @@ export class ImageWork {
       platform,
       signal,
       progress,
-      onLazyLayer,
+      first,
     }: Work & {
-      readonly onLazyLayer?: (digest: Digest) => void;
+      readonly first?: FirstReads;
       readonly request: ImageRequest;
       readonly platform: Platform;
       readonly progress: PreparationProgress;
@@ -223,7 +216,7 @@ export class ImageWork {
       onEvent: (event) => {
         if (event.kind === "layer-declined")
           log.info({ ...event, image: request.reference }, "a layer is not lazy");
-        if (event.kind === "layer" && event.lazy) onLazyLayer?.(event.layer);
+        first?.onEvent(event);
         progress.onEvent(event);
       },
     });

@@ -8,7 +8,7 @@ import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
-import type { MountRecord } from "../lazyfs/index.ts";
+import type { MountRecord, RestoreReport } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { Layer, LayerHandle } from "../store/index.ts";
 import { assertMountable } from "./assert-mountable.ts";
@@ -56,9 +56,9 @@ export class MountWork implements AsyncDisposable {
   }
 
   /** Goes on with what the server before did for the mounts that stand. */
-  async resume(): Promise<void> {
+  async resume({ failed }: Pick<RestoreReport, "failed">): Promise<void> {
     const mounts = this.#services.views.mounts();
-    this.#extras.keepOnly(new Set(mounts.map(({ id }) => id)));
+    this.#extras.keepOnly(new Set([...mounts, ...failed].map(({ id }) => id)));
     this.#watchOwners();
     for (const mount of mounts) {
       try {
@@ -80,16 +80,17 @@ export class MountWork implements AsyncDisposable {
       services: this.#services,
       prefetch: request.prefetch ?? this.#services.config.prefetch,
       mounts: true,
+      start: request.start,
       inBackground: (reading) => this.#inBackground(reading),
       signal: this.#ending.signal,
     });
     // Layers that are complete need no connection: where there may be some, the first that is not makes it.
     if (this.#images.isUnknown(request.reference)) first.warm();
-    const onLazyLayer = (digest: Digest): void => first.addLayer(digest);
-    await using ready = await this.#images.prepare(request, { ...work, onLazyLayer });
+    await using ready = await this.#images.prepare(request, { ...work, first });
     const { image } = ready;
-    first.addImage(ready, request.start);
+    first.addImage(ready);
     const id = randomBytes(8).toString("hex");
+    await this.#remakeFailed(ready.layers.map(({ digest }) => digest));
     const directory = request.directory ?? (await this.#makeRoot(id));
     const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });
     this.#extras.set(id, extra);
@@ -108,13 +109,21 @@ export class MountWork implements AsyncDisposable {
     };
   }
 
-  /** Mounts one layer alone, and keeps it open. @throws {EsgzError} as `LayerViews.mountLayer()` */
+  /**
+   * Mounts one layer alone, and keeps it open. One that a server before this one has mounted there, and could not mount again,
+   * is that.
+   *
+   * @throws {EsgzError} as `LayerViews.mountLayer()`
+   */
   async mountLayer(
     handle: LayerHandle,
     options: { readonly directory: string; readonly id: string; readonly background: boolean },
   ): Promise<void> {
     const { background, ...place } = options;
-    const record = await this.#services.views.mountLayer(handle, {
+    const { views } = this.#services;
+    await this.#remakeFailed([handle.layer.digest]);
+    if (views.mounts().some(({ id, directory }) => id === place.id && directory === place.directory)) return;
+    const record = await views.mountLayer(handle, {
       ...place,
       method: this.#services.config.view,
     });
@@ -233,6 +242,17 @@ export class MountWork implements AsyncDisposable {
     const directory = join(roots, id);
     await mkdir(directory);
     return directory;
+  }
+
+  /** Whoever asks for layers has made sound what was damaged of them: mounts that failed for that can be there again. */
+  async #remakeFailed(layers: readonly Digest[]): Promise<void> {
+    const { views, log } = this.#services;
+    const { remade, failed } = await views.remakeFailed(layers);
+    for (const { id, message } of failed) log.error({ id, reason: message }, "cannot show a mount again");
+    for (const record of remade) {
+      log.info({ id: record.id, directory: record.directory }, "a mount is there again");
+      await this.#hold(record);
+    }
   }
 
   /** Keeps the layers of a mount open until it ends, and fills them if that is wanted. */

@@ -44,6 +44,7 @@ export class PreparationProgress {
         this.#noteProgress(event);
         break;
       case "layer":
+      case "layers":
       case "merged":
         break;
     }

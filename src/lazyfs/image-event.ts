@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Digest } from "../oci/index.ts";
+import type { Digest, ImageConfig } from "../oci/index.ts";
 
 /** Something that happened to an image that is being prepared. */
 export type ImageEvent =
@@ -11,6 +11,8 @@ export type ImageEvent =
   | { readonly kind: "manifest"; readonly manifest: Digest; readonly layers: number }
   /** A layer's metadata is there: of a lazy one as much as its table of contents tells, of another one all of it. */
   | { readonly kind: "layer"; readonly index: number; readonly layer: Digest; readonly lazy: boolean }
+  /** The metadata of all layers is there, the lowest first; it has yet to be merged. */
+  | { readonly kind: "layers"; readonly config: ImageConfig; readonly layers: readonly Digest[] }
   /** A layer cannot be lazy. `reason` is a clause that follows "because"; a mismatch is damage or tampering. */
   | {
       readonly kind: "layer-declined";

@@ -163,8 +163,10 @@ class Preparation {
     const documents = this.#keepDocuments(image);
     const layers = this.#openLayers(image, both);
     try {
-      await Promise.all([documents, layers]);
-      return await this.#finish(await image, { layers: await layers, merger });
+      const [found, prepared] = await Promise.all([image, layers, documents]);
+      const digests = prepared.map(({ handle }) => handle.layer.digest);
+      this.#options.onEvent?.({ kind: "layers", config: found.config, layers: digests });
+      return await this.#finish(found, { layers: prepared, merger });
     } catch (error) {
       stop.abort(error);
       await Promise.allSettled([image, documents, layers]);
