@@ -1,92 +1,26 @@
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { concatBytes } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { FileSpec } from "../tar/make-tar.fixture.ts";
+import { halfNoise } from "./fetch.fixture.ts";
+import type { ForeseeOptions } from "./foresee-program.ts";
 import {
-  type FaultyRegistry,
-  type FetchBench,
-  fetchSampleOf,
-  halfNoise,
-  openFetchBench,
-  serveFaulty,
-} from "./fetch.fixture.ts";
-import { foreseeProgram, type ForeseeOptions } from "./foresee-program.ts";
-import { type FileFinder, ImageFiles } from "./image-files.ts";
+  BASE,
+  BASE_FILES,
+  CHUNK,
+  elf,
+  ENV,
+  LIBRARIES,
+  link,
+  openForeseeBench,
+  program,
+} from "./foresee.fixture.ts";
+import type { FileFinder } from "./image-files.ts";
 import { makeElf } from "./make-elf.fixture.ts";
-import { mergeLayerMetas } from "./merge-layer-metas.ts";
 
-const CHUNK = 64 << 10;
 const MIB = 1 << 20;
-const LOADER = "/lib64/ld-linux-x86-64.so.2";
-const LIBRARIES = "usr/lib/x86_64-linux-gnu";
-const ENV = ["PATH=/usr/local/bin:/usr/bin"];
-
-const link = (name: string, linkName: string): FileSpec => ({ name, type: "symlink", linkName });
-const elf = (name: string, plan: Parameters<typeof makeElf>[0] = {}): FileSpec => ({
-  name,
-  content: makeElf(plan),
-});
-const program = (name: string, plan: Parameters<typeof makeElf>[0] = {}): FileSpec =>
-  elf(name, { interpreter: LOADER, ...plan });
-
-/** As distributions have it: one tree below /usr. */
-const BASE: readonly FileSpec[] = [
-  link("bin", "usr/bin"),
-  link("lib", "usr/lib"),
-  link("lib64", "usr/lib64"),
-  { name: "etc/passwd", content: "root:x:0:0::/:/bin/sh\n" },
-  { name: "etc/hosts", content: "nobody asks for this\n" },
-  elf("usr/lib64/ld-linux-x86-64.so.2"),
-  elf(`${LIBRARIES}/libc.so.6`),
-  elf(`${LIBRARIES}/libm.so.6`, { needed: ["libc.so.6"] }),
-  program("usr/bin/env", { needed: ["libc.so.6"] }),
-  program("usr/bin/other", { needed: ["libc.so.6"] }),
-];
-const BASE_FILES = ["/etc/passwd", `/${LIBRARIES}/libc.so.6`, "/usr/lib64/ld-linux-x86-64.so.2"];
-
-interface Bench extends FetchBench {
-  readonly registry: FaultyRegistry;
-  readonly files: ImageFiles;
-  /** Paths of files that are wholly there, in order. */
-  readonly present: () => readonly string[];
-  readonly foresee: (options: Partial<ForeseeOptions> & Pick<ForeseeOptions, "command">) => Promise<unknown>;
-}
-
-/** An image of these layers in a registry, of which nothing but the metadata is here. */
-async function openBench(t: TestContext, layers: readonly (readonly FileSpec[])[]): Promise<Bench> {
-  const samples = await Promise.all(layers.map((layer) => fetchSampleOf(layer, { chunkSize: CHUNK })));
-  const registry = await serveFaulty(t, samples);
-  const bench = await openFetchBench(t, samples, { registry, tuning: { demandDeadlineMs: 500 } });
-  const compiled = samples.map((sample) => sample.compiled);
-  const meta = mergeLayerMetas(
-    compiled.map((each) => each.meta),
-    compiled.map(({ dataSize }) => dataSize),
-  );
-  const files = new ImageFiles(meta, bench.layers);
-  const paths = layers.flatMap((layer) =>
-    layer.flatMap(({ name, type, content = "" }) =>
-      type === undefined && content.length > 0 ? [`/${name}`] : [],
-    ),
-  );
-  const isPresent = (path: string): boolean => {
-    const file = files.find(path);
-    assert.ok(file?.path === path, path);
-    return Array.from(files.runs(file, { offset: 0, size: file.size })).every(({ layer, range }) =>
-      layer.isFilled(range),
-    );
-  };
-  const { fetcher } = bench;
-  return {
-    ...bench,
-    registry,
-    files,
-    present: () => paths.filter(isPresent).toSorted(),
-    foresee: async (options) => await foreseeProgram({ files, fetcher, env: ENV, ...options }),
-    [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose](),
-  };
-}
 
 test("foreseeProgram() brings a script's interpreter with its libraries, and nothing else", async (t) => {
   const app = [
@@ -101,7 +35,7 @@ test("foreseeProgram() brings a script's interpreter with its libraries, and not
     elf("opt/interp/lib/libloop.so", { needed: ["libmain.so", "libloop.so"], runpath: "/nowhere:$ORIGIN" }),
     elf("opt/interp/lib/libunused.so"),
   ];
-  await using bench = await openBench(t, [BASE, app]);
+  await using bench = await openForeseeBench(t, [BASE, app]);
   const report = await bench.foresee({ command: ["./start"], workdir: "/app" });
   const wanted = [
     ...BASE_FILES,
@@ -149,7 +83,7 @@ test("foreseeProgram() finds a program as the process would", async (t) => {
     { name: "app/sub/one", content: "text" },
   ];
   for (const [options, wanted] of cases) {
-    await using bench = await openBench(t, [files]);
+    await using bench = await openForeseeBench(t, [files]);
     await bench.foresee(options);
     assert.deepEqual(bench.present(), wanted.toSorted(), JSON.stringify(options));
   }
@@ -163,7 +97,7 @@ test("foreseeProgram() looks for libraries where the user says first", async (t)
     elf("opt/libb.so"),
     elf("sub/libc.so"),
   ];
-  await using bench = await openBench(t, [files]);
+  await using bench = await openForeseeBench(t, [files]);
   await bench.foresee({ command: ["one"], env: [...ENV, "LD_LIBRARY_PATH=:given:/given"] });
   assert.deepEqual(bench.present(), ["/given/liba.so", "/opt/libb.so", "/usr/bin/one"]);
 });
@@ -178,7 +112,7 @@ test("foreseeProgram() brings what Python reads first", async (t) => {
     { name: `${library}/__pycache__/json.cpython-311.pyc`, content: "not everybody's" },
     { name: `${library}/encodings/__pycache__/utf_8.cpython-311.pyc`, content: "compiled" },
   ];
-  await using bench = await openBench(t, [files]);
+  await using bench = await openForeseeBench(t, [files]);
   await bench.foresee({ command: ["python3", "-c", "print()"] });
   assert.deepEqual(bench.present(), [
     "/usr/bin/python3.11",
@@ -193,7 +127,7 @@ test("foreseeProgram() brings of a large file only its beginning, and of what th
     program("usr/bin/large", { needed: ["liba.so"], rest }),
     { name: "usr/lib/liba.so", content: concatBytes([makeElf(), rest.subarray(0, 8 * MIB - 4096)]) },
   ];
-  await using bench = await openBench(t, [files]);
+  await using bench = await openForeseeBench(t, [files]);
   await bench.foresee({ command: ["large"] });
   assert.deepEqual(bench.present(), ["/usr/lib/liba.so"]);
   const large = bench.files.find("/usr/bin/large");
@@ -208,7 +142,7 @@ test("foreseeProgram() brings of a large file only its beginning, and of what th
 
 test("foreseeProgram() leaves to the readers what cannot be fetched", async (t) => {
   const app = [program("app/one", { needed: ["libc.so.6"] })];
-  await using bench = await openBench(t, [BASE, app]);
+  await using bench = await openForeseeBench(t, [BASE, app]);
   bench.registry.faultOf = () => ({ kind: "status", status: 404 });
   await bench.foresee({ command: ["/app/one"] });
   assert.deepEqual(bench.present(), []);
@@ -218,7 +152,7 @@ test("foreseeProgram() leaves to the readers what cannot be fetched", async (t) 
 });
 
 test("foreseeProgram() leaves out what metadata has wrong", async (t) => {
-  await using bench = await openBench(t, [BASE]);
+  await using bench = await openForeseeBench(t, [BASE]);
   const broken: FileFinder = {
     find: (path) => {
       if (path.includes("passwd")) throw new EsgzError("EROFS_INVALID", "Cannot read it");
@@ -235,7 +169,7 @@ test("foreseeProgram() leaves out what metadata has wrong", async (t) => {
 });
 
 test("foreseeProgram() rejects when it is aborted, and not before all its work has ended", async (t) => {
-  await using bench = await openBench(t, [BASE]);
+  await using bench = await openForeseeBench(t, [BASE]);
   const [asked, ending] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   bench.registry.faultOf = () => {
     asked.resolve();
@@ -279,7 +213,7 @@ test("foreseeProgram() looks for no more than it can find quickly, whatever an i
     { name: "usr/bin/loop2", content: "#!/usr/bin/env loop" },
     { name: "usr/bin/env", content: "#! /usr/bin/env env" },
   ];
-  await using bench = await openBench(t, [files]);
+  await using bench = await openForeseeBench(t, [files]);
   let finds = 0;
   const counted: FileFinder = {
     find: (path) => {
@@ -306,13 +240,15 @@ test("foreseeProgram() brings no more files, and no more bytes, than a program n
   const names = Array.from({ length: 250 }, (_, at) => `lib${at}.so`);
   const small = names.map((name, at) => elf(`lib64/${name}`, { needed: [`more${at}.so`] }));
   const more = names.map((_, at) => elf(`lib64/more${at}.so`));
-  await using bench = await openBench(t, [[program("usr/bin/many", { needed: names }), ...small, ...more]]);
+  await using bench = await openForeseeBench(t, [
+    [program("usr/bin/many", { needed: names }), ...small, ...more],
+  ]);
   await bench.foresee({ command: ["many"] });
   assert.equal(bench.present().length, 256);
   const content = concatBytes([makeElf(), new Uint8Array(8 * MIB - 4096)]);
   const large = names.slice(0, 14).map((name) => ({ name: `lib64/${name}`, content }));
   const needed = large.map(({ name }) => name.slice("lib64/".length));
-  await using heavy = await openBench(t, [[program("usr/bin/heavy", { needed }), ...large]]);
+  await using heavy = await openForeseeBench(t, [[program("usr/bin/heavy", { needed }), ...large]]);
   await heavy.foresee({ command: ["heavy"] });
   assert.equal(heavy.present().length, 1 + 12);
 });

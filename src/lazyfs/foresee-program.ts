@@ -2,9 +2,9 @@
  * Brings what starting a program will read, before it is read.
  *
  * ```text
- * program ── links, PATH ── the file ──┬── "#!" ── the interpreter, and so on
- *                                      └── ELF ──┬── the loader and its cache
- *                                                └── libraries ── their libraries
+ * command ──┬── the program: links, PATH ── the file ──┬── "#!" ── the interpreter with the script: a command
+ *           │                                          └── ELF ── the loader and libraries; files that arguments name
+ *           └── what it starts: tini, gosu, env, sh -c, a shell's script ── commands
  * ```
  *
  * A process reads these one after the other, and waits a round trip for each. Here all that is known is asked for at once. It is
@@ -12,19 +12,17 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
-import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import { decodePathText } from "../bytes/index.ts";
-import { isEsgzError } from "../errors/index.ts";
-import type { FileFinder, ImageFile } from "./image-files.ts";
-import { type ElfNeeds, readElfNeeds } from "./elf-needs.ts";
-import type { LayerFetcher } from "./layer-fetcher.ts";
+import { endAll } from "./end-all.ts";
+import { type ForeseeReport, ForeseenFiles, type ForeseenFilesOptions } from "./foreseen-files.ts";
+import { ForeseenLibraries } from "./foreseen-libraries.ts";
+import type { ImageFile } from "./image-files.ts";
+import { shellCommands } from "./shell-commands.ts";
 import { startFilesOf } from "./start-files.ts";
+import { isShellBuiltin, type StartedCommand, startedBy } from "./started-commands.ts";
 
 /** What will be started, and where to look for it. */
-export interface ForeseeOptions extends ReadOptions {
-  readonly files: FileFinder;
-  readonly fetcher: Pick<LayerFetcher, "ensure">;
+export interface ForeseeOptions extends ForeseenFilesOptions {
   /** The words of the command; the first is a path or a name. */
   readonly command: readonly string[];
   /** Variables of the process, `NAME=value`. */
@@ -33,37 +31,19 @@ export interface ForeseeOptions extends ReadOptions {
   readonly workdir?: string | undefined;
 }
 
-/** What was foreseen. */
-export interface ForeseeReport {
-  readonly files: number;
-  /** Their bytes, those that were there already included. */
-  readonly bytes: number;
-}
-
 /** What the first process of nearly every container reads, whatever it is. */
-const ALWAYS = ["/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf"];
-/** Larger files are read here and there: only their beginning is foreseen. */
-const MAX_WHOLE = 8 << 20;
-const BEGINNING = 1 << 20;
-/** More than any program needs that starts fast. */
-const MAX_FILES = 256;
-const MAX_BYTES = 96 << 20;
-const MAX_FINDS = 2048;
-/** Finding is quick, but an image may make it slow: others have their turn after so many. */
-const FINDS_AT_ONCE = 16;
-const MAX_SCRIPTS = 4;
+const ALWAYS = ["/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime"];
+const MAX_DIRECTORIES = 2048;
+const MAX_COMMANDS = 128;
+/** A wrapper, a script, its interpreter, a wrapper in it, and so on. */
+const MAX_DEPTH = 12;
 const SCRIPT_LINE = 256;
-
-/** Debian's names for the directories of a machine's libraries, by `e_machine`. */
-const MULTIARCH: Readonly<Record<number, string>> = {
-  3: "i386-linux-gnu",
-  21: "powerpc64le-linux-gnu",
-  22: "s390x-linux-gnu",
-  40: "arm-linux-gnueabihf",
-  62: "x86_64-linux-gnu",
-  183: "aarch64-linux-gnu",
-  243: "riscv64-linux-gnu",
-};
+const MAX_SCRIPTS = 16;
+/** What comes behind is rarely text. */
+const MAX_TEXT = 64 << 10;
+/** Of a starter's words, how many are tried: what is left of them are the program's. */
+const MAX_TRIES = 8;
+const MAX_ARGUMENTS = 16;
 
 /**
  * Brings the files that starting a command reads first. Resolves when all are there.
@@ -76,173 +56,168 @@ export async function foreseeProgram(options: ForeseeOptions): Promise<ForeseeRe
   return await new Foresight(options).run();
 }
 
+/** How a command came to be known. */
+interface CommandOrigin {
+  /** How many others led to it. */
+  readonly depth: number;
+  /** Whether a script names it, but may well not come to it. */
+  readonly guess: boolean;
+}
+
 class Foresight {
-  readonly #options: ForeseeOptions;
+  readonly #command: readonly string[];
+  readonly #workdir: string;
   readonly #variables: ReadonlyMap<string, string>;
-  readonly #seen = new Set<number>();
-  #finds = 0;
-  #files = 0;
-  #bytes = 0;
+  readonly #files: ForeseenFiles;
+  readonly #libraries: ForeseenLibraries;
+  readonly #scripts = new Set<number>();
+  readonly #guesses = new Set<string>();
+  #commands = 0;
 
   constructor(options: ForeseeOptions) {
-    this.#options = options;
+    const { command, env, workdir = "" } = options;
+    this.#command = command;
+    this.#workdir = workdir.startsWith("/") ? workdir : `/${workdir}`;
     this.#variables = new Map(
-      options.env
+      env
         .filter((entry) => entry.includes("="))
         .map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
     );
+    this.#files = new ForeseenFiles(options);
+    this.#libraries = new ForeseenLibraries(this.#files, this.#listOf("LD_LIBRARY_PATH"));
   }
 
   async run(): Promise<ForeseeReport> {
-    const always = ALWAYS.map((path) => this.#bringPath(path));
-    await endAll([...always, this.#startCommand(this.#options.command, 0)]);
-    return { files: this.#files, bytes: this.#bytes };
+    const always = ALWAYS.map((path) => this.#files.bringPath(path));
+    const origin = { depth: 0, guess: false };
+    const [name = ""] = this.#command;
+    // Nearly for sure, and a round trip before its first line says so.
+    const shell = name.endsWith(".sh") ? [this.#start(["/bin/sh"], origin)] : [];
+    await endAll([...always, this.#start(this.#command, origin), ...shell]);
+    return this.#files.report;
   }
 
-  async #startCommand(words: readonly string[], scripts: number): Promise<void> {
-    if (scripts > MAX_SCRIPTS) return;
-    const file = await this.#findProgram(words[0] ?? "");
-    if (file === undefined || !(await this.#bring(file))) return;
-    const line = await this.#read(file, { offset: 0, size: SCRIPT_LINE });
-    const interpreter = interpreterOf(line);
-    if (interpreter !== undefined) {
-      const both = [interpreter, startedByEnv(interpreter)];
-      await endAll(both.map((each) => this.#startCommand(each, scripts + 1)));
-      return;
-    }
-    await endAll([this.#linkElf(file), ...startFilesOf(file.path).map((path) => this.#bringPath(path))]);
-  }
-
-  async #findProgram(name: string): Promise<ImageFile | undefined> {
-    const { workdir = "/" } = this.#options;
-    if (name === "") return undefined;
-    if (name.includes("/")) return await this.#find(name.startsWith("/") ? name : `${workdir}/${name}`);
-    return await this.#findIn(this.#listOf("PATH"), name);
-  }
-
-  /** Brings what a file on the disk by now is linked with. */
-  async #linkElf(file: ImageFile): Promise<void> {
-    const needs = await readElfNeeds((offset, size) => this.#read(file, { offset, size }));
-    if (needs === undefined) return;
-    const { interpreter, libraries } = needs;
+  async #start(command: readonly string[], origin: CommandOrigin): Promise<void> {
+    if (origin.depth > MAX_DEPTH || this.#commands >= MAX_COMMANDS) return;
+    this.#commands += 1;
+    const started = startedBy(command);
+    const isFile = !(origin.depth > 0 && isShellBuiltin(command[0] ?? ""));
     await endAll([
-      ...(interpreter === undefined ? [] : [this.#bringPath(interpreter)]),
-      ...libraries.map(async (name) => {
-        const library = await this.#findLibrary(name, { needs, user: file });
-        if (library !== undefined && (await this.#bring(library))) await this.#linkElf(library);
-      }),
+      ...(isFile ? [this.#startFile(command, origin)] : []),
+      ...(started === undefined ? [] : [this.#follow(started, { ...origin, depth: origin.depth + 1 })]),
     ]);
   }
 
-  async #findLibrary(
-    name: string,
-    { needs, user }: { readonly needs: ElfNeeds; readonly user: ImageFile },
-  ): Promise<ImageFile | undefined> {
-    if (name.includes("/")) return name.startsWith("/") ? await this.#find(name) : undefined;
-    const origin = user.path.slice(0, user.path.lastIndexOf("/"));
-    const own = needs.searchPath.map((directory) => directory.replace(ORIGIN, () => origin));
-    const triplet = MULTIARCH[needs.machine];
-    const usual = [triplet === undefined ? [] : [`/lib/${triplet}`, `/usr/lib/${triplet}`], LIBRARIES].flat();
-    return await this.#findIn([...this.#listOf("LD_LIBRARY_PATH"), ...own, ...usual], name);
+  async #startFile(command: readonly string[], { depth, guess }: CommandOrigin): Promise<void> {
+    const [name = "", ...words] = command;
+    const file = await this.#findProgram(name);
+    if (file === undefined || !(await this.#files.bring(file, { guess }))) return;
+    const line = await this.#files.read(file, { offset: 0, size: SCRIPT_LINE });
+    const interpreter = interpreterOf(line);
+    if (interpreter !== undefined) {
+      await this.#start([...interpreter, file.path, ...words], { depth: depth + 1, guess });
+      return;
+    }
+    await endAll([
+      this.#libraries.bringFor(file, { guess }),
+      ...(guess ? [] : this.#startFiles(file, words)),
+    ]);
+  }
+
+  /** Brings what a program is known to read, and small files that its words name. */
+  #startFiles({ path }: ImageFile, words: readonly string[]): readonly Promise<void>[] {
+    const named = words
+      .slice(0, MAX_ARGUMENTS)
+      .map((word) => word.slice(word.indexOf("=") + 1))
+      .filter((word) => /[./]/.test(word))
+      .map((word) => this.#absolute(word));
+    const script = words.find((word) => !word.startsWith("-"));
+    const known = startFilesOf(path, script === undefined ? undefined : this.#absolute(script));
+    return [
+      ...known.map((each) => this.#files.bringPath(each)),
+      ...named.map((each) => this.#files.bringPath(each, { guess: true })),
+    ];
+  }
+
+  async #follow(started: StartedCommand, origin: CommandOrigin): Promise<void> {
+    // What a guess leads to is too far from what is known, but for the program behind a wrapper.
+    if (origin.guess && started.kind !== "words") return;
+    switch (started.kind) {
+      case "words":
+        return await this.#startAmong(started.words, origin);
+      case "text":
+        return await this.#startText(started.text, { ...origin, ...started, isFile: false });
+      case "script":
+        return await this.#startScript(started.parameters, origin);
+    }
+  }
+
+  /** Starts at the first word that is a program. */
+  async #startAmong(words: readonly string[], origin: CommandOrigin): Promise<void> {
+    let tries = 0;
+    for (const [at, word] of words.entries()) {
+      if (word.startsWith("-") || word.includes("=")) continue;
+      if ((tries += 1) > MAX_TRIES) return;
+      if ((await this.#findProgram(word)) === undefined) continue;
+      return await this.#start(words.slice(at), origin);
+    }
+  }
+
+  async #startScript(parameters: readonly string[], origin: CommandOrigin): Promise<void> {
+    const file = await this.#files.find(this.#absolute(parameters[0] ?? ""));
+    if (file === undefined || this.#scripts.has(file.nid) || this.#scripts.size >= MAX_SCRIPTS) return;
+    this.#scripts.add(file.nid);
+    if (!(await this.#files.bring(file, origin))) return;
+    const bytes = await this.#files.read(file, { offset: 0, size: MAX_TEXT });
+    await this.#startText(decodePathText(bytes), { ...origin, parameters, isFile: true });
+  }
+
+  /** Starts what a shell's text names: what it ends with for sure, all else by guess where the text is a file's. */
+  async #startText(
+    text: string,
+    {
+      parameters,
+      isFile,
+      ...origin
+    }: CommandOrigin & { readonly parameters: readonly string[]; readonly isFile: boolean },
+  ): Promise<void> {
+    const commands = shellCommands(text, { parameters, variables: this.#variables });
+    const isSure = (command: readonly string[]): boolean =>
+      !isFile || command === commands.at(-1) || /^(?:exec|set|\.|source)$/.test(command[0] ?? "");
+    const sure = commands.filter(isSure);
+    const guessed = commands.filter((command) => !isSure(command) && this.#isNewGuess(command));
+    await endAll([
+      ...sure.map((command) => this.#start(command, origin)),
+      ...guessed.map((command) => this.#start(command, { ...origin, guess: true })),
+    ]);
+  }
+
+  /** Whether it would bring a program that was not guessed before. */
+  #isNewGuess(command: readonly string[]): boolean {
+    const [name = ""] = command;
+    const isStarter = startedBy(command) !== undefined;
+    if (name === "" || (isShellBuiltin(name) && !isStarter)) return false;
+    const key = isStarter ? command.slice(0, MAX_TRIES).join(" ") : name;
+    if (this.#guesses.has(key)) return false;
+    this.#guesses.add(key);
+    return true;
+  }
+
+  async #findProgram(name: string): Promise<ImageFile | undefined> {
+    if (name === "") return undefined;
+    if (name.includes("/")) return await this.#files.find(this.#absolute(name));
+    return await this.#files.findIn(this.#listOf("PATH"), name);
+  }
+
+  #absolute(path: string): string {
+    return path.startsWith("/") ? path : `${this.#workdir}/${path}`;
   }
 
   /** The directories in a variable. */
   #listOf(name: string): readonly string[] {
-    return (this.#variables.get(name) ?? "").split(":", MAX_FINDS);
-  }
-
-  async #findIn(directories: readonly string[], name: string): Promise<ImageFile | undefined> {
-    for (const directory of directories) {
-      const file = directory.startsWith("/") ? await this.#find(`${directory}/${name}`) : undefined;
-      if (file !== undefined) return file;
-    }
-    return undefined;
-  }
-
-  async #find(path: string): Promise<ImageFile | undefined> {
-    if (this.#finds >= MAX_FINDS) return undefined;
-    this.#finds += 1;
-    if (this.#finds % FINDS_AT_ONCE === 0) await setImmediate();
-    return await this.#attempt(() => this.#options.files.find(path));
-  }
-
-  async #bringPath(path: string): Promise<void> {
-    await this.#bring(await this.#find(path));
-  }
-
-  /** Brings a file, each once. False if there is none, it was brought before, or could not be brought. */
-  async #bring(file: ImageFile | undefined): Promise<boolean> {
-    if (file === undefined || this.#seen.has(file.nid) || this.#seen.size >= MAX_FILES) return false;
-    this.#seen.add(file.nid);
-    const size = beginningOf(file);
-    if (!this.#pay(size)) return false;
-    this.#files += 1;
-    return (await this.#attempt(() => this.#ensure(file, { offset: 0, size }))) === true;
-  }
-
-  /** Whether so many bytes may still be brought. */
-  #pay(bytes: number): boolean {
-    if (this.#bytes + bytes > MAX_BYTES) return false;
-    this.#bytes += bytes;
-    return true;
-  }
-
-  async #ensure(file: ImageFile, range: ByteRange): Promise<true> {
-    const { files, fetcher, signal } = this.#options;
-    for (const { layer, range: onDevice } of files.runs(file, range)) {
-      if (!layer.complete) await fetcher.ensure(layer, onDevice, { priority: "prefetch", signal });
-    }
-    return true;
-  }
-
-  /** Bytes of a file, brought where they are missing: none where that fails. */
-  async #read(file: ImageFile, { offset, size }: ByteRange): Promise<Uint8Array> {
-    const length = Math.max(0, Math.min(size, file.size - offset));
-    const isBrought = offset + length <= beginningOf(file);
-    if (length === 0 || !(isBrought || this.#pay(length))) return new Uint8Array(0);
-    const range = { offset, size: length };
-    return (await this.#attempt(() => this.#readFrom(file, range))) ?? new Uint8Array(0);
-  }
-
-  async #readFrom(file: ImageFile, range: ByteRange): Promise<Uint8Array | undefined> {
-    const { files, signal } = this.#options;
-    await this.#ensure(file, range);
-    const bytes = new Uint8Array(range.size);
-    for (const { layer, fileOffset, range: onDevice } of files.runs(file, range)) {
-      const found = await layer.readRange(onDevice, { signal });
-      if (found.kind !== "data") return undefined;
-      bytes.set(found.bytes, fileOffset - range.offset);
-    }
-    return bytes;
-  }
-
-  /** What work gives; undefined if it fails, unless that is because nobody wants it any more. */
-  async #attempt<T>(work: () => T | Promise<T>): Promise<T | undefined> {
-    const { signal } = this.#options;
-    signal?.throwIfAborted();
-    try {
-      return await work();
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (isEsgzError(error)) return undefined;
-      throw error;
-    }
+    return (this.#variables.get(name) ?? "").split(":", MAX_DIRECTORIES);
   }
 }
-
-/** Ends all work, then rejects as the first that failed: nothing goes on with layers that were given back. */
-async function endAll(work: readonly Promise<void>[]): Promise<void> {
-  const settled = await Promise.allSettled(work);
-  for (const each of settled) if (each.status === "rejected") throw each.reason;
-}
-
-/** How much of a file is foreseen. */
-function beginningOf({ size }: ImageFile): number {
-  return size > MAX_WHOLE ? BEGINNING : size;
-}
-
-const ORIGIN = /^\$(?:ORIGIN|\{ORIGIN\})/;
-const LIBRARIES = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
 
 /** The words of a script's first line; undefined if it is none. */
 function interpreterOf(line: Uint8Array): readonly string[] | undefined {
@@ -252,11 +227,4 @@ function interpreterOf(line: Uint8Array): readonly string[] | undefined {
     .trim()
     .split(/[ \t]+/);
   return words[0] === "" ? undefined : words;
-}
-
-/** What `env [-S] [NAME=value...] COMMAND` starts; nothing for other interpreters. */
-function startedByEnv([interpreter, ...words]: readonly string[]): readonly string[] {
-  if (interpreter?.endsWith("/env") !== true) return [];
-  const at = words.findIndex((word) => !word.startsWith("-") && !word.includes("="));
-  return at < 0 ? [] : words.slice(at);
 }

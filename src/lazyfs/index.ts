@@ -45,7 +45,8 @@ export {
 export { isLayerStoreFuse, LayerStore, type LayerStoreOptions } from "./layer-store.ts";
 export type { LayerStoreHost, StoreLayer } from "./layer-store-host.ts";
 export type { LayerStoreObserver } from "./layer-store-tree.ts";
-export { foreseeProgram, type ForeseeOptions, type ForeseeReport } from "./foresee-program.ts";
+export { foreseeProgram, type ForeseeOptions } from "./foresee-program.ts";
+export type { ForeseeReport } from "./foreseen-files.ts";
 export { ImageFiles, type FileFinder, type FileRun, type ImageFile } from "./image-files.ts";
 export { LayeredFiles, type LayerWithMeta } from "./layered-files.ts";
 export { MetaFile } from "./meta-file.ts";

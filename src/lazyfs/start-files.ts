@@ -1,5 +1,5 @@
 /**
- * What interpreters read before they come to the user's code. Facts of the programs themselves: `strace` shows them.
+ * What programs read before they come to the user's code. Facts of the programs themselves: `strace` shows them.
  *
  * @module
  */
@@ -22,17 +22,48 @@ const PYTHON_ENCODINGS = ["__init__", "aliases", "utf_8"];
 
 const PYTHON = /^(.*)\/bin\/python3\.(\d{1,3})$/;
 
-/** Paths of files that a program is known to read first, in the order of their use; most programs have none. */
-export function startFilesOf(program: string): readonly string[] {
+/** Where distributions have OpenSSL's configuration: it is read when a program starts that is linked with it. */
+const OPENSSL_FILES = ["/usr/lib/ssl/openssl.cnf", "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"];
+const OPENSSL = /\/libcrypto\.so\.[\d.]+$/;
+
+const NGINX_FILES = ["/etc/nginx/nginx.conf", "/etc/nginx/mime.types"];
+const NGINX = /\/nginx$/;
+
+const NODE = /\/node(?:js)?$/;
+const MAX_PARENTS = 16;
+
+/**
+ * Paths of files that a program or library is known to read first, in the order of their use; most have none. A file may be
+ * at one of several paths.
+ *
+ * @param script the absolute path that its first word names which is no option
+ */
+export function startFilesOf(program: string, script?: string): readonly string[] {
+  if (OPENSSL.test(program)) return OPENSSL_FILES;
+  if (NGINX.test(program)) return NGINX_FILES;
+  if (NODE.test(program)) return script === undefined ? [] : nodeFiles(script);
   const [, prefix, minor] = PYTHON.exec(program) ?? [];
-  if (prefix === undefined || minor === undefined) return [];
+  return prefix === undefined || minor === undefined ? [] : pythonFiles(prefix, minor);
+}
+
+/** What a script's name may be short for, and the packages that it may be of. */
+function nodeFiles(script: string): readonly string[] {
+  const names = script.split("/").slice(1, MAX_PARENTS);
+  const directories = names.map((_, at) => ["", ...names.slice(0, at)].join("/")).toReversed();
+  return [
+    `${script}.js`,
+    ...[script, ...directories].map((directory) => `${directory}/package.json`),
+    `${script}/index.js`,
+  ];
+}
+
+function pythonFiles(prefix: string, minor: string): readonly string[] {
   const library = `${prefix}/lib/python3.${minor}`;
   const compiled = (directory: string) => (name: string) =>
     `${directory}/__pycache__/${name}.cpython-3${minor}.pyc`;
   return [
     ...PYTHON_ENCODINGS.map(compiled(`${library}/encodings`)),
     ...PYTHON_MODULES.map(compiled(library)),
-    "/etc/localtime",
     "/usr/lib/locale/C.utf8/LC_CTYPE",
   ];
 }
