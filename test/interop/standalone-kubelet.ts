@@ -217,7 +217,7 @@ export class StandaloneKubelet {
       await mkdir(join(this.#base, name), { recursive: true });
     for (const [key, value] of SETTINGS) await writeFile(join(this.#base, fileOf(key)), `${value}\n`);
     await writeFile(join(this.#base, "root", "config.json"), JSON.stringify({ auths }));
-    // containerd 1.6 and 1.7 tell of this place, whatever the plugin exports.
+    // containerd before 1.6.32 tells of this place, whatever the plugin exports.
     const told = join(this.#node.base, "root", "io.containerd.snapshotter.v1.stargz");
     await symlink(this.#node.store, told);
   }
