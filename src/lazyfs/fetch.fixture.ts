@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../async/index.ts";
 import { MemoryBlob } from "../blob/index.ts";
 import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
@@ -46,6 +47,8 @@ export type Fault =
   | { readonly kind: "short"; readonly after: number }
   /** Sends the rest only when the promise resolves. */
   | { readonly kind: "hold"; readonly after: number; readonly until: Promise<unknown> }
+  /** Sends the rest byte by byte, with a pause before each, until the client goes away. */
+  | { readonly kind: "crawl"; readonly after: number; readonly pauseMs: number }
   /** Changes the byte at a blob offset, if it is in the range. */
   | { readonly kind: "flip"; readonly blobOffset: number }
   | { readonly kind: "status"; readonly status: number };
@@ -244,6 +247,12 @@ async function respond(
     await fault.until;
     registry.sentBytes += body.length - fault.after;
     response.end(body.subarray(fault.after));
+  } else if (fault?.kind === "crawl") {
+    for (let at = fault.after; at < body.length && !response.destroyed; at += 1) {
+      response.write(body.subarray(at, at + 1));
+      await sleep(fault.pauseMs);
+    }
+    response.end();
   } else response.end();
 }
 

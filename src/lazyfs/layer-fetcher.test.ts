@@ -244,6 +244,14 @@ describe("LayerFetcher.read()", () => {
     assert.equal(bench.fetcher.statistics().hedged, 1);
   });
 
+  test("asks a second time beside a connection that crawls", async (t) => {
+    const registry = await serveFaulty(t, [SAMPLE]);
+    await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning: { stallMs: 100 } });
+    registry.faultOf = (_, number) => (number === 1 ? { kind: "crawl", after: 5000, pauseMs: 5 } : undefined);
+    await assertReads(bench, SAMPLE, { offset: 4096, size: 200_000 });
+    assert.equal(bench.fetcher.statistics().hedged, 1);
+  });
+
   test("asks again and again while all connections stand still", async (t) => {
     const registry = await serveFaulty(t, [SAMPLE]);
     await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning: { stallMs: 50 } });

@@ -46,6 +46,9 @@ const RANKS: Readonly<Record<FetchPriority, number>> = {
 /** No request asks for less, unless less is left. */
 const LEAST_AT_ONCE = 64 << 10;
 
+/** Fewer bytes in the time after which a connection is taken to stand still are none: one that crawls never ends. */
+const LEAST_WHILE_WAITING = 4096;
+
 /** A request under way. */
 export class Transfer implements WatchedTransfer {
   readonly priority: FetchPriority;
@@ -60,8 +63,11 @@ export class Transfer implements WatchedTransfer {
   #stream: RangeStream | undefined;
   #flow: Flow | undefined;
   #attempt = 0;
-  #lastByteMs = 0;
+  /** Since when bytes are waited for; undefined while it is this side that does not read. */
+  #waitingSinceMs: number | undefined;
   #activeMs = 0;
+  /** Where the connection was last seen to move. */
+  #moved = { activeMs: 0, received: 0 };
   #stoodAside = false;
   #received = 0;
 
@@ -134,16 +140,18 @@ export class Transfer implements WatchedTransfer {
     this.#hedge({ anew: false });
   }
 
-  /** Where connections stand still, another one after each while: nobody tells when a network is back. */
+  /** Where connections stand still or crawl, another one after each while: nobody tells when a network is back. */
   checkStall(nowMs: number): void {
-    if (this.#stream === undefined || this.#lastByteMs === Infinity) return;
-    if (nowMs - this.#lastByteMs < this.#context.tuning.stallMs) return;
-    this.#lastByteMs = nowMs;
-    this.#hedge({ anew: true });
+    if (this.#stream === undefined || this.#waitingSinceMs === undefined) return;
+    const now = { activeMs: this.#activeMs + nowMs - this.#waitingSinceMs, received: this.#received };
+    const moves = now.received - this.#moved.received >= LEAST_WHILE_WAITING;
+    if (!moves && now.activeMs - this.#moved.activeMs < this.#context.tuning.stallMs) return;
+    this.#moved = now;
+    if (!moves) this.#hedge({ anew: true });
   }
 
   #hedge(options: { readonly anew: boolean }): void {
-    if (this.#stream === undefined || this.#lastByteMs === Infinity || this.#signal.aborted) return;
+    if (this.#stream === undefined || this.#waitingSinceMs === undefined || this.#signal.aborted) return;
     const { counters, emit } = this.#context;
     counters.hedged += 1;
     if (this.#options.account !== undefined) this.#options.account.hedged += 1;
@@ -206,14 +214,15 @@ export class Transfer implements WatchedTransfer {
     const stream = new RangeStream(blob, { offset: this.#jobs.at, end, signal: this.#signal });
     this.#countRequest();
     this.#stream = stream;
+    this.#moved = { activeMs: this.#activeMs, received: this.#received };
     let run: { readonly startMs: number; readonly received: number } | undefined;
     try {
       while (this.#jobs.at < this.#jobs.end) {
         await this.#stepAside();
         const startMs = this.#context.clock.nowMs();
-        this.#lastByteMs = startMs;
+        this.#waitingSinceMs = startMs;
         const piece = await stream.next();
-        this.#lastByteMs = Infinity;
+        this.#waitingSinceMs = undefined;
         const ms = this.#context.clock.nowMs() - startMs;
         if (this.#received === 0) this.#context.board.noteFirstByte(ms);
         this.#activeMs += ms;
@@ -227,6 +236,7 @@ export class Transfer implements WatchedTransfer {
       if (this.#jobs.end === end) await stream.next().catch(() => undefined);
     } finally {
       this.#stream = undefined;
+      this.#waitingSinceMs = undefined;
       await stream.close();
     }
   }
