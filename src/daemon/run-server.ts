@@ -7,6 +7,7 @@ import type { GrpcServer } from "../grpc/index.ts";
 import { ControlServer } from "./control-server.ts";
 import { controlRoutes, metricsRoute } from "./control-routes.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
+import { missingSockets } from "./daemon-sockets.ts";
 import { type HolderChannel, type ServerEnd } from "./holder-channel.ts";
 import type { ServerStart } from "./holder-messages.ts";
 import { IdleWatch } from "./idle-watch.ts";
@@ -53,7 +54,7 @@ async function serve(services: Services): Promise<void> {
   const { control, mounts, upkeep } = work;
   for (const { name, fd } of start.listening) if (name === "control") await control.listen({ fd });
   const metrics = await listenForMetrics(services, work);
-  await mounts.resume();
+  await mounts.resume(restored);
   await work.stores.resume();
   const snapshots = await openSnapshots(services, work);
   const credentials = await openCredentials(services);
@@ -68,6 +69,7 @@ async function serve(services: Services): Promise<void> {
   holdRetirement(services);
   channel.send({ kind: "ready", config: JSON.stringify(config) });
   log.info({ store: start.settings.store, restarts: start.restarts }, "serving");
+  askForSockets(services);
   upkeep.beginReverifying();
   const end = await channel.ended;
   log.info({ end }, "ending");
@@ -80,6 +82,14 @@ async function serve(services: Services): Promise<void> {
     credentials?.close({ signal: AbortSignal.timeout(closing.graceMs) }),
   ]);
   await finish(services, work, end);
+}
+
+/** The holder opens them, and starts another server. */
+function askForSockets({ start, config, log, channel }: Services): void {
+  const sockets = missingSockets(config, start);
+  if (sockets.length === 0) return;
+  log.info({ sockets }, "the configuration asks for more sockets: another server will have them");
+  channel.send({ kind: "listen", sockets });
 }
 
 interface ServerWork {

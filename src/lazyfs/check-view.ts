@@ -30,9 +30,14 @@ export interface CheckContext {
 export async function checkView(context: CheckContext, { plan, files, method }: MountState): Promise<void> {
   for (const tree of plan.trees) await checkMeta(tree);
   const served = new Set(method === "tree" ? [] : files);
-  // To hold a layer verifies its metadata. One that is served was held for that.
-  for (const digest of new Set(plan.trees.flatMap(({ layers }) => layers))) {
-    if (!served.has(digest)) await checkLayer(context, { digest, isShownByKernel: method !== "tree" });
+  // To hold a layer verifies its metadata. One that is served was held for that, if it is sound: where it is not, its readers
+  // get errors, and only a mount that shows that metadata has to go.
+  for (const { layers, metaDigest } of plan.trees) {
+    for (const digest of layers) {
+      const isChecked =
+        served.has(digest) && (metaDigest !== undefined || context.held.get(digest) !== undefined);
+      if (!isChecked) await checkLayer(context, { digest, isShownByKernel: method !== "tree" });
+    }
   }
 }
 

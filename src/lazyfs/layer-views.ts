@@ -18,6 +18,7 @@ import type { MountRecord, ViewMethod } from "./mount-record.ts";
 import { isInUserNamespace, probeViews, type ViewSupport } from "./probe-views.ts";
 import { readOwnerMap, type OwnerMap } from "./owner-map.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
+import { remakeFailed, type RemakeReport } from "./remake-failed.ts";
 import { restoreViews, type RestoreReport } from "./restore-views.ts";
 import { topmostAt } from "./standing-mounts.ts";
 import { assertStandsAlone } from "./stands-alone.ts";
@@ -209,6 +210,11 @@ export class LayerViews implements AsyncDisposable {
     const adopted = this.#adopted;
     this.#adopted = [];
     return await restoreViews(this.#context, { adopted, views: this.#views });
+  }
+
+  /** Tries what `restore()` could not do, of mounts that show one of these layers: when damaged ones were made again. */
+  async remakeFailed(layers: readonly Digest[]): Promise<RemakeReport> {
+    return await remakeFailed(this.#views.values(), layers);
   }
 
   /**

@@ -24,7 +24,7 @@ export interface RestoreReport {
   readonly remade: readonly string[];
   /** They were gone, or never finished. */
   readonly dropped: readonly string[];
-  /** They cannot be served or made again now; `unmount()` takes them away. */
+  /** They cannot be served or made again now; `remakeFailed()` tries that once more, `unmount()` takes them away. */
   readonly failed: readonly { readonly id: string; readonly message: string }[];
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { mkdir } from "node:fs/promises";
-import type { Clock } from "../async/index.ts";
+import { type Clock, Semaphore } from "../async/index.ts";
 import { readMountTable, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -46,6 +46,9 @@ export class View {
   readonly #context: ViewContext;
   #state: MountState;
   #served: readonly ServedTree[] = [];
+  /** Guards what is mounted once it is served: it is made again, or taken away. */
+  readonly #turn = new Semaphore(1);
+  #isGone = false;
 
   constructor(context: ViewContext, view: { readonly state: MountState; readonly home: string }) {
     this.#context = context;
@@ -63,6 +66,11 @@ export class View {
 
   get isMounted(): boolean {
     return this.#state.phase === "mounted";
+  }
+
+  /** Whether it was to be made again, and could not. */
+  get hasFailed(): boolean {
+    return this.#state.phase === "remaking" && !this.#isGone;
   }
 
   /**
@@ -100,10 +108,12 @@ export class View {
     readonly lazy: boolean;
     readonly keep?: string | undefined;
   }): Promise<void> {
-    await this.#takeAway({ lazy });
-    await this.#release({ waitMs: lazy ? 0 : RELEASE_MS });
-    if (keep !== undefined) await keepChanges(this.home, keep);
-    await this.#forget();
+    await this.#turn.run(async () => {
+      await this.#takeAway({ lazy });
+      await this.#release({ waitMs: lazy ? 0 : RELEASE_MS });
+      if (keep !== undefined) await keepChanges(this.home, keep);
+      await this.#forget();
+    });
   }
 
   /** Stops serving its tree, whose mount stays for another process. */
@@ -150,6 +160,15 @@ export class View {
     await makeDirectories(directoriesOf(this.#state.plan, this.home));
     await repairMetas(this.#context, this.#state.plan.trees);
     await this.#mountFirst([this.#state.method], undefined);
+  }
+
+  /** Does what {@linkcode remake} could not do; false if there is nothing to do any more. @throws {EsgzError} as that */
+  async remakeFailed(): Promise<boolean> {
+    return await this.#turn.run(async () => {
+      if (!this.hasFailed) return false;
+      await this.remake({ isServed: false });
+      return true;
+    });
   }
 
   /** Takes away what is left of it: mounts, directory, lease. */
@@ -226,6 +245,7 @@ export class View {
   /** The lease is the last to go: what is left until then is found by the next process. */
   async #forget(): Promise<void> {
     const { id } = this.record;
+    this.#isGone = true;
     try {
       await removeHome(this.home);
       this.#context.store.removeLease(id, NOT_DURABLE);

@@ -1,5 +1,6 @@
 // containerd with the daemon as its snapshotter, as users set it up: images that are not unpacked, run by runc and crun.
 import assert from "node:assert/strict";
+import { glob, writeFile } from "node:fs/promises";
 import { test, type TestContext } from "node:test";
 import { RegistryClient } from "../../src/registry/index.ts";
 import { type RequestInfo, startRegistryServer } from "../../src/registry-server/index.ts";
@@ -178,4 +179,29 @@ test("snapshots outlive the daemon's holder, and all of the daemon, with the reg
   await node.killHolder({ server: true });
   await node.reconnected();
   assert.equal(await node.container(name, SUM_ALL), sumsOf(plans));
+});
+
+test("layers whose metadata was damaged are shown again as soon as they can be made again", async (t) => {
+  const reason = await whyNoNode(["ctr-remote"]);
+  if (reason !== undefined) return t.skip(reason);
+  const node = await LazyNode.start(t, { config: LAZY_ONLY });
+  const plans = await samplePlans();
+  const { line, name } = await serve(t, await layersOf(plans));
+  await node.rpull(name, "--plain-http");
+  await line.cut();
+  await node.killHolder({
+    server: true,
+    meanwhile: async () => {
+      for await (const path of glob(`${node.store}/layers/*/meta`)) await writeFile(path, "damaged");
+    },
+  });
+  await node.reconnected();
+  await assert.rejects(node.container(name, SUM_ALL), /is unavailable/);
+  await line.mend();
+  const isRight = async (): Promise<boolean> => {
+    const output = await node.container(name, SUM_ALL).catch(() => undefined);
+    return output === sumsOf(plans);
+  };
+  // A registry that did not answer is not asked again at once.
+  await until(isRight, "the layers");
 });

@@ -103,8 +103,17 @@ export class LazyNode {
     await until(() => !isRunning(info.holderPid) && !isRunning(info.pid), "the daemon's end");
   }
 
-  /** Kills the process that keeps sockets and mounts, and waits for its successor; with `server`, all, and starts anew. */
-  async killHolder({ server }: { readonly server: boolean }): Promise<void> {
+  /**
+   * Kills the process that keeps sockets and mounts, and waits for its successor; with `server`, all, and starts anew after
+   * something was done `meanwhile`.
+   */
+  async killHolder({
+    server,
+    meanwhile,
+  }: {
+    readonly server: boolean;
+    readonly meanwhile?: () => Promise<void>;
+  }): Promise<void> {
     const { holderPid, pid } = await this.info();
     // The server would start a successor at once.
     if (server) process.kill(pid, "SIGSTOP");
@@ -112,6 +121,7 @@ export class LazyNode {
     if (server) {
       process.kill(pid, "SIGKILL");
       await until(() => !isRunning(holderPid) && !isRunning(pid), "the daemon's death");
+      await meanwhile?.();
       await this.startDaemon();
       return;
     }

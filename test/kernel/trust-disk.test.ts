@@ -8,16 +8,25 @@ import {
   fstatSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { DaemonClient, MountRequest } from "../../src/daemon/index.ts";
 import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
 import { formatPlatform } from "../../src/oci/index.ts";
-import { isRunning, stopDaemon, type TestStore, temporaryDaemonStore, until } from "./daemon-setup.ts";
+import {
+  isRunning,
+  mountsBelow,
+  stopDaemon,
+  type TestStore,
+  temporaryDaemonStore,
+  until,
+} from "./daemon-setup.ts";
 import { type FaultyImage, serveFaultyImage } from "./faulty-registry.ts";
 import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 import { lookAt, writeConfig } from "./trust-setup.ts";
@@ -70,6 +79,72 @@ for (const { way, request, parts } of WAYS) {
     }
   });
 }
+
+test("a mount whose layers' metadata was damaged is there again when the layers are", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const { store, image, config } = await begin(t);
+  const directory = store.directory("mnt");
+  const again = store.directory("again");
+  let client = await store.connect({ configPath: config });
+  const mount = { reference: image.name, platform, background: false };
+  await client.mount({ ...mount, directory, writable: true });
+  writeFileSync(join(directory, "written"), "kept\n");
+  await killAll(client);
+  for (const path of layerFiles(store.root, "meta")) flipBytes(path);
+  client = await store.connect({ configPath: config });
+  assert.equal((await lookAt(directory, image.contents)).errors, 4);
+  assert.deepEqual(await client.mounts(), []);
+  await client.mount({ ...mount, directory: again });
+  assert.deepEqual(await lookAt(again, image.contents), ALL_RIGHT);
+  assert.deepEqual(await lookAt(directory, image.contents), ALL_RIGHT);
+  assert.equal(readFileSync(join(directory, "written"), "utf8"), "kept\n");
+  assert.equal((await client.mounts()).length, 2);
+});
+
+test("damaged metadata that the kernel shows by itself is not shown by the next server", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const { store, image, config } = await begin(t);
+  const directory = store.directory("mnt");
+  const again = store.directory("again");
+  const client = await store.connect({ configPath: config });
+  const mount = { reference: image.name, platform, background: false, layered: true };
+  await client.mount({ ...mount, directory });
+  const { pid, holderPid } = await client.info();
+  process.kill(holderPid, "SIGSTOP");
+  process.kill(pid, "SIGKILL");
+  for (const path of layerFiles(store.root, "meta")) flipBytes(path);
+  process.kill(holderPid, "SIGCONT");
+  await until(async () => (await client.info()).mounts === 0, "the end of the mount");
+  assert.equal(mountsBelow(dirname(directory)).includes(directory), false);
+  await client.mount({ ...mount, directory: again });
+  for (const place of [again, directory]) assert.deepEqual(await lookAt(place, image.contents), ALL_RIGHT);
+});
+
+test(
+  "metadata that is damaged under a daemon that runs is made good for the next mount",
+  LIMIT,
+  async (t) => {
+    const reason = missingKernel();
+    if (reason !== undefined) return t.skip(reason);
+    const { store, image, config } = await begin(t);
+    const directory = store.directory("mnt");
+    const again = store.directory("again");
+    const client = await store.connect({ configPath: config });
+    const mount = { reference: image.name, platform, background: false };
+    await client.mount({ ...mount, directory });
+    const metas = layerFiles(store.root, "meta");
+    const sound = metas.map((path) => readFileSync(path));
+    for (const path of metas) flipBytes(path);
+    await client.mount({ ...mount, directory: again, layered: true });
+    assert.deepEqual(
+      metas.map((path) => readFileSync(path)),
+      sound,
+    );
+    for (const place of [again, directory]) assert.deepEqual(await lookAt(place, image.contents), ALL_RIGHT);
+  },
+);
 
 /** Half of an image is there, and mounted; all dies; files change; a daemon starts again. */
 async function tamperWhileDown(
