@@ -299,6 +299,26 @@ storeTest("esgz daemon --stop ends when the daemon has, also if its parent does 
   }
 });
 
+storeTest("esgz mount shows images as the daemon is configured, or as it is told", async () => {
+  const store = commands.directory("store-of-trees");
+  const [config, directory] = [join(store, "config.toml"), commands.directory("tree")];
+  writeFileSync(config, '[mounts]\nview = "tree"\n');
+  const child = commands.shell.begin(["daemon", "--store", store, "--config", config]);
+  await once(child.stderr ?? child, "data");
+  for (const [flags, method] of [
+    [[], "tree"],
+    [["--view", "auto"], undefined],
+  ] as const) {
+    const words = ["mount", commands.image, directory, "--store", store, "--json", ...flags];
+    const mounted = await commands.run(words);
+    const found = JSON.parse(mounted.stdout) as { readonly method: string };
+    if (method === undefined) assert.notEqual(found.method, "tree");
+    else assert.equal(found.method, method);
+    const ended = await commands.run(["umount", directory, "--store", store]);
+    assert.equal(ended.status, 0, ended.stderr);
+  }
+});
+
 storeTest("a command that fails leaves nothing mounted and says what to do", async () => {
   const before = mountsOfRuns();
   const nothing = commands.directory("nothing");

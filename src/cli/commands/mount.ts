@@ -19,7 +19,7 @@ import { addStoreFlag } from "../store-location.ts";
 interface Flags extends SharedFlags, ImageRequestFlags {
   readonly rw?: boolean;
   readonly layers?: boolean;
-  readonly view: keyof typeof VIEWS;
+  readonly view?: keyof typeof VIEWS;
   readonly prefetch: boolean;
   readonly background?: boolean;
 }
@@ -44,10 +44,8 @@ export function registerMount(program: Command, environment: Environment): void 
     .addOption(
       new Option(
         "--view <how>",
-        "how it is shown: auto, erofs (on files), loop (EROFS on loop devices), tree",
-      )
-        .choices(Object.keys(VIEWS))
-        .default("auto"),
+        "how it is shown: auto, erofs (on files), loop (EROFS on loop devices), tree (default: as the daemon is configured)",
+      ).choices(Object.keys(VIEWS)),
     )
     .option("--platform <os/arch>", "platform to mount (default: this machine's)")
     .option("--no-prefetch", "do not fetch first what the image says, or its program needs")
@@ -75,7 +73,7 @@ function mountRequest(
     directory: resolve(directory),
     writable: flags.rw === true,
     layered: flags.layers === true,
-    view: VIEWS[flags.view],
+    ...(flags.view === undefined ? {} : { view: VIEWS[flags.view] }),
     prefetch: flags.prefetch,
     ...(flags.background === undefined ? {} : { background: flags.background }),
   };
