@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { isReferenceConfig } from "./config-kind.ts";
 import { configFromReference } from "./config-from-reference.ts";
-import { daemonSockets } from "./daemon-sockets.ts";
+import { daemonSockets, missingSockets } from "./daemon-sockets.ts";
 import { DEFAULT_CONFIG } from "./parse-config.ts";
 import { readConfig } from "./read-config.ts";
 
@@ -109,4 +109,16 @@ test("daemonSockets() are those of the command line and the configuration, each 
   assert.deepEqual(daemonSockets(config, { address: "/run/images.sock" }), [
     { name: "snapshots", path: "/run/images.sock" },
   ]);
+});
+
+test("missingSockets() are those of kinds that a daemon for it has none of", () => {
+  const { config } = configFromReference(REFERENCE, { path: "c.toml" });
+  const settings = { store: "/s", sockets: [] };
+  const images = { name: "images", path: "/run/images.sock" };
+  const snapshots = { name: "snapshots", path: "/run/s.sock", fd: 5 };
+  assert.deepEqual(missingSockets(config, { settings, listening: [snapshots] }), [images]);
+  assert.deepEqual(missingSockets(config, { settings, listening: [snapshots, { ...images, fd: 6 }] }), []);
+  const moved = { ...images, path: "/run/other.sock", fd: 6 };
+  assert.deepEqual(missingSockets(config, { settings, listening: [snapshots, moved] }), []);
+  assert.deepEqual(missingSockets(config, { settings: { store: "/s" }, listening: [] }), []);
 });

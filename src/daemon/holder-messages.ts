@@ -8,6 +8,7 @@
  *   ◀────────────────────── adopt ──   a FUSE mount was made: keep its descriptor
  *   ── done ───────────────────────▶
  *   ◀──────────────────── release ──   a mount is gone
+ *   ◀───────────────────── listen ──   sockets that the configuration asks for by now: for the next server
  *   ◀───────────────── stop, renew ──   what clients ask for, or idleness
  *   ── stop, retire ───────────────▶   end the mounts, or keep them for the next server; then exit
  * ```
@@ -33,8 +34,16 @@ export interface DaemonSettings {
   readonly logLevel?: LogLevel | undefined;
   /** Directories for additional layer stores, absolute. */
   readonly layerStores?: readonly string[] | undefined;
-  /** Sockets beside `control.sock`, with absolute paths; see socket-names.ts. */
-  readonly sockets?: readonly { readonly name: string; readonly path: string }[];
+  /** Sockets beside `control.sock`. */
+  readonly sockets?: readonly SocketPlace[];
+}
+
+/** A socket to listen on. */
+export interface SocketPlace {
+  /** What it is for: see socket-names.ts. */
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
 }
 
 /** A FUSE session whose descriptor the holder keeps. */
@@ -50,7 +59,7 @@ export interface AdoptedSession {
 /** What a server needs to begin; descriptors are its own. */
 export interface ServerStart {
   readonly settings: DaemonSettings;
-  readonly listening: readonly { readonly name: string; readonly path: string; readonly fd: number }[];
+  readonly listening: readonly (SocketPlace & { readonly fd: number })[];
   readonly adopted: readonly AdoptedSession[];
   readonly holderPid: number;
   /** Milliseconds since 1970. */
@@ -75,6 +84,7 @@ export type HolderMessage =
   | { readonly kind: "failed"; readonly error: ControlFailure }
   | { readonly kind: "adopt"; readonly request: number; readonly session: AdoptedSession }
   | { readonly kind: "release"; readonly id: string }
+  | { readonly kind: "listen"; readonly sockets: readonly SocketPlace[] }
   | { readonly kind: "stop"; readonly why: "asked" | "idle" }
   | { readonly kind: "renew" };
 

@@ -6,17 +6,17 @@
  *
  * @module
  */
-import { dirname } from "node:path";
-import { makeDirectoriesSync } from "../files/index.ts";
+import { messageOf } from "../errors/index.ts";
 import type { ControlFailure } from "./control-protocol.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { acquireDaemonLock, type DaemonLock } from "./daemon-lock.ts";
 import { DeathWatch } from "./death-watch.ts";
 import { FuseShelf } from "./fuse-shelf.ts";
 import { logHolder } from "./holder-log.ts";
-import type { AdoptedSession, DaemonSettings, HolderMessage } from "./holder-messages.ts";
-import { closeListeningSocket, type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
+import type { AdoptedSession, DaemonSettings, HolderMessage, SocketPlace } from "./holder-messages.ts";
+import { closeListeningSocket, type ListeningSocket } from "./listening-socket.ts";
 import { loadNativeCalls, POLL } from "./native-calls.ts";
+import { openDaemonSocket, openDaemonSockets } from "./open-daemon-sockets.ts";
 import { RespawnDelay } from "./respawn-delay.ts";
 import { type ServerExit, ServerProcess } from "./server-process.ts";
 import { trimMemory } from "./trim-memory.ts";
@@ -56,7 +56,7 @@ const QUIET_MS = 5000;
 export class Holder implements Disposable {
   readonly #settings: DaemonSettings;
   readonly #lock: DaemonLock;
-  readonly #listening: readonly ListeningSocket[];
+  readonly #listening: ListeningSocket[];
   readonly #shelf: FuseShelf;
   readonly #startedMs: number;
   readonly #delay = new RespawnDelay();
@@ -83,7 +83,7 @@ export class Holder implements Disposable {
     const { inherited } = start;
     this.#settings = start.settings;
     this.#lock = parts.lock;
-    this.#listening = parts.listening;
+    this.#listening = [...parts.listening];
     this.#onState = parts.onState;
     this.#shelf = new FuseShelf(inherited?.adopted);
     this.#startedMs = inherited?.startedMs ?? Date.now();
@@ -100,7 +100,11 @@ export class Holder implements Disposable {
   static open(start: HolderStart, onState: (state: HolderState) => void): Holder {
     const lock = acquireDaemonLock(daemonFilesOf(start.settings.store).lock);
     try {
-      return new Holder(start, { lock, listening: openSockets(start), onState });
+      return new Holder(start, {
+        lock,
+        listening: start.inherited?.listening ?? openDaemonSockets(start),
+        onState,
+      });
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;
@@ -188,6 +192,9 @@ export class Holder implements Disposable {
       case "release":
         this.#shelf.release(message.id);
         break;
+      case "listen":
+        this.#listen(message.sockets);
+        break;
       case "stop":
         this.stop(message.why);
         break;
@@ -195,6 +202,19 @@ export class Holder implements Disposable {
         this.renew();
         break;
     }
+  }
+
+  /** Opens more sockets, and has another server serve them. */
+  #listen(sockets: readonly SocketPlace[]): void {
+    const before = this.#listening.length;
+    for (const socket of sockets) {
+      try {
+        this.#listening.push(openDaemonSocket(socket));
+      } catch (error) {
+        logHolder("error", messageOf(error));
+      }
+    }
+    if (this.#listening.length > before) this.renew();
   }
 
   #onExit({ code, signal, servedMs }: ServerExit): void {
@@ -261,26 +281,6 @@ export class Holder implements Disposable {
   #finish(failure?: ControlFailure): void {
     this[Symbol.dispose]();
     this.#ended.resolve(failure === undefined ? {} : { failure });
-  }
-}
-
-function openSockets({ settings, activated = [], inherited }: HolderStart): readonly ListeningSocket[] {
-  if (inherited !== undefined) return inherited.listening;
-  const wanted = [
-    { name: "control", path: daemonFilesOf(settings.store).control },
-    ...(settings.sockets ?? []),
-  ];
-  const opened: ListeningSocket[] = [];
-  try {
-    for (const { name, path } of wanted) {
-      const given = activated.find((socket) => socket.name === name);
-      if (given === undefined) makeDirectoriesSync(dirname(path), { mode: 0o755 });
-      opened.push(given === undefined ? openListeningSocket(name, path) : { ...given, path });
-    }
-    return opened;
-  } catch (error) {
-    for (const socket of opened) closeListeningSocket(socket);
-    throw error;
   }
 }
 
