@@ -12,7 +12,11 @@ import type { Labels, RemoteOrigin } from "./snapshot.ts";
 
 /** A layer that can be mounted, or why it cannot. */
 export type PreparerAnswer =
-  | { readonly origin: RemoteOrigin }
+  | {
+      readonly origin: RemoteOrigin;
+      /** Layers of the same image that the client will ask for next, as far as it told. */
+      readonly others: readonly Digest[];
+    }
   | { readonly reason: string; readonly reference?: string; readonly digest?: Digest };
 
 /** With what a preparer works. */
@@ -54,7 +58,8 @@ export class RemotePreparer {
     try {
       const answer = await this.inTime((signal) => remote.prepare({ ...request, signal }));
       if (answer.kind === "declined") return { reason: answer.reason, reference, digest };
-      return { origin: originOf(request, answer.owner) };
+      const others = request.imageLayers.filter((other) => other !== digest);
+      return { origin: originOf(request, answer.owner), others };
     } catch (error) {
       return { reason: messageOf(error), reference, digest };
     }

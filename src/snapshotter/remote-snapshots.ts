@@ -5,7 +5,9 @@
  */
 import type { Clock } from "../async/index.ts";
 import { messageOf } from "../errors/index.ts";
+import type { Digest } from "../oci/index.ts";
 import { REMOTE_LABEL, REMOTE_LABEL_VALUE } from "./label-keys.ts";
+import { MountsAhead } from "./mounts-ahead.ts";
 import type { RemoteMounts } from "./remote-mounts.ts";
 import type { RemotePreparer } from "./remote-preparer.ts";
 import type { SnapshotDirectories } from "./snapshot-directories.ts";
@@ -40,6 +42,7 @@ export class RemoteSnapshots {
   readonly #clock: Clock;
   readonly #ledger: SnapshotLedger;
   readonly #mounts: RemoteMounts;
+  readonly #ahead: MountsAhead;
   readonly #declines: Decline[] = [];
 
   constructor(options: RemoteSnapshotsOptions) {
@@ -47,6 +50,16 @@ export class RemoteSnapshots {
     this.#clock = options.clock;
     this.#ledger = options.ledger;
     this.#mounts = options.mounts;
+    const { clock, discard, preparer } = options;
+    this.#ahead = new MountsAhead({
+      clock,
+      discard,
+      prepare: async (wanted) => {
+        const answer = await preparer.prepareAgain(wanted, {});
+        return "reason" in answer ? undefined : answer.origin;
+      },
+      mount: (origin) => this.#mountNew(origin),
+    });
   }
 
   /** The last targets that were not made, the newest last. */
@@ -64,8 +77,7 @@ export class RemoteSnapshots {
     }
     return await this.#ledger.whilePinned(parent, async () => {
       const answer = await this.#options.preparer.prepare(labels);
-      const made =
-        "reason" in answer ? answer : await this.#mountRemote(answer.origin, { target, parent, labels });
+      const made = "reason" in answer ? answer : await this.#make(answer, { target, parent, labels });
       if ("reason" in made) {
         this.#decline({ ...made, target, startMs });
         return undefined;
@@ -75,19 +87,23 @@ export class RemoteSnapshots {
     });
   }
 
-  async #mountRemote(
-    origin: RemoteOrigin,
+  /** Ends what is done before anybody asks. */
+  async close(): Promise<void> {
+    await this.#ahead.close();
+  }
+
+  async #make(
+    { origin, others }: { readonly origin: RemoteOrigin; readonly others: readonly Digest[] },
     { target, parent, labels }: NewRemote & { readonly target: string },
   ): Promise<{ name: string; origin: RemoteOrigin } | Omit<Decline, "ms" | "atMs" | "target">> {
-    const id = this.#ledger.nextId();
+    const { digest, reference } = origin;
+    let id: number;
     try {
-      await this.#options.directories.create(id, { work: false });
-      await this.#options.preparer.inTime(() => this.#mounts.mount(id, origin));
+      id = (await this.#ahead.take(digest)) ?? (await this.#mountNew(origin));
     } catch (error) {
-      this.#mounts.forget(id);
-      this.#options.discard(id);
-      return { reason: messageOf(error), reference: origin.reference, digest: origin.digest };
+      return { reason: messageOf(error), reference, digest };
     }
+    this.#ahead.expect(origin, others);
     const now = this.#clock.wallMs();
     // Another parent may have a child of this name: content is the same, snapshots are not.
     const name = this.#ledger.index.get(target) === undefined ? target : `${target} ${id}`;
@@ -103,6 +119,20 @@ export class RemoteSnapshots {
       remote: origin,
     });
     return { name, origin };
+  }
+
+  /** Mounts a layer on a directory of its own, whose id this resolves with. */
+  async #mountNew(origin: RemoteOrigin): Promise<number> {
+    const id = this.#ledger.nextId();
+    try {
+      await this.#options.directories.create(id, { work: false });
+      await this.#options.preparer.inTime(() => this.#mounts.mount(id, origin));
+      return id;
+    } catch (error) {
+      this.#mounts.forget(id);
+      this.#options.discard(id);
+      throw error;
+    }
   }
 
   #decline(what: Omit<Decline, "ms" | "atMs"> & { readonly startMs: number }): void {

@@ -263,6 +263,7 @@ export class Snapshotter implements AsyncDisposable {
 
   /** Writes what is noted. Mounts stay; what is not removed yet is removed after the next start. Idempotent. */
   async close(): Promise<void> {
+    await this.#remotes.close();
     await this.#removals.stop();
     await this.#ledger.close();
   }

@@ -167,7 +167,8 @@ test("containerd's CRI pulls a private image lazily, through the proxy", async (
     request.imageLayers,
     image.layers.map(({ digest }) => digest),
   );
-  assert.equal(layers.requests.length, 3);
+  // Those that follow are asked for ahead, too.
+  assert.equal(new Set(layers.requests.map(({ digest }) => digest)).size, 3);
   assert.equal(snapshotter.list(["kind==committed"]).length, 3);
   await client.removeImage({ image: { image: name } });
   assert.deepEqual(credentials.calls, [

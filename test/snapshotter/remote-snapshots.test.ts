@@ -184,6 +184,47 @@ test("all of 70 layers are remote although the label has room for 50", async (t)
   assert.equal(lower?.split(":").length, 70);
 });
 
+test("layers above the first are mounted before they are asked for, and what nobody asks for goes", async (t) => {
+  const one = await bench(t);
+  if (one === undefined) return;
+  const idle = Promise.withResolvers<void>();
+  // Only what waits for nobody to come is over when this test says so.
+  one.clock = {
+    ...systemClock,
+    sleep: (ms, options) => (ms === 5000 ? idle.promise : systemClock.sleep(ms, options)),
+  };
+  const snapshotter = await one.open();
+  for (const number of [2, 3]) await one.layer(number);
+  const first = await one.layer(1, [digestOf(2), digestOf(3), digestOf(4)]);
+  await snapshotter.prepare("1", { parent: "", labels: first });
+  while ((await listMountsBelow(one.root)).length < 3) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(snapshotter.size, 1);
+  one.layers.beforeMount = Promise.reject(new Error("nothing is to be mounted any more"));
+  one.layers.beforeMount.catch(() => undefined);
+  const second = await snapshotter.prepare("2", { parent: "chain-1", labels: labelsFor(2, [digestOf(3)]) });
+  assert.equal(second.kind, "remote");
+  const [view] = await snapshotter.view("view", { parent: "chain-2", labels: {} });
+  assert.match(view?.options.join() ?? "", /lowerdir=/);
+  idle.resolve();
+  while ((await listMountsBelow(one.root)).length > 2) await new Promise((resolve) => setImmediate(resolve));
+  await snapshotter.cleanup();
+  const ids = await readdir(join(one.root, "snapshots"));
+  assert.equal(ids.length, 3);
+});
+
+test("what was mounted ahead when the snapshotter ended goes at the next start", async (t) => {
+  const one = await bench(t);
+  if (one === undefined) return;
+  let snapshotter = await one.open();
+  await one.layer(2);
+  await snapshotter.prepare("1", { parent: "", labels: await one.layer(1, [digestOf(2)]) });
+  while ((await listMountsBelow(one.root)).length < 2) await new Promise((resolve) => setImmediate(resolve));
+  snapshotter = await one.open();
+  await snapshotter.cleanup();
+  assert.equal((await listMountsBelow(one.root)).length, 1);
+  assert.equal(snapshotter.size, 1);
+});
+
 test("after a restart without a registry snapshots are there, and their layers when they can be had", async (t) => {
   const one = await bench(t);
   if (one === undefined) return;
