@@ -211,7 +211,7 @@ export class Holder implements Disposable {
       try {
         this.#listening.push(openDaemonSocket(socket));
       } catch (error) {
-        logHolder("error", messageOf(error));
+        logHolder("error", "cannot open a socket", { path: socket.path, failure: messageOf(error) });
       }
     }
     if (this.#listening.length > before) this.renew();

@@ -8,7 +8,8 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createConnection, createServer } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { connectDaemon, HOLDER_FLAGS, holderProgram } from "../../src/daemon/index.ts";
+import { connectDaemon, type DaemonSettings, HOLDER_FLAGS, holderProgram } from "../../src/daemon/index.ts";
+import { createClient, createUnixTransport, Snapshots } from "../../src/grpc/index.ts";
 import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
 import { formatPlatform } from "../../src/oci/index.ts";
 import { isRunning, serveSampleFiles, temporaryDaemonStore, type TestStore, until } from "./daemon-setup.ts";
@@ -200,6 +201,39 @@ test(
   },
 );
 
+test(
+  "sockets that the configuration asks for later are there after SIGHUP, and those that cannot be are named",
+  LIMIT,
+  async (t) => {
+    const store = await temporaryDaemonStore(t);
+    const etc = store.directory("etc");
+    const config = join(etc, "config.toml");
+    writeFileSync(config, "");
+    const holder = startHolder(t, store, { configPath: config, sockets: [] });
+    const client = await waitFor(store);
+    const first = await client.info();
+    const path = join(etc, "run", "snapshots.sock");
+    writeFileSync(config, `[snapshotter]\naddress = "${path}"\n`);
+    holder.child.kill("SIGHUP");
+    await until(() => existsSync(path), "the socket");
+    using unix = createUnixTransport({ path });
+    // The call waits in the socket until the server after the next takes it.
+    const answers = createClient(Snapshots, unix.transport).list({ snapshotter: "stargz", filters: [] });
+    for await (const { info } of answers) assert.deepEqual(info, []);
+    const second = await client.info();
+    assert.equal(second.holderPid, first.holderPid);
+
+    const images = `[keychains]\ncri = "/nowhere"\ncri_listen = "${join(config, "images.sock")}"\n`;
+    writeFileSync(config, `[snapshotter]\naddress = "${path}"\n${images}`);
+    holder.child.kill("SIGHUP");
+    await until(() => holder.output().includes("cannot open a socket"), "the failure");
+    for await (const { info } of createClient(Snapshots, unix.transport).list({ filters: [] }))
+      assert.deepEqual(info, []);
+    const third = await client.info();
+    assert.equal(third.restarts, second.restarts + 1, "nobody is started for a socket that is not there");
+  },
+);
+
 test("a daemon takes the socket that systemd has opened, and leaves it when it ends", LIMIT, async (t) => {
   const activate = "/usr/bin/systemd-socket-activate";
   if (!existsSync(activate)) return t.skip("needs systemd-socket-activate");
@@ -227,7 +261,7 @@ test("a daemon takes the socket that systemd has opened, and leaves it when it e
 function startHolder(
   t: TestContext,
   store: TestStore,
-  settings: { readonly configPath?: string },
+  settings: Pick<DaemonSettings, "configPath" | "sockets">,
 ): { readonly child: ChildProcess; readonly output: () => string } {
   const options = JSON.stringify({ settings: { store: store.root, ...settings } });
   const child = spawn(process.execPath, [...HOLDER_FLAGS, holderProgram(), options], {
