@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -75,6 +76,24 @@ describe("DaemonClient", () => {
     const revive = (): Promise<void> => assert.fail("nobody is to be started");
     await using client = new DaemonClient(path, { revive });
     await assert.rejects(client.prune({}), { code: "DAEMON_UNAVAILABLE" });
+  });
+
+  test("has the next server go on with a pull that was begun", async (t) => {
+    const path = await temporarySocket(t);
+    const asked: string[] = [];
+    const server = createHttpServer().on("checkContinue", (request, response) => {
+      asked.push(request.url ?? "");
+      response.writeContinue();
+      // The first one is killed in the middle of its answer.
+      if (asked.length === 1) response.write("{}", () => request.socket.destroy());
+      else response.end(`${JSON.stringify({ result: { name: "image" } })}\n`);
+    });
+    t.after(() => server.close());
+    await once(server.listen(path), "listening");
+    await using client = new DaemonClient(path);
+    const result = await client.pull({ reference: "image" });
+    assert.equal(result.name, "image");
+    assert.deepEqual(asked, ["/v1/pull", "/v1/pull"]);
   });
 
   test("says that nobody answers where none is to be started", async (t) => {

@@ -4,6 +4,7 @@
  * @module
  */
 import { decodeUtf8 } from "../bytes/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import {
   type CallOptions,
   type DaemonClientOptions,
@@ -49,9 +50,16 @@ export class DaemonClient implements AsyncDisposable {
     return await this.#get("/v1/info", options);
   }
 
-  /** Fills the store with an image. */
+  /** Fills the store with an image. Where the server that did it is gone, the next one goes on with what is there. */
   async pull(request: PullRequest, options: EventCallOptions = {}): Promise<PullResult> {
-    return await lastOf(this.pullEvents(request, options), options);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await lastOf(this.pullEvents(request, options), options);
+      } catch (error) {
+        const isLost = error instanceof EsgzError && error.details["lost"] === true;
+        if (!isLost || attempt === MAX_PULLS) throw error;
+      }
+    }
   }
 
   /** The lines of a pull, as they come; the last one has the result. Leaving the loop ends the pull. */
@@ -176,6 +184,9 @@ export class DaemonClient implements AsyncDisposable {
     return await this.#connection.json<T>({ method: "GET", path, signal: options.signal });
   }
 }
+
+/** A server that ends each time in the middle of a pull may do so because of it. */
+const MAX_PULLS = 5;
 
 async function lastOf<T>(lines: AsyncIterable<ControlLine<T>>, options: EventCallOptions): Promise<T> {
   for await (const line of lines) {
