@@ -5,6 +5,7 @@
  */
 import { type ForeseeOptions, foreseeProgram, ImageFiles, LayeredFiles, MetaFile } from "../lazyfs/index.ts";
 import type { Digest, ImageConfig } from "../oci/index.ts";
+import type { Layer } from "../store/index.ts";
 import { containerWords, DEFAULT_PATH } from "../runtime/index.ts";
 import type { StartRequest } from "./control-protocol.ts";
 import type { Services } from "./services.ts";
@@ -23,6 +24,9 @@ export interface ForeseeImageOptions {
 
 /** Of 32 KiB each, for each metadata image: a program is found with few. */
 const META_PAGES = 32;
+/** It takes about as long as one of its files, on all but slow links. */
+const SMALL_LAYER = 1 << 20;
+const MAX_SMALL_LAYERS = 8;
 
 /** Resolves when what could be foreseen is there. It never rejects: whatever fails here, a reader will see. */
 export async function foreseeImage(
@@ -41,11 +45,30 @@ export async function foreseeImage(
       mergedMeta === undefined
         ? new LayeredFiles(layers.map((layer) => ({ layer, meta: open(layer.metaPath) })))
         : new ImageFiles(open(mergedMeta), layers);
-    const report = await foreseeProgram({ files, fetcher, ...processOf(config, start), signal });
+    const program = foreseeProgram({ files, fetcher, ...processOf(config, start), signal });
+    const [report] = await Promise.all([program, bringSmallLayers(layers, { fetcher, signal })]);
     log.debug(report, "foresaw a program");
   } catch (error) {
     if (!signal.aborted) log.debug({ err: error }, "cannot foresee a program");
   }
+}
+
+/**
+ * Brings small layers whole, the upper ones before: an application's own files, as a rule, each of which would take a
+ * round trip when it is read. Where an image says what is read first, nothing else is guessed.
+ */
+async function bringSmallLayers(
+  layers: readonly Layer[],
+  { fetcher, signal }: Pick<Services, "fetcher"> & { readonly signal: AbortSignal },
+): Promise<void> {
+  if (layers.some(({ source }) => source.prefetchSize > 0)) return;
+  const small = layers.filter(({ complete, source }) => !complete && source.blobSize <= SMALL_LAYER);
+  const bring = async (layer: Layer): Promise<void> => {
+    const all = { offset: 0, size: layer.dataSize };
+    // Whatever fails here, a reader will see.
+    await fetcher.ensure(layer, all, { priority: "prefetch", signal }).catch(() => undefined);
+  };
+  await Promise.all(small.slice(-MAX_SMALL_LAYERS).toReversed().map(bring));
 }
 
 /** The words, variables and directory of the process; no words where nobody names any. */
