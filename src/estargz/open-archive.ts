@@ -26,10 +26,14 @@ export interface OpenArchiveOptions {
   readonly externalToc?: Uint8Array | undefined;
 }
 
-const MIN_TAIL = 256 * 1024;
+/** TOCs take 1 % of their blob or less, and of a small one, whose files often are small, 3 %. */
+const TAIL_SHARE = 1 / 64;
+const SMALL_TAIL_SHARE = 1 / 32;
+/** A small blob has not so much TOC. */
+const SMALL_MAX_TAIL = 256 * 1024;
+/** Images have many small layers, which are all opened at once: four times as much would take longer than a round trip. */
+const MIN_TAIL = 64 * 1024;
 const MAX_TAIL = 4 * 1024 * 1024;
-/** TOCs take 1 % of their blob or less. */
-const BYTES_PER_TAIL_BYTE = 64;
 
 /**
  * Opens a seekable layer.
@@ -87,11 +91,15 @@ interface Tail {
 }
 
 async function readTail(blob: BlobSource, options: OpenArchiveOptions): Promise<Tail> {
-  const share = Math.min(Math.max(Math.ceil(blob.size / BYTES_PER_TAIL_BYTE), MIN_TAIL), MAX_TAIL);
-  const size = Math.min(blob.size, Math.max(options.tailSize ?? share, MAX_FOOTER_SIZE));
+  const size = Math.min(blob.size, Math.max(options.tailSize ?? usualTail(blob.size), MAX_FOOTER_SIZE));
   const offset = blob.size - size;
   const bytes = size === 0 ? NO_BYTES : await blob.read({ offset, size }, { signal: options.signal });
   return { offset, bytes };
+}
+
+function usualTail(blobSize: number): number {
+  const small = Math.min(blobSize * SMALL_TAIL_SHARE, SMALL_MAX_TAIL);
+  return Math.min(Math.max(Math.ceil(blobSize * TAIL_SHARE), Math.ceil(small), MIN_TAIL), MAX_TAIL);
 }
 
 /** The bytes of the compressed TOC: out of the tail, and the part in front of it with a second read. */
