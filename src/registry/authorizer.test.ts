@@ -81,6 +81,34 @@ test("an anonymous token is fetched once per scope and used until shortly before
   });
 });
 
+test("a token server that is gone is looked for anew, where the registry says that it is now", async () => {
+  let tokenUrl = "";
+  const issue =
+    (name: string): Script =>
+    ({ headers }, response) => {
+      const isGone = !tokenUrl.endsWith(headers.host ?? "");
+      answer(response, isGone ? 404 : 200, {}, JSON.stringify({ token: name, expires_in: 300 }));
+    };
+  await using first = await startScriptedServer(issue("first"));
+  await using second = await startScriptedServer(issue("second"));
+  await using registry = await startScriptedServer(({ headers }, response) => {
+    const wanted = tokenUrl === second.url ? "Bearer second" : "Bearer first";
+    const type = { "content-type": "application/vnd.oci.image.manifest.v1+json" };
+    if (tokenUrl === "" || headers.authorization === wanted) answer(response, 200, type, MANIFEST);
+    else answer(response, 401, { "www-authenticate": `Bearer realm="${tokenUrl}/token"` });
+  });
+  const clock = new FakeClock();
+  await using client = new RegistryClient({ clock });
+  const repository = client.repository({ registry: registry.host, repository: "a" });
+  // At last there is none.
+  for (const url of [first.url, second.url, ""]) {
+    tokenUrl = url;
+    const { descriptor } = await repository.fetchManifest("latest");
+    assert.equal(descriptor.size, MANIFEST.length);
+    clock.now += 600_000;
+  }
+});
+
 test("concurrent requests share one token request", async () => {
   await withTokenServer(async ({ registry, tokens }, client) => {
     await client.ping(registry.host);

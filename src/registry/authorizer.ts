@@ -68,8 +68,22 @@ export class Authorizer {
     this.#options = options;
   }
 
-  /** The header for a request, from what is known so far. Before the first challenge nothing is sent. */
+  /**
+   * The header for a request, from what is known so far. Before the first challenge nothing is sent, and nothing after an
+   * earlier one that is of no use any more: the registry may name another token server by now, or want no tokens.
+   */
   async grantFor(request: AccessRequest): Promise<Grant> {
+    const scheme = this.#scheme;
+    try {
+      return await this.#grant(request);
+    } catch (error) {
+      if (scheme?.kind !== "bearer" || isEsgzError(error, "REGISTRY_RATE_LIMITED")) throw error;
+      if (this.#scheme === scheme) this.#scheme = undefined;
+      return { header: undefined, scopes: mergeScopes(request.scopes), fresh: false };
+    }
+  }
+
+  async #grant(request: AccessRequest): Promise<Grant> {
     const scopes = mergeScopes(request.scopes);
     const scheme = this.#scheme;
     if (scheme === undefined) return { header: undefined, scopes, fresh: false };
@@ -103,7 +117,7 @@ export class Authorizer {
     const wanted = { scopes, repository: request.repository };
     const wider = scopes.join(" ") !== used.scopes.join(" ");
     if (used.header === undefined || wider) {
-      const grant = await this.grantFor(wanted);
+      const grant = await this.#grant(wanted);
       if (grant.header !== undefined && grant.header !== used.header) return grant;
     }
     if (used.fresh && used.credential?.registryToken === undefined && this.#scheme.kind === "bearer") {
@@ -112,7 +126,7 @@ export class Authorizer {
     this.#tokens.delete(tokenKey(request.repository, scopes));
     const changed = await this.#forgetCredential(request.repository, used.credential);
     if (this.#scheme.kind === "basic" && !changed) return undefined;
-    const grant = await this.grantFor(wanted);
+    const grant = await this.#grant(wanted);
     return grant.header === undefined || grant.header === used.header ? undefined : grant;
   }
 
