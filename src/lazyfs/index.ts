@@ -27,6 +27,7 @@ export type { IdRange, OwnerMap } from "./owner-map.ts";
 export { probeViews, type ViewSupport } from "./probe-views.ts";
 export type { RangeFetcher, WaitingRange } from "./range-fetcher.ts";
 export type { ReadCounts } from "./read-counters.ts";
+export type { RemakeReport } from "./remake-failed.ts";
 export type { RestoreReport } from "./restore-views.ts";
 export type { ViewEvent } from "./view-event.ts";
 export type { ViewedImage } from "./viewed-image.ts";

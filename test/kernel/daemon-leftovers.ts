@@ -13,7 +13,7 @@ export function leftoversOf(base: string): readonly string[] {
   ];
 }
 
-/** The mount points below a directory, those inside others last. */
+/** The mount points at a directory and below it, those inside others last. */
 export function mountsBelow(base: string): readonly string[] {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
@@ -21,7 +21,7 @@ export function mountsBelow(base: string): readonly string[] {
     .map((target) =>
       target.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8))),
     )
-    .filter((target) => target.startsWith(`${base}/`));
+    .filter((target) => `${target}/`.startsWith(`${base}/`));
 }
 
 function loopDevices(base: string): readonly string[] {
