@@ -7,6 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import { concatBytes, decodeUtf8 } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import type { CrawlGuard } from "./crawl-guard.ts";
 import { exchangeFailure, type ExchangeSubject } from "./exchange-failure.ts";
 import { redactUrl } from "./redact-url.ts";
 
@@ -21,18 +22,20 @@ export class HttpResponse {
   readonly #subject: ExchangeSubject;
   readonly #answer: Dispatcher.ResponseData<unknown>;
   readonly #onEnd: (bytesReceived: number) => void;
+  readonly #guard: CrawlGuard;
   #received = 0;
 
   constructor(
     subject: ExchangeSubject,
     answer: Dispatcher.ResponseData<unknown>,
-    onEnd: (bytesReceived: number) => void,
+    { guard, onEnd }: { readonly guard: CrawlGuard; readonly onEnd: (bytesReceived: number) => void },
   ) {
     this.status = answer.statusCode;
     this.url = subject.url;
     this.#subject = subject;
     this.#answer = answer;
     this.#onEnd = onEnd;
+    this.#guard = guard;
     // A body that fails while nobody reads it must not end the process.
     answer.body.on("error", () => undefined);
   }
@@ -92,6 +95,7 @@ export class HttpResponse {
         body.on("data", (chunk: Uint8Array) => {
           this.#received += chunk.length;
           try {
+            this.#guard.note(chunk.length);
             if (!sink(chunk)) body.destroy();
           } catch (error) {
             reject(error);
@@ -116,6 +120,7 @@ export class HttpResponse {
     const parts: Uint8Array[] = [];
     let size = 0;
     for await (const part of this.body()) {
+      this.#guard.note(part.length);
       size += part.length;
       if (size > limit) {
         throw new EsgzError(

@@ -7,6 +7,7 @@
 import { Readable } from "node:stream";
 import { systemClock, type Clock } from "../async/index.ts";
 import type { ByteRange } from "../blob/index.ts";
+import { CrawlGuard } from "./crawl-guard.ts";
 import { DispatcherPool, type DispatcherPoolOptions } from "./dispatcher-pool.ts";
 import { exchangeFailure } from "./exchange-failure.ts";
 import type { TlsConfig } from "./host-config.ts";
@@ -98,8 +99,11 @@ export class HttpTransport {
         headersTimeout: stallTimeoutMs,
         bodyTimeout: stallTimeoutMs,
       });
-      return new HttpResponse(request, answer, (bytesReceived) => {
-        finish({ status: answer.statusCode, bytesReceived, bytesSent: count.sent });
+      return new HttpResponse(request, answer, {
+        guard: new CrawlGuard(this.#clock, { url: request.url, windowMs: stallTimeoutMs }),
+        onEnd: (bytesReceived) => {
+          finish({ status: answer.statusCode, bytesReceived, bytesSent: count.sent });
+        },
       });
     } catch (error) {
       finish({ status: 0, bytesReceived: 0, bytesSent: count.sent });

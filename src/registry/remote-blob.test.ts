@@ -321,6 +321,26 @@ test("read() breaks off an answer without a byte for too long, and resumes", asy
   );
 });
 
+test("read() breaks off an answer that crawls, and resumes", async () => {
+  let passTime = (): void => undefined;
+  const crawling: Script = (_request, response) => {
+    response.writeHead(206, { "content-range": `bytes 0-99/${BYTES.length}`, "content-length": 100 });
+    let at = 0;
+    // A byte for each 20 seconds, which pass quickly.
+    const timer = setInterval(() => {
+      passTime();
+      response.write(BYTES.subarray(at, at + 1));
+      at += 1;
+    }, 5);
+    response.on("close", () => clearInterval(timer));
+  };
+  await withBlob(inTurn(crawling, good), async (blob, { requests, clock }) => {
+    passTime = () => (clock.now += 20_000);
+    assert.deepEqual(Buffer.from(await blob.read({ offset: 0, size: 100 })), BYTES.subarray(0, 100));
+    assert.match(requests[1]?.headers.range ?? "", /^bytes=[1-9]-99$/);
+  });
+});
+
 test("read() rejects with the signal's reason, before and while the body arrives", async () => {
   const reason = new Error("enough");
   await withBlob(good, async (blob, { requests }) => {
