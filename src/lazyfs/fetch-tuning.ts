@@ -52,7 +52,7 @@ export interface FetchTuning {
 export const DEFAULT_FETCH_TUNING: FetchTuning = {
   connections: 8,
   backgroundConnections: 4,
-  aheadConnections: 8,
+  aheadConnections: 16,
   rangeSize: 4 << 20,
   minRangeSize: 256 << 10,
   backgroundRangeMs: 250,

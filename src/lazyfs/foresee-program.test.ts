@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { concatBytes } from "../bytes/index.ts";
+import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { FileSpec } from "../tar/make-tar.fixture.ts";
 import { halfNoise } from "./fetch.fixture.ts";
@@ -121,16 +121,18 @@ test("foreseeProgram() brings what Python reads first", async (t) => {
   ]);
 });
 
-test("foreseeProgram() brings of a large file only its beginning, and of what that needs", async (t) => {
+test("foreseeProgram() brings a large program whole, and of another large file only its beginning", async (t) => {
   const rest = halfNoise(9 * MIB, 1);
+  const script = concatBytes([encodeUtf8("#!/usr/bin/large\n"), rest]);
   const files = [
     program("usr/bin/large", { needed: ["liba.so"], rest }),
+    { name: "usr/bin/script", content: script, mode: 0o755 },
     { name: "usr/lib/liba.so", content: concatBytes([makeElf(), rest.subarray(0, 8 * MIB - 4096)]) },
   ];
   await using bench = await openForeseeBench(t, [files]);
-  await bench.foresee({ command: ["large"] });
-  assert.deepEqual(bench.present(), ["/usr/lib/liba.so"]);
-  const large = bench.files.find("/usr/bin/large");
+  await bench.foresee({ command: ["script"] });
+  assert.deepEqual(bench.present(), ["/usr/bin/large", "/usr/lib/liba.so"]);
+  const large = bench.files.find("/usr/bin/script");
   assert.ok(large !== undefined);
   const filled = Array.from({ length: Math.ceil(large.size / CHUNK) }, (_, at) => {
     const range = { offset: at * CHUNK, size: Math.min(CHUNK, large.size - at * CHUNK) };

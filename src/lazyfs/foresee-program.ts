@@ -33,6 +33,16 @@ export interface ForeseeOptions extends ForeseenFilesOptions {
 
 /** What the first process of nearly every container reads, whatever it is. */
 const ALWAYS = ["/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime"];
+/** The loader and the C library, where distributions have them: nearly every program is linked with these. */
+const LIBC = [
+  "/lib64/ld-linux-x86-64.so.2",
+  "/lib/ld-linux-aarch64.so.1",
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/lib/ld-musl-x86_64.so.1",
+  "/lib/ld-musl-aarch64.so.1",
+];
 const MAX_DIRECTORIES = 2048;
 const MAX_COMMANDS = 128;
 /** A wrapper, a script, its interpreter, a wrapper in it, and so on. */
@@ -88,12 +98,17 @@ class Foresight {
   }
 
   async run(): Promise<ForeseeReport> {
-    const always = ALWAYS.map((path) => this.#files.bringPath(path));
     const origin = { depth: 0, guess: false };
     const [name = ""] = this.#command;
     // Nearly for sure, and a round trip before its first line says so.
     const shell = name.endsWith(".sh") ? [this.#start(["/bin/sh"], origin)] : [];
-    await endAll([...always, this.#start(this.#command, origin), ...shell]);
+    // In the order in which they are needed: not all can travel at once.
+    const always = [...LIBC, ...ALWAYS].map(async (path) => await this.#files.bringPath(path));
+    try {
+      await endAll([this.#start(this.#command, origin), ...shell, ...always]);
+    } finally {
+      await this.#files.end();
+    }
     return this.#files.report;
   }
 
@@ -108,20 +123,28 @@ class Foresight {
     ]);
   }
 
-  async #startFile(command: readonly string[], { depth, guess }: CommandOrigin): Promise<void> {
+  async #startFile(command: readonly string[], origin: CommandOrigin): Promise<void> {
+    const { guess } = origin;
     const [name = "", ...words] = command;
     const file = await this.#findProgram(name);
-    if (file === undefined || !(await this.#files.bring(file, { guess }))) return;
+    if (file === undefined) return;
+    // What a program is known to read does not wait for the program.
+    await endAll([this.#startProgram(file, words, origin), ...(guess ? [] : this.#startFiles(file, words))]);
+  }
+
+  async #startProgram(
+    file: ImageFile,
+    words: readonly string[],
+    { depth, guess }: CommandOrigin,
+  ): Promise<void> {
+    if (!(await this.#files.bring(file, { guess }))) return;
     const line = await this.#files.read(file, { offset: 0, size: SCRIPT_LINE });
     const interpreter = interpreterOf(line);
     if (interpreter !== undefined) {
       await this.#start([...interpreter, file.path, ...words], { depth: depth + 1, guess });
       return;
     }
-    await endAll([
-      this.#libraries.bringFor(file, { guess }),
-      ...(guess ? [] : this.#startFiles(file, words)),
-    ]);
+    await this.#libraries.bringFor(file, { guess });
   }
 
   /** Brings what a program is known to read, and small files that its words name. */

@@ -6,6 +6,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
+import { endAll } from "./end-all.ts";
 import type { FileFinder, ImageFile } from "./image-files.ts";
 import type { LayerFetcher } from "./layer-fetcher.ts";
 
@@ -28,9 +29,11 @@ export interface BringOptions {
   readonly guess?: boolean | undefined;
 }
 
-/** Larger files are read here and there: only their beginning is foreseen. */
+/** Of larger files the beginning is foreseen: who knows better asks for the rest. */
 const MAX_WHOLE = 8 << 20;
 const BEGINNING = 1 << 20;
+/** Still larger ones are read here and there. */
+const MAX_REST = 64 << 20;
 /** More than any program needs that starts fast. */
 const MAX_FILES = 256;
 const MAX_BYTES = 96 << 20;
@@ -45,6 +48,7 @@ const FINDS_AT_ONCE = 16;
 export class ForeseenFiles {
   readonly #options: ForeseenFilesOptions;
   readonly #brought = new Map<number, Promise<boolean>>();
+  readonly #rests: Promise<void>[] = [];
   #finds = 0;
   #files = 0;
   #bytes = 0;
@@ -56,6 +60,11 @@ export class ForeseenFiles {
 
   get report(): ForeseeReport {
     return { files: this.#files, bytes: this.#bytes };
+  }
+
+  /** Resolves when what travels behind other files is there. */
+  async end(): Promise<void> {
+    await endAll(this.#rests);
   }
 
   /** The file at an absolute path; undefined if there is none, or enough was looked for. */
@@ -84,6 +93,15 @@ export class ForeseenFiles {
     const brought = this.#bringFirst(file);
     this.#brought.set(file.nid, brought);
     return await brought;
+  }
+
+  /** Has what is left of a large file travel while others are looked for; see {@linkcode ForeseenFiles.end}. */
+  bringRest(file: ImageFile): void {
+    const offset = beginningOf(file);
+    const size = file.size - offset;
+    if (size === 0 || file.size > MAX_REST || !this.#pay(size)) return;
+    const brought = this.#attempt(() => this.#ensure(file, { offset, size }));
+    this.#rests.push(brought.then(() => undefined));
   }
 
   /** Brings the file at a path, if there is one. */

@@ -43,6 +43,8 @@ export class ForeseenLibraries {
     this.#linked.set(file.nid, isSure);
     const needs = await readElfNeeds((offset, size) => this.#files.read(file, { offset, size }));
     if (needs === undefined) return;
+    // The loader puts addresses right all over the file. What is known to be needed next goes before it.
+    if (isSure) this.#files.bringRest(file);
     const { interpreter, libraries } = needs;
     await endAll([
       ...(interpreter === undefined ? [] : [this.#files.bringPath(interpreter, options)]),

@@ -110,12 +110,12 @@ export interface SampleFiles {
   readonly line: Line;
 }
 
-/** Serves an image of two lazy layers, with files of random bytes. */
+/** Serves an image of two lazy layers, with files of random bytes; by default each too large to be brought whole beforehand. */
 export async function serveSampleFiles(
   t: TestContext,
   options: { readonly files?: number; readonly size?: number; readonly plain?: boolean } = {},
 ): Promise<SampleFiles> {
-  const { files = 6, size = 300_000, plain = false } = options;
+  const { files = 6, size = 400_000, plain = false } = options;
   const contents = new Map(
     Array.from({ length: files }, (_, index) => [`file${index}`, randomBytes(size)] as const),
   );
