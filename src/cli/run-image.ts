@@ -65,7 +65,8 @@ async function containerOptions(
   { words, flags, command }: RunRequest,
 ): Promise<ContainerFlags> {
   const { environment } = context;
-  const { parseVolume } = await import("../runtime/index.ts");
+  const { assertWorkdir, parseVolume } = await import("../runtime/index.ts");
+  if (flags.workdir !== undefined) assertWorkdir(flags.workdir);
   const { entrypoint, hostname = containerName(flags.name) } = flags;
   return {
     command: words,

@@ -151,9 +151,17 @@ export function mappedUser(user: ContainerUser, mapping: IdMapping | undefined):
  * @throws {EsgzError} `USAGE_INVALID` if the user named a relative one.
  */
 export function containerWorkdir({ workdir, config }: Pick<ContainerOptions, "workdir" | "config">): string {
-  if (workdir !== undefined && (!workdir.startsWith("/") || workdir.includes("\0"))) {
-    throw new EsgzError("USAGE_INVALID", `Cannot start in directory "${workdir}": expected an absolute path`);
-  }
+  if (workdir !== undefined) assertWorkdir(workdir);
   const path = posix.resolve("/", workdir ?? config.config?.WorkingDir ?? "/");
   return path.replaceAll("\0", "");
+}
+
+/**
+ * Refuses what cannot be a container's directory.
+ *
+ * @throws {EsgzError} `USAGE_INVALID`
+ */
+export function assertWorkdir(path: string): void {
+  if (path.startsWith("/") && !path.includes("\0")) return;
+  throw new EsgzError("USAGE_INVALID", `Cannot start in directory "${path}": expected an absolute path`);
 }

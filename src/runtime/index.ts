@@ -3,7 +3,7 @@ export { DEFAULT_PATH } from "./default-isolation.ts";
 export type { ReplacedFile } from "./container-mounts.ts";
 export { FORWARDED_SIGNALS } from "./container-process.ts";
 export type { ContainerExit, ContainerStdio, ForwardedSignal, SignalSource } from "./container-process.ts";
-export { createRuntimeSpec } from "./create-runtime-spec.ts";
+export { assertWorkdir, createRuntimeSpec } from "./create-runtime-spec.ts";
 export type { ContainerOptions, RuntimeSpecOptions } from "./create-runtime-spec.ts";
 export * from "./find-runtimes.ts";
 export * from "./id-mapping.ts";

@@ -317,6 +317,7 @@ storeTest("esgz mount shows images as the daemon is configured, or as it is told
     const ended = await commands.run(["umount", directory, "--store", store]);
     assert.equal(ended.status, 0, ended.stderr);
   }
+  await commands.run(["daemon", "--stop", "--store", store]);
 });
 
 storeTest("a command that fails leaves nothing mounted and says what to do", async () => {
@@ -331,6 +332,7 @@ storeTest("a command that fails leaves nothing mounted and says what to do", asy
     [["umount"], 2, /--all/],
     [["run", "--rm", `${commands.registry}/test/box:none`], 125, /REGISTRY_NOT_FOUND/],
     [["run", "--rm", "-v", "nowhere", commands.image], 2, /HOST:CONTAINER/],
+    [["run", "--rm", "-w", "relative", `${commands.registry}/test/box:none`], 2, /an absolute path/],
     [["run", "--rm", "-e", "a b=c", commands.image], 2, /NAME=value/],
     [["run", "--rm", "-u", "nobody-here", commands.image], 125, /nobody-here/],
     [["pull", commands.image, "--connections", "3"], 2, /--to/],
