@@ -66,6 +66,8 @@ export interface OtherLayer {
 /** Layers that cannot be read in parts are stored whole up to this size, where others of their image can be lazy. */
 const WHOLE_MAX_BYTES = 2 << 20;
 const WHOLE_AT_ONCE = 2;
+/** Made all at once, the first layer would be ready when the last one is; its client asks for one after the other. */
+const MADE_AT_ONCE = 2;
 
 /** The layers of one image. Closing gives them back. */
 export class RemoteImage implements AsyncDisposable {
@@ -73,6 +75,7 @@ export class RemoteImage implements AsyncDisposable {
   readonly #options: RemoteImageOptions;
   readonly #layers = new Map<Digest, Promise<RemoteLayer>>();
   readonly #whole = new Semaphore(WHOLE_AT_ONCE);
+  readonly #making = new Semaphore(MADE_AT_ONCE);
   #hasOthers = false;
 
   private constructor(opened: PlatformManifest | undefined, options: RemoteImageOptions) {
@@ -174,7 +177,10 @@ export class RemoteImage implements AsyncDisposable {
 
   async #openLazily(layer: ImageLayer): Promise<RemoteLayer | DeclinedLayer> {
     const { store, source, verification, signal } = this.#options;
-    const found = await openLazyLayer(layer, { store, source, verification, signal });
+    // The lowest first, of those whose tables of contents are here.
+    const turn = { signal, priority: -layer.index };
+    const inTurn = <T>(make: () => Promise<T>): Promise<T> => this.#making.run(make, turn);
+    const found = await openLazyLayer(layer, { store, source, verification, signal, inTurn });
     if (found.kind === "declined") return found;
     const { handle } = found;
     return { kind: "ready", handle, lazy: handle.layer.source.tocDigest !== undefined };

@@ -26,6 +26,8 @@ export interface OpenLazyLayerOptions extends ReadOptions {
   readonly overlayMarks?: OverlayNamespace | undefined;
   /** The digest of the layer's tar, where it becomes known only later than the layer; else that of the layer holds. */
   readonly diffId?: (() => Promise<Digest | undefined>) | undefined;
+  /** Runs what makes the layer from its table of contents, when it is this layer's turn; default: at once. */
+  readonly inTurn?: (<T>(make: () => Promise<T>) => Promise<T>) | undefined;
 }
 
 /** A layer that is in the store; the caller closes the handle. */
@@ -69,7 +71,9 @@ export async function openLazyLayer(layer: Layer, options: OpenLazyLayerOptions)
   if (found.kind === "opaque") {
     return { kind: "declined", reason: found.reason, mismatch: found.mismatch, cause: found.cause };
   }
-  return await createLazyLayer(layer, { ...options, archive: found.archive, location });
+  const { archive } = found;
+  const make = (): Promise<LazyLayer> => createLazyLayer(layer, { ...options, archive, location });
+  return await (options.inTurn === undefined ? make() : options.inTurn(make));
 }
 
 /** The repository of a source, as a store remembers it. */
