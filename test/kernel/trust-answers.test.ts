@@ -15,6 +15,7 @@ import { lookAt, readByCommand, writeConfig } from "./trust-setup.ts";
 const LIMIT = { timeout: 120_000 };
 const platform = formatPlatform(PLATFORM);
 const QUICK = '[fetch]\ndeadline = "800ms"\nbackground = false\nprefetch = false\n';
+const PATIENT = QUICK.replace("800ms", "30s");
 /** Bytes of an eStargz footer, and more than the tables of these images take. */
 const FOOTER = 51;
 
@@ -130,7 +131,7 @@ test("a pull takes no wrong byte: it fails, and can be repeated", LIMIT, async (
 test("tokens and redirects that expire are renewed, and no reader sees it", LIMIT, async (t) => {
   const reason = missingKernel();
   if (reason !== undefined) return t.skip(reason);
-  const { store, client, image } = await begin(t, { files: 6, size: 70_000 });
+  const { store, client, image } = await begin(t, { files: 6, size: 70_000, config: PATIENT });
   image.gate.token = "first";
   image.gate.place = "here";
   const directory = store.directory("mnt");
@@ -165,11 +166,11 @@ test("tokens and redirects that expire are renewed, and no reader sees it", LIMI
 
 async function begin(
   t: TestContext,
-  options: { readonly files?: number; readonly size?: number } = {},
+  options: { readonly files?: number; readonly size?: number; readonly config?: string } = {},
 ): Promise<{ readonly store: TestStore; readonly client: DaemonClient; readonly image: FaultyImage }> {
   const store = await temporaryDaemonStore(t);
   const image = await serveFaultyImage(t, options);
-  const client = await store.connect({ configPath: writeConfig(store, QUICK) });
+  const client = await store.connect({ configPath: writeConfig(store, options.config ?? QUICK) });
   return { store, client, image };
 }
 
