@@ -83,11 +83,12 @@ export class BuildCalls {
     await this.#updateAll(layers.toReversed(), "");
   }
 
-  /** Medians in milliseconds by kind of call, and how many there were. */
+  /** Medians in milliseconds by kind of call, how long the Prepares of the base took together, and how many calls there were. */
   facts(): Readonly<Record<string, number>> {
     const all = [...this.#spentMs].map(([name, spent]) => [`${name} ms`, median(spent)] as const);
     const calls = [...this.#spentMs.values()].reduce((sum, { length }) => sum + length, 0);
-    return { ...Object.fromEntries(all), calls };
+    const prepares = (this.#spentMs.get("Prepare") ?? []).reduce((sum, spent) => sum + spent, 0);
+    return { ...Object.fromEntries(all), "Prepares s": prepares / 1000, calls };
   }
 
   /** Ends the connection. */
