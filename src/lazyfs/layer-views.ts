@@ -7,7 +7,7 @@ import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { Semaphore, SingleFlight, type Clock } from "../async/index.ts";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
-import { readMountTable } from "../erofs-mount/index.ts";
+import { readMountsAt } from "../erofs-mount/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { LayerHandle, Store } from "../store/index.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
@@ -22,6 +22,7 @@ import { remakeFailed, type RemakeReport } from "./remake-failed.ts";
 import { restoreViews, type RestoreReport } from "./restore-views.ts";
 import { topmostAt } from "./standing-mounts.ts";
 import { assertStandsAlone } from "./stands-alone.ts";
+import { visibleLayers } from "./visible-layers.ts";
 import type { ViewEvent } from "./view-event.ts";
 import type { ViewedImage } from "./viewed-image.ts";
 import { View, type ViewContext } from "./view.ts";
@@ -139,12 +140,11 @@ export class LayerViews implements AsyncDisposable {
     options: MountViewOptions & { readonly layered?: boolean | undefined },
   ): Promise<MountRecord> {
     const layered = options.layered === true;
-    if (layered) for (const { handle } of image.layers) assertStandsAlone(handle.layer);
+    const all = image.layers.map(({ handle: { layer } }) => layer);
+    const shown = layered ? visibleLayers(all) : all;
+    if (layered) for (const layer of shown) assertStandsAlone(layer);
     const home = homeOf(this.#context.directory, options.id);
-    const layers = image.layers.map(({ handle: { layer } }) => ({
-      digest: layer.digest,
-      meta: layer.metaPath,
-    }));
+    const layers = shown.map(({ digest, metaPath }) => ({ digest, meta: metaPath }));
     return await this.#mount(
       {
         home,
@@ -270,7 +270,7 @@ export class LayerViews implements AsyncDisposable {
         view: { ...request, directory, writable },
         method: methods[0] ?? "tree",
         mayAssemble,
-        before: topmostAt(await readMountTable(), directory)?.id ?? 0,
+        before: topmostAt(await readMountsAt(directory), directory)?.id ?? 0,
         createdMs: this.#options.clock.wallMs(),
       });
       const made = new View(this.#context, { state, home: request.home });

@@ -5,12 +5,13 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { hash } from "node:crypto";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
+import { estargzOf, PLATFORM, serveImage } from "../../src/lazyfs/image.fixture.ts";
 import { formatPlatform } from "../../src/oci/index.ts";
+import { tarOf } from "../../src/tar/make-tar.fixture.ts";
 import { isRunning, mountsBelow, serveSampleFiles, temporaryDaemonStore, until } from "./daemon-setup.ts";
 import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 
@@ -253,3 +254,22 @@ function startReading(
     },
   };
 }
+
+test(
+  "a layer whose root is opaque hides those below it, merged and as a layer over layers",
+  LIMIT,
+  async (t) => {
+    const reason = missingKernel();
+    if (reason !== undefined) return t.skip(reason);
+    const store = await temporaryDaemonStore(t);
+    const trees = [["below"], [".wh..wh..opq", "middle"], ["above"]];
+    const layers = trees.map(async (names) => await estargzOf(tarOf(names.map((name) => ({ name })))));
+    const image = await serveImage(t, await Promise.all(layers));
+    const client = await store.connect();
+    for (const layered of [false, true]) {
+      const directory = store.directory(`layered-${layered}`);
+      await client.mount({ reference: image.name, platform, directory, layered });
+      assert.deepEqual(await readdir(directory), ["above", "middle"]);
+    }
+  },
+);

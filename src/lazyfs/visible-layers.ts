@@ -1,0 +1,28 @@
+/**
+ * Which layers an overlay of layers shows.
+ *
+ * @module
+ */
+import { ErofsReader } from "../erofs/index.ts";
+import type { Layer } from "../store/index.ts";
+import { MetaFile } from "./meta-file.ts";
+import { readMarks } from "./overlay-names.ts";
+
+/**
+ * The layers from the last one on that hides all below it: its root is opaque, which overlayfs does not heed at the roots of
+ * what it lays over each other.
+ *
+ * @param layers the lowest first
+ * @throws {EsgzError} `EROFS_INVALID`
+ */
+export function visibleLayers<Some extends Pick<Layer, "metaPath">>(
+  layers: readonly Some[],
+): readonly Some[] {
+  return layers.slice(Math.max(0, layers.findLastIndex(hidesOthers)));
+}
+
+function hidesOthers({ metaPath }: Pick<Layer, "metaPath">): boolean {
+  using meta = new MetaFile(metaPath, { maxPages: 2 });
+  const reader = new ErofsReader(meta);
+  return readMarks(reader.xattrs(reader.rootNid)).opaque;
+}
