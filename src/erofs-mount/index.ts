@@ -4,7 +4,7 @@ export type { MountFlags } from "./mount-flags.ts";
 export type { Mount } from "./mount-handle.ts";
 export { mountOverlay } from "./mount-overlay.ts";
 export type { OverlayMountOptions } from "./mount-overlay.ts";
-export { isMounted, listMountsBelow, readMountTable } from "./mount-table.ts";
+export { isMounted, listMountsBelow, readMountsAt, readMountTable } from "./mount-table.ts";
 export type { MountTableOptions } from "./mount-table.ts";
 export * from "./mountinfo.ts";
 export * from "./probe-erofs-mount.ts";

@@ -21,6 +21,11 @@ export async function readMountTable(options: MountTableOptions = {}): Promise<M
   return parseMountInfo(await readFile("/proc/self/mountinfo", { signal: options.signal }));
 }
 
+/** The mounts at a place, the topmost last. @param place an absolute path without links */
+export async function readMountsAt(place: string): Promise<MountInfo[]> {
+  return parseMountInfo(await readFile("/proc/self/mountinfo"), { at: place });
+}
+
 /** Whether a directory (or file) is a mount point. False for what does not exist. */
 export async function isMounted(directory: string, options: MountTableOptions = {}): Promise<boolean> {
   const place = await mountPointPath(directory);

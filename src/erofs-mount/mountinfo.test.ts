@@ -94,12 +94,23 @@ test("parseMountInfo() gives back every name that the kernel can write", () => {
       ];
       const [mount, ...rest] = parseMountInfo(Buffer.concat(line));
       assert.deepEqual(rest, []);
+      assert.deepEqual(parseMountInfo(Buffer.concat(line), { at: mount?.mountPoint }), [mount]);
       assert.deepEqual(encodePathText(mount?.root ?? ""), root);
       assert.deepEqual(encodePathText(mount?.mountPoint ?? ""), mountPoint);
       assert.deepEqual(encodePathText(mount?.source ?? ""), source);
       assert.deepEqual(mount?.optionalFields, optionalFields);
     }),
   );
+});
+
+test("parseMountInfo() tells of one place alone", () => {
+  const at = (id: number, place: string): string => `${id} 1 0:5 /a/b ${place} rw - ext4 /a/b rw`;
+  const table = bytes(`${[at(2, "/a"), at(3, "/a/b"), at(4, "/a/b/c"), at(5, "/a/b")].join("\n")}\n`);
+  assert.deepEqual(
+    parseMountInfo(table, { at: "/a/b" }).map(({ id }) => id),
+    [3, 5],
+  );
+  assert.deepEqual(parseMountInfo(table, { at: "/b" }), []);
 });
 
 test("parseMountInfo() gives a table or IO_FAILED for any bytes", () => {

@@ -46,15 +46,25 @@ const FIXED_FIELDS = 6;
 const SEPARATOR = "-";
 /** ASCII without a backslash: as nearly all fields are, which need no decoding. */
 const PLAIN = /^[!-[\]-~]*$/;
+/** What is written as it is, by all kernels. */
+const SAME = /^[!"$-[\]-~]*$/;
 
 /**
  * Parses the content of `/proc/<pid>/mountinfo`.
  *
+ * @param options.at only the mounts at this place: other lines are hardly looked at.
  * @throws {EsgzError} `IO_FAILED` for a line that breaks the format.
  */
-export function parseMountInfo(content: Uint8Array): MountInfo[] {
+export function parseMountInfo(
+  content: Uint8Array,
+  { at }: { readonly at?: string | undefined } = {},
+): MountInfo[] {
   const lines = Buffer.from(content).toString("latin1").split("\n");
-  return lines.flatMap((line, index) => (line === "" ? [] : [parseLine(line, index + 1)]));
+  const needed = at !== undefined && SAME.test(at) ? ` ${at} ` : "";
+  const mounts = lines.flatMap((line, index) =>
+    line === "" || !line.includes(needed) ? [] : [parseLine(line, index + 1)],
+  );
+  return at === undefined ? mounts : mounts.filter(({ mountPoint }) => mountPoint === at);
 }
 
 function parseLine(line: string, number: number): MountInfo {

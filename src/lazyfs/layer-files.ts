@@ -4,7 +4,7 @@
  * @module
  */
 import { mkdir } from "node:fs/promises";
-import { readMountTable, unmount } from "../erofs-mount/index.ts";
+import { readMountsAt, readMountTable, unmount } from "../erofs-mount/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
@@ -96,7 +96,7 @@ export class LayerFiles {
   }
 
   async #isMounted(): Promise<boolean> {
-    return (await readMountTable()).some(({ mountPoint }) => mountPoint === this.#context.directory);
+    return (await readMountsAt(this.#context.directory)).length > 0;
   }
 
   /** Somebody else took the mount away. What is open of it goes on to work, so it cannot be replaced while it is used. */

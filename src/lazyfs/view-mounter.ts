@@ -7,7 +7,7 @@ import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
 import { ErofsReader } from "../erofs/index.ts";
-import { mountErofs, mountOverlay, setDirectoryTime, readMountTable, unmount } from "../erofs-mount/index.ts";
+import { mountErofs, mountOverlay, setDirectoryTime, readMountsAt, unmount } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { unmountFuse } from "../fuse/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -255,5 +255,5 @@ export async function makeDirectories(paths: readonly string[]): Promise<void> {
 }
 
 async function isMountPoint(place: string): Promise<boolean> {
-  return (await readMountTable()).some(({ mountPoint }) => mountPoint === place);
+  return (await readMountsAt(place)).length > 0;
 }
