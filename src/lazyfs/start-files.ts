@@ -20,6 +20,13 @@ const PYTHON_MODULES = [
 ];
 const PYTHON_ENCODINGS = ["__init__", "aliases", "utf_8"];
 
+/** What glibc reads before it converts from or to another character set. */
+const CONVERSIONS = [
+  "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
+  "/usr/lib/aarch64-linux-gnu/gconv/gconv-modules.cache",
+  "/usr/lib64/gconv/gconv-modules.cache",
+];
+
 const PYTHON = /^(.*)\/bin\/python3\.(\d{1,3})$/;
 
 /** Where distributions have OpenSSL's configuration: it is read when a program starts that is linked with it. */
@@ -65,5 +72,11 @@ function pythonFiles(prefix: string, minor: string): readonly string[] {
     ...PYTHON_ENCODINGS.map(compiled(`${library}/encodings`)),
     ...PYTHON_MODULES.map(compiled(library)),
     "/usr/lib/locale/C.utf8/LC_CTYPE",
+    ...CONVERSIONS,
+    // What setuptools has every start import, where Debian and pip install it.
+    ...[`${prefix}/lib/python3/dist-packages`, `${library}/site-packages`].flatMap((packages) => [
+      `${packages}/distutils-precedence.pth`,
+      compiled(`${packages}/_distutils_hack`)("__init__"),
+    ]),
   ];
 }
