@@ -37,6 +37,10 @@ const NGINX_FILES = ["/etc/nginx/nginx.conf", "/etc/nginx/mime.types"];
 const NGINX = /\/nginx$/;
 
 const NODE = /\/node(?:js)?$/;
+/** Parts of Node that Debian has in packages of their own. */
+const NODE_FILES = ["cjs-module-lexer/lexer.js", "cjs-module-lexer/dist/lexer.js", "acorn/dist/acorn.js"].map(
+  (path) => `/usr/share/nodejs/${path}`,
+);
 const MAX_PARENTS = 16;
 
 /**
@@ -48,7 +52,7 @@ const MAX_PARENTS = 16;
 export function startFilesOf(program: string, script?: string): readonly string[] {
   if (OPENSSL.test(program)) return OPENSSL_FILES;
   if (NGINX.test(program)) return NGINX_FILES;
-  if (NODE.test(program)) return script === undefined ? [] : nodeFiles(script);
+  if (NODE.test(program)) return [...NODE_FILES, ...(script === undefined ? [] : nodeFiles(script))];
   const [, prefix, minor] = PYTHON.exec(program) ?? [];
   return prefix === undefined || minor === undefined ? [] : pythonFiles(prefix, minor);
 }
