@@ -21,6 +21,7 @@ import { hostPlatform } from "./host-platform.ts";
 import { PreparationProgress } from "./preparation-progress.ts";
 import { PROGRESS_MS, progressOfLayers } from "./fill-progress.ts";
 import { FirstReads } from "./first-reads.ts";
+import { saySilence } from "./say-silence.ts";
 import type { Services } from "./services.ts";
 
 /** What a request works in. */
@@ -193,6 +194,7 @@ export class ImageWork {
       request,
       platform,
       signal,
+      emit,
       progress,
       first,
     }: Work & {
@@ -207,6 +209,8 @@ export class ImageWork {
     const access = repository === undefined ? {} : (request.registry ?? clients.accessOf(repository));
     const registry = repository === undefined ? undefined : await clients.clientFor(access);
     await using source = await openImageSource(name, { registry, signal });
+    const received = (): number => clients.traffic.bytes;
+    using _silence = repository && saySilence({ registry: repository.registry, received, emit });
     const image = await prepareImage(source, {
       store,
       platform,
