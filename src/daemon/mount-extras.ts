@@ -32,9 +32,9 @@ export class MountExtras {
     }
   }
 
-  /** Whether some mount has an owner. */
-  get hasOwners(): boolean {
-    return [...this.#extras.values()].some(({ owner }) => owner !== undefined);
+  /** The mounts that have an owner. */
+  owned(): readonly { readonly id: string; readonly owner: ProcessIdentity }[] {
+    return [...this.#extras].flatMap(([id, { owner }]) => (owner === undefined ? [] : [{ id, owner }]));
   }
 
   /** What is known of a mount. */

@@ -10,21 +10,21 @@ import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { MountRecord, RestoreReport } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
-import type { Layer, LayerHandle } from "../store/index.ts";
+import type { LayerHandle } from "../store/index.ts";
 import { assertMountable } from "./assert-mountable.ts";
 import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
-import { presentBytesOf } from "./fill-progress.ts";
 import { FirstReads } from "./first-reads.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
 import { MountExtras, type MountExtra } from "./mount-extras.ts";
+import { mountStatus } from "./mount-status.ts";
+import { type OrphanMount, OwnerWatch } from "./owner-watch.ts";
 import { isRunning, processOf } from "./process-identity.ts";
 import type { UsedLayers } from "./layer-uses.ts";
 import type { Services } from "./services.ts";
 
 /** Places of the store for mounts whose users name none. */
 const ROOTS = "roots";
-const OWNER_LOOK_MS = 1000;
 
 interface HeldMount {
   readonly used: UsedLayers;
@@ -40,12 +40,13 @@ export class MountWork implements AsyncDisposable {
   /** What is held for each mount: its layers, and the fill that ends with it. */
   readonly #held = new Map<string, HeldMount>();
   readonly #background = new Set<Promise<void>>();
-  #looking: NodeJS.Timeout | undefined;
+  readonly #owners: OwnerWatch;
 
   constructor(services: Services, images: ImageWork) {
     this.#services = services;
     this.#images = images;
     this.#extras = new MountExtras(services.store);
+    this.#owners = new OwnerWatch(this.#extras, (orphan) => this.#inBackground(this.#drop(orphan)));
   }
 
   /** Whether a mount stands that has to be served, or watched. */
@@ -59,7 +60,7 @@ export class MountWork implements AsyncDisposable {
   async resume({ failed }: Pick<RestoreReport, "failed">): Promise<void> {
     const mounts = this.#services.views.mounts();
     this.#extras.keepOnly(new Set([...mounts, ...failed].map(({ id }) => id)));
-    this.#watchOwners();
+    this.#owners.watch();
     for (const mount of mounts) {
       try {
         await this.#hold(mount);
@@ -94,7 +95,7 @@ export class MountWork implements AsyncDisposable {
     const directory = request.directory ?? (await this.#makeRoot(id));
     const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });
     this.#extras.set(id, extra);
-    this.#watchOwners();
+    this.#owners.watch();
     await this.#hold(record);
     return {
       id,
@@ -185,7 +186,7 @@ export class MountWork implements AsyncDisposable {
 
   /** Ends what goes on in the background. Mounts stay. */
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#looking);
+    this.#owners[Symbol.dispose]();
     this.#ending.abort();
     await Promise.allSettled(this.#background);
   }
@@ -273,23 +274,10 @@ export class MountWork implements AsyncDisposable {
     void settled.finally(() => this.#background.delete(settled));
   }
 
-  /** Looks after owners only while there are some. */
-  #watchOwners(): void {
-    if (this.#looking !== undefined || !this.#extras.hasOwners) return;
-    this.#looking = setInterval(() => this.#inBackground(this.#dropOrphans()), OWNER_LOOK_MS);
-    this.#looking.unref();
-  }
-
-  async #dropOrphans(): Promise<void> {
-    for (const record of this.#services.views.mounts()) {
-      const { owner } = this.#extras.get(record.id);
-      if (owner === undefined || isRunning(owner)) continue;
-      this.#services.log.info({ id: record.id, owner: owner.pid }, "the owner of a mount has ended");
-      await this.unmount(record.id, { lazy: true });
-    }
-    if (this.#extras.hasOwners) return;
-    clearInterval(this.#looking);
-    this.#looking = undefined;
+  async #drop({ id, owner }: OrphanMount): Promise<void> {
+    if (!this.#services.views.mounts().some((mount) => mount.id === id)) return;
+    this.#services.log.info({ id, owner: owner.pid }, "the owner of a mount has ended");
+    await this.unmount(id, { lazy: true });
   }
 
   async #forget({ id, directory }: MountRecord): Promise<void> {
@@ -304,40 +292,9 @@ export class MountWork implements AsyncDisposable {
 
   async #statusOf(record: MountRecord): Promise<MountStatus> {
     const { views, fetcher } = this.#services;
-    const used = this.#held.get(record.id)?.used.layers ?? [];
-    const statistics = await views.statistics(record.id);
-    const layers = used.map(layerStatus);
-    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-    const { id, directory, reference, method, writable, createdMs } = record;
-    return {
-      id,
-      directory,
-      name: reference,
-      method,
-      writable,
-      createdMs,
-      totalBytes: sum(layers.map(({ size }) => size)),
-      presentBytes: sum(layers.map(({ presentBytes }) => presentBytes)),
-      fetchedBytes: sum(used.map(({ digest }) => fetcher.layerStatistics(digest).fetchedBytes)),
-      reads: statistics?.reads ?? 0,
-      hits: statistics?.hits ?? 0,
-      waiting: (statistics?.waiting ?? []).map(({ path, sinceMs, layer }) => ({
-        path: path ?? layer,
-        forMs: sinceMs,
-      })),
-      layers,
-    };
+    const layers = this.#held.get(record.id)?.used.layers ?? [];
+    return mountStatus(record, { layers, fetcher, statistics: await views.statistics(record.id) });
   }
-}
-
-function layerStatus(layer: Layer): MountStatus["layers"][number] {
-  return {
-    digest: layer.digest,
-    size: layer.source.blobSize,
-    lazy: layer.source.tocDigest !== undefined,
-    present: layer.complete,
-    presentBytes: presentBytesOf(layer),
-  };
 }
 
 function overlayOf({ overlay }: MountRecord): Pick<MountResult, "overlay"> {
