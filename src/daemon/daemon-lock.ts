@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { EsgzError, messageOf } from "../errors/index.ts";
-import { makeDirectoriesSync } from "../files/index.ts";
+import { makeDirectoriesSync, openOwnFileSync } from "../files/index.ts";
 import { EWOULDBLOCK, loadNativeCalls } from "./native-calls.ts";
 
 /** The right to be the daemon of a store, until it is disposed or the process ends. */
@@ -47,7 +47,7 @@ export function acquireDaemonLock(path: string): DaemonLock {
 function openLockFile(path: string): number {
   try {
     makeDirectoriesSync(dirname(path), { mode: 0o755 });
-    return openSync(path, "a+", 0o600);
+    return openOwnFileSync(path, 0o600);
   } catch (cause) {
     throw unusable(path, messageOf(cause), cause);
   }

@@ -5,9 +5,10 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, renameSync, statSync } from "node:fs";
+import { closeSync, renameSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { EsgzError } from "../errors/index.ts";
+import { openOwnFileSync } from "../files/index.ts";
 import { errorFrom } from "./control-failure.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import { HOLDER_FLAGS, holderProgram, holderVariables } from "./holder-command.ts";
@@ -73,7 +74,7 @@ async function readyLine(
 
 function openLog(path: string): number {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES) renameSync(path, `${path}.old`);
-  return openSync(path, "a", 0o600);
+  return openOwnFileSync(path, 0o600);
 }
 
 function silent(store: string, log: string): EsgzError {

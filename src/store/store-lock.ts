@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { EsgzError, systemCodeOf } from "../errors/index.ts";
+import { openOwnFileSync } from "../files/index.ts";
 import { lockFile } from "./native-calls.ts";
 
 /** A lock that this process holds until it is disposed. */
@@ -32,7 +33,7 @@ export interface StoreLockOptions {
  * the number of that process where it is known.
  */
 export function acquireStoreLock(path: string, options: StoreLockOptions): StoreLock {
-  const fd = openSync(path, "a+", 0o644);
+  const fd = openOwnFileSync(path, 0o644);
   try {
     const outcome = options.flock === false ? undefined : lockFile(fd);
     if (outcome === "held") throw storeLocked(path, readPid(path));
