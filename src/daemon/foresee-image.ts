@@ -24,9 +24,8 @@ export interface ForeseeImageOptions {
 
 /** Of 32 KiB each, for each metadata image: a program is found with few. */
 const META_PAGES = 32;
-/** It takes about as long as one of its files, on all but slow links. */
-const SMALL_LAYER = 1 << 20;
-const MAX_SMALL_LAYERS = 8;
+/** Bytes of layers that are brought whole: it takes about as long as one file, on all but slow links. */
+const SMALL_LAYERS = 1 << 20;
 
 /** Resolves when what could be foreseen is there. It never rejects: whatever fails here, a reader will see. */
 export async function foreseeImage(
@@ -62,13 +61,20 @@ async function bringSmallLayers(
   { fetcher, signal }: Pick<Services, "fetcher"> & { readonly signal: AbortSignal },
 ): Promise<void> {
   if (layers.some(({ source }) => source.prefetchSize > 0)) return;
-  const small = layers.filter(({ complete, source }) => !complete && source.blobSize <= SMALL_LAYER);
+  const small: Layer[] = [];
+  let bytes = 0;
+  for (const layer of layers.toReversed()) {
+    const { blobSize } = layer.source;
+    if (layer.complete || bytes + blobSize > SMALL_LAYERS) continue;
+    bytes += blobSize;
+    small.push(layer);
+  }
   const bring = async (layer: Layer): Promise<void> => {
     const all = { offset: 0, size: layer.dataSize };
     // Whatever fails here, a reader will see.
     await fetcher.ensure(layer, all, { priority: "prefetch", signal }).catch(() => undefined);
   };
-  await Promise.all(small.slice(-MAX_SMALL_LAYERS).toReversed().map(bring));
+  await Promise.all(small.map(bring));
 }
 
 /** The words, variables and directory of the process; no words where nobody names any. */

@@ -89,11 +89,13 @@ export class MountWork implements AsyncDisposable {
     if (this.#images.isUnknown(request.reference)) first.warm();
     await using ready = await this.#images.prepare(request, { ...work, first });
     const { image } = ready;
-    first.addImage(ready);
+    if (ready.layers.some(({ lazy, present }) => lazy && present !== true)) first.warm();
     const id = randomBytes(8).toString("hex");
     await this.#remakeFailed(ready.layers.map(({ digest }) => digest));
     const directory = request.directory ?? (await this.#makeRoot(id));
     const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });
+    // Of an image that has just come all is being brought; of one that was there much may be here, which takes time to see.
+    first.addImage(ready);
     this.#extras.set(id, extra);
     this.#owners.watch();
     await this.#hold(record);
