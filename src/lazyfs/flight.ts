@@ -63,11 +63,12 @@ export class Flight {
 }
 
 /**
- * Waits for a promise or the signal, whichever is first.
+ * Waits for a promise or the signal, whichever is first. The promise may fail later: that is handled.
  *
  * @throws the signal's reason
  */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  promise.catch(() => undefined);
   if (signal.aborted) throw signal.reason;
   const aborted = Promise.withResolvers<never>();
   const onAbort = (): void => aborted.reject(signal.reason);
