@@ -174,7 +174,8 @@ function bitOf(json: Uint8Array, start: number, end: number): number {
     if (isAt(json, start, known.bytes)) return known.bit;
   }
   const name = json.subarray(start, end);
-  const text = decodeUtf8(name.subarray(0, 64));
+  // A byte order mark in front of it makes it another name: a decoder would leave it out.
+  const text = Buffer.from(json.buffer, json.byteOffset + start, Math.min(64, end - start)).toString();
   if (name.includes(BACKSLASH)) throw invalid("member names without escapes", JSON.stringify(text));
   if (LOWER_CASE_MEMBERS.has(text.toLowerCase())) {
     throw invalid("member names in their own case", JSON.stringify(text));
