@@ -5,11 +5,12 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandLine } from "../cli/command-line.fixture.ts";
+import { freePort } from "../registry/free-port.ts";
 
 const shell = new CommandLine();
 const children: ChildProcess[] = [];
@@ -69,15 +70,6 @@ async function startDockerRegistry(): Promise<string> {
   children.push(spawn("docker-registry", ["serve", config], { stdio: "ignore" }));
   while (!(await answers(port))) await delay(50);
   return `127.0.0.1:${port}`;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 function answers(port: number): Promise<boolean> {

@@ -8,9 +8,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { until } from "../kernel/daemon-setup.ts";
+import { freePort } from "../registry/free-port.ts";
 import type { LazyNode } from "./lazy-node.ts";
 
 const DIRECTORY: string | undefined = process.env["ESGZ_KUBELET"];
@@ -283,13 +283,4 @@ function isAlive(child: ChildProcess | undefined): boolean {
 
 function fileOf(setting: string): string {
   return setting.replace("/", ".");
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

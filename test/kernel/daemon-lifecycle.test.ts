@@ -5,13 +5,14 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createConnection, createServer } from "node:net";
+import { createConnection } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { connectDaemon, type DaemonSettings, HOLDER_FLAGS, holderProgram } from "../../src/daemon/index.ts";
 import { createClient, createUnixTransport, Snapshots } from "../../src/grpc/index.ts";
 import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
 import { formatPlatform } from "../../src/oci/index.ts";
+import { freePort } from "../registry/free-port.ts";
 import { isRunning, serveSampleFiles, temporaryDaemonStore, type TestStore, until } from "./daemon-setup.ts";
 
 const LIMIT = { timeout: 120_000 };
@@ -281,13 +282,4 @@ async function waitFor(store: TestStore): ReturnType<typeof connectDaemon> {
   }, "the start of the daemon");
   assert.ok(client !== undefined);
   return client;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
