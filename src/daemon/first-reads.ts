@@ -5,7 +5,7 @@
  */
 import type { ImageObserver } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
-import type { StartRequest } from "./control-protocol.ts";
+import type { LayerSummary, StartRequest } from "./control-protocol.ts";
 import { foreseeImage, type ForeseeImageOptions } from "./foresee-image.ts";
 import type { ReadyImage } from "./image-work.ts";
 import type { Services } from "./services.ts";
@@ -22,6 +22,11 @@ export interface FirstReadsOptions {
   /** Takes work that nobody waits for. */
   readonly inBackground: (work: Promise<void>) => void;
   readonly signal: AbortSignal;
+}
+
+/** Whether bytes of a layer have yet to come. */
+export function isIncomplete({ lazy, present }: Pick<LayerSummary, "lazy" | "present">): boolean {
+  return lazy && present !== true;
 }
 
 /** The first reads of one mount. */
@@ -51,7 +56,7 @@ export class FirstReads {
 
   /** All of an image is known, perhaps from the store. */
   addImage({ image, layers }: Pick<ReadyImage, "image" | "layers">): void {
-    for (const { digest, lazy, present } of layers) if (lazy && present !== true) this.#addLayer(digest);
+    for (const { digest } of layers.filter(isIncomplete)) this.#addLayer(digest);
     const digests = layers.map(({ digest }) => digest);
     this.#addProgram({ config: image.config, layers: digests, mergedMeta: image.mergedMeta.path });
   }

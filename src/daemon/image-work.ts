@@ -80,7 +80,7 @@ export class ImageWork {
     request: ImageRequest,
     work: Work & {
       /** Told of what is there already, while the rest is being prepared. */
-      readonly first?: FirstReads;
+      readonly first?: FirstReads | undefined;
     },
   ): Promise<ReadyImage> {
     const beginMs = systemClock.nowMs();
@@ -109,18 +109,21 @@ export class ImageWork {
     const beginMs = systemClock.nowMs();
     const before = this.#services.clients.traffic;
     const reading: Promise<void>[] = [];
-    const first = new FirstReads({
-      services: this.#services,
-      prefetch: request.lazy === true && request.prefetch === true,
-      mounts: false,
-      inBackground: (bringing) => void reading.push(bringing),
-      signal: work.signal,
-    });
+    const first =
+      request.lazy === true && request.prefetch === true
+        ? new FirstReads({
+            services: this.#services,
+            prefetch: true,
+            mounts: false,
+            inBackground: (bringing) => void reading.push(bringing),
+            signal: work.signal,
+          })
+        : undefined;
     await using ready = await this.prepare(request, { ...work, first });
     const { image, layers, indexMs } = ready;
     await using used = await this.#services.uses.use(layers.map(({ digest }) => digest));
     const handles = image.layers.map(({ handle }) => handle.layer);
-    first.addImage(ready);
+    first?.addImage(ready);
     await Promise.all(reading);
     work.signal.throwIfAborted();
     const filled = request.lazy === true ? undefined : await this.#fill(used.layers, work);
@@ -165,7 +168,7 @@ export class ImageWork {
     request: ImageRequest,
     work: Work & {
       readonly progress: PreparationProgress;
-      readonly first?: FirstReads;
+      readonly first?: FirstReads | undefined;
     },
   ): Promise<PreparedImage> {
     const { store } = this.#services;
@@ -198,7 +201,7 @@ export class ImageWork {
       progress,
       first,
     }: Work & {
-      readonly first?: FirstReads;
+      readonly first?: FirstReads | undefined;
       readonly request: ImageRequest;
       readonly platform: Platform;
       readonly progress: PreparationProgress;

@@ -13,7 +13,7 @@ import type { Digest } from "../oci/index.ts";
 import type { LayerHandle } from "../store/index.ts";
 import { assertMountable } from "./assert-mountable.ts";
 import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
-import { FirstReads } from "./first-reads.ts";
+import { FirstReads, isIncomplete } from "./first-reads.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
 import { MountExtras, type MountExtra } from "./mount-extras.ts";
@@ -89,7 +89,7 @@ export class MountWork implements AsyncDisposable {
     if (this.#images.isUnknown(request.reference)) first.warm();
     await using ready = await this.#images.prepare(request, { ...work, first });
     const { image } = ready;
-    if (ready.layers.some(({ lazy, present }) => lazy && present !== true)) first.warm();
+    if (ready.layers.some(isIncomplete)) first.warm();
     const id = randomBytes(8).toString("hex");
     await this.#remakeFailed(ready.layers.map(({ digest }) => digest));
     const directory = request.directory ?? (await this.#makeRoot(id));

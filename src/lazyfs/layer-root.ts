@@ -16,8 +16,14 @@ export interface LayerRoot {
 
 /** Reads the metadata at a path: no mount is touched. @throws {EsgzError} `EROFS_INVALID`; errors of the system. */
 export function readLayerRoot(metaPath: string): LayerRoot {
+  return readAtRoot(metaPath, (reader) => {
+    const { uid, gid } = reader.getInode(reader.rootNid);
+    return { uid, gid, inodes: reader.superblock.inodeCount };
+  });
+}
+
+/** What `read` finds in the metadata at a path, near its root. Errors as {@linkcode readLayerRoot}. */
+export function readAtRoot<Found>(metaPath: string, read: (reader: ErofsReader) => Found): Found {
   using meta = new MetaFile(metaPath, { maxPages: 2 });
-  const reader = new ErofsReader(meta);
-  const { uid, gid } = reader.getInode(reader.rootNid);
-  return { uid, gid, inodes: reader.superblock.inodeCount };
+  return read(new ErofsReader(meta));
 }

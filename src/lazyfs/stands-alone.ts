@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { ErofsReader } from "../erofs/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Layer } from "../store/index.ts";
-import { MetaFile } from "./meta-file.ts";
+import { readAtRoot } from "./layer-root.ts";
 import { hasLinksMark } from "./overlay-names.ts";
 
 /**
@@ -21,9 +20,7 @@ export function assertStandsAlone({
   source,
 }: Pick<Layer, "digest" | "metaPath" | "source">): void {
   if (source.tocDigest !== undefined) return;
-  using meta = new MetaFile(metaPath, { maxPages: 2 });
-  const reader = new ErofsReader(meta);
-  if (!hasLinksMark(reader.xattrs(reader.rootNid))) return;
+  if (!readAtRoot(metaPath, (reader) => hasLinksMark(reader.xattrs(reader.rootNid)))) return;
   throw new EsgzError(
     "NOT_SUPPORTED",
     `Cannot show layer ${digest} by itself: expected all of its files in it, got hard links to files of layers below, which only the merged image can show`,

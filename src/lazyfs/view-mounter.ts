@@ -6,7 +6,6 @@
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
-import { ErofsReader } from "../erofs/index.ts";
 import { mountErofs, mountOverlay, setDirectoryTime, readMountsAt, unmount } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { unmountFuse } from "../fuse/index.ts";
@@ -15,7 +14,7 @@ import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
 import type { HeldLayers } from "./held-layers.ts";
 import { KeptFuse } from "./kept-fuse.ts";
 import type { LayerFiles } from "./layer-files.ts";
-import { MetaFile } from "./meta-file.ts";
+import { readAtRoot } from "./layer-root.ts";
 import type { TreePlan, ViewMethod, ViewPlan } from "./mount-record.ts";
 import { findMountUsers } from "./mount-users.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
@@ -206,9 +205,7 @@ export class ViewMounter {
 
   /** The root of an overlay is what its upper directory is: it gets the mode, owner and time of the image's root. */
   async #likeRoot(upper: string, metaPath: string): Promise<void> {
-    using meta = new MetaFile(metaPath, { maxPages: 2 });
-    const reader = new ErofsReader(meta);
-    const { mode, uid, gid, mtime } = reader.getInode(reader.rootNid);
+    const { mode, uid, gid, mtime } = readAtRoot(metaPath, (reader) => reader.getInode(reader.rootNid));
     await chmod(upper, mode);
     if (!this.#options.inUserNamespace && process.geteuid?.() === 0) await chown(upper, uid, gid);
     await setDirectoryTime(upper, mtime);

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { ErofsReader } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
-import { MetaFile } from "./meta-file.ts";
+import { readAtRoot } from "./layer-root.ts";
 import { readMarks } from "./overlay-names.ts";
 
 /**
@@ -22,7 +21,5 @@ export function visibleLayers<Some extends Pick<Layer, "metaPath">>(
 }
 
 function hidesOthers({ metaPath }: Pick<Layer, "metaPath">): boolean {
-  using meta = new MetaFile(metaPath, { maxPages: 2 });
-  const reader = new ErofsReader(meta);
-  return readMarks(reader.xattrs(reader.rootNid)).opaque;
+  return readAtRoot(metaPath, (reader) => readMarks(reader.xattrs(reader.rootNid)).opaque);
 }
