@@ -229,6 +229,7 @@ export class MountWork implements AsyncDisposable {
         directory,
         id,
         writable: request.writable,
+        volatile: request.discard,
         layered: request.layered,
         method: request.view ?? config.view,
         signal,

@@ -32,7 +32,7 @@ export interface OverlayMountOptions extends MountFlags {
   /** Opaque marks and whatever else overlayfs notes are `user.overlay.*`, as user namespaces need it. Default false. */
   readonly userXattrs?: boolean;
   /** Changes need not survive a crash of the machine: nothing is synced, and `work` cannot be used again after one. */
-  readonly volatile?: boolean;
+  readonly volatile?: boolean | undefined;
   /** Further options by the kernel's names: `{ metacopy: "off" }`. */
   readonly settings?: Readonly<Record<string, string | true>>;
   readonly signal?: AbortSignal | undefined;

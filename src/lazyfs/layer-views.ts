@@ -56,6 +56,8 @@ export interface MountViewOptions {
   /** Names the mount: up to 128 letters, digits, `_`, `.` and `-`. */
   readonly id: string;
   readonly writable?: boolean | undefined;
+  /** What is written is thrown away in the end: nothing of it is synced. Default false. */
+  readonly volatile?: boolean | undefined;
   /** Default: the best way that works. */
   readonly method?: ViewMethod | "auto" | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -247,14 +249,14 @@ export class LayerViews implements AsyncDisposable {
   }
 
   async #mount(
-    request: Omit<ViewRequest, "directory" | "writable">,
+    request: Omit<ViewRequest, "directory" | "writable" | "volatile">,
     options: MountViewOptions & {
       readonly reference: string;
       readonly manifest?: Digest;
       readonly metaSource?: string;
     },
   ): Promise<MountRecord> {
-    const { id, signal } = options;
+    const { id, volatile, signal } = options;
     signal?.throwIfAborted();
     const writable = options.writable === true;
     const methods = await this.#methodsFor(options.method ?? "auto");
@@ -267,7 +269,7 @@ export class LayerViews implements AsyncDisposable {
         directory,
         reference: options.reference,
         manifest: options.manifest,
-        view: { ...request, directory, writable },
+        view: { ...request, directory, writable, volatile },
         method: methods[0] ?? "tree",
         mayAssemble,
         before: topmostAt(await readMountsAt(directory), directory)?.id ?? 0,

@@ -52,6 +52,8 @@ export interface OverlayPlan {
   readonly lower: readonly string[];
   readonly upper?: string | undefined;
   readonly work?: string | undefined;
+  /** What is changed is thrown away in the end: nothing of it is synced. */
+  readonly volatile?: boolean | undefined;
   readonly place: string;
 }
 
@@ -85,6 +87,7 @@ const OverlaySchema = v.object({
   lower: v.array(v.string()),
   upper: v.optional(v.string()),
   work: v.optional(v.string()),
+  volatile: v.optional(v.boolean()),
   place: v.string(),
 });
 const TreeSchema = v.object({

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { chmod, chown, mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { chmod, chown, mkdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
 import { mountErofs, mountOverlay, setDirectoryTime, readMountsAt, unmount } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
@@ -191,14 +191,16 @@ export class ViewMounter {
 
   async #mountOverlay({ overlay, trees }: ViewPlan, signal: AbortSignal | undefined): Promise<void> {
     if (overlay === undefined) return;
-    const { upper, work, lower, place } = overlay;
+    const { upper, work, volatile, lower, place } = overlay;
     if (upper !== undefined) await this.#likeRoot(upper, trees.at(-1)?.meta ?? "");
+    if (work !== undefined && volatile === true) await reuseVolatile(work);
     await mountOverlay({
       lower,
       upper,
       work,
       directory: place,
       userXattrs: this.#options.inUserNamespace,
+      volatile,
       signal,
     });
   }
@@ -239,6 +241,14 @@ export class ViewMounter {
     const details = { errno: "EBUSY", users: users.map(({ pid }) => pid).join(",") };
     return new EsgzError("MOUNT_FAILED", text, { cause: error, details });
   }
+}
+
+/**
+ * A volatile overlay is not mounted a second time as long as the kernel's note is there, for the machine might have crashed:
+ * where a mount is made again, it has not. Source: the kernel, `Documentation/filesystems/overlayfs.rst`, "Volatile mount".
+ */
+async function reuseVolatile(work: string): Promise<void> {
+  await rm(join(work, "work", "incompat"), { recursive: true, force: true });
 }
 
 const SHOWN_USERS = 5;

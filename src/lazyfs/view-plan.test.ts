@@ -51,6 +51,14 @@ test("planView() puts the upper layer first, and takes away what lies on top fir
   assert.deepEqual(placesOf(plan), ["/mnt", "/s/mounts/m/layers/1", "/s/mounts/m/layers/0"]);
 });
 
+test("planView() has the kernel sync only what is kept", () => {
+  const plan = planView({ ...REQUEST, writable: true, volatile: true });
+  assert.equal(plan.overlay?.volatile, true);
+  const kept = planView({ ...REQUEST, writable: true, volatile: false });
+  assert.equal(kept.overlay?.volatile, undefined);
+  assert.deepEqual(planView({ ...REQUEST, volatile: true }), planView(REQUEST));
+});
+
 test("planView() gives overlayfs a second directory below one layer", () => {
   const [only] = REQUEST.layers;
   assert.ok(only);

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import type { Digest } from "../oci/index.ts";
-import type { TreePlan, ViewPlan } from "./mount-record.ts";
+import type { OverlayPlan, TreePlan, ViewPlan } from "./mount-record.ts";
 
 /** What is to be shown where. */
 export interface ViewRequest {
@@ -18,6 +18,8 @@ export interface ViewRequest {
   /** The image of all layers; absent for one layer alone. */
   readonly merged?: { readonly meta: string; readonly metaDigest: Digest } | undefined;
   readonly writable: boolean;
+  /** What is written need not survive: the kernel does not sync it, and unmounting does not wait for the disk. */
+  readonly volatile?: boolean | undefined;
   /** An overlay of one mount per layer. */
   readonly layered: boolean;
 }
@@ -25,7 +27,7 @@ export interface ViewRequest {
 /** The plan: paths only, nothing is touched. */
 export function planView(request: ViewRequest): ViewPlan {
   const { home, directory, writable } = request;
-  const changes = writable ? { upper: join(home, "upper"), work: join(home, "work") } : {};
+  const changes = writable ? changesIn(home, request) : {};
   if (request.layered) {
     const trees = request.layers.map(({ digest, meta }, index) => ({
       meta,
@@ -40,6 +42,14 @@ export function planView(request: ViewRequest): ViewPlan {
   if (!writable) return { trees: [treeOf(request, directory)] };
   const tree = treeOf(request, join(home, "lower"));
   return { trees: [tree], overlay: { lower: [tree.place], ...changes, place: directory } };
+}
+
+function changesIn(
+  home: string,
+  { volatile }: ViewRequest,
+): Pick<OverlayPlan, "upper" | "work" | "volatile"> {
+  const places = { upper: join(home, "upper"), work: join(home, "work") };
+  return volatile === true ? { ...places, volatile } : places;
 }
 
 /** The directories of a plan that have to be made, inside `home`. */

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { readMountTable, unmount } from "../../src/erofs-mount/index.ts";
+import { readMountsAt, readMountTable, unmount } from "../../src/erofs-mount/index.ts";
 import { MemoryBlob } from "../../src/blob/index.ts";
 import { plainOf, sha256 } from "../../src/lazyfs/image.fixture.ts";
 import { EarlyBlocks, stageWholeLayer, type ViewMethod } from "../../src/lazyfs/index.ts";
@@ -244,15 +244,21 @@ test(
   },
 );
 
-for (const method of METHODS) {
+for (const [method, volatile] of METHODS.flatMap((name) => [[name, false] as const, [name, true] as const])) {
   test(
-    `a mount whose connection died is made again with what was written, by ${method}`,
+    `a mount whose connection died is made again with what was written, by ${method}${volatile ? ", unsynced" : ""}`,
     LIMIT,
     async (t) => {
       const setup = await setUp(t, method);
       if (setup === undefined) return;
       const { views, image, target, store } = setup;
-      await views.mountImage(image, { directory: target, id: "dead", writable: true, method });
+      await views.mountImage(image, { directory: target, id: "dead", writable: true, volatile, method });
+      const [overlay] = await readMountsAt(target);
+      // Later kernels say "fsync=volatile".
+      assert.equal(
+        overlay?.superOptions.some((option) => option.endsWith("volatile")),
+        volatile,
+      );
       assert.equal((await run("sh", "-c", `echo kept > ${target}/written`)).status, 0);
       await using second = await openSecond(setup);
       const report = await second.restore();
