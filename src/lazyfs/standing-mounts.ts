@@ -36,6 +36,15 @@ function isMadeFor(mount: MountInfo, { record, plan }: MountState, home: string)
     return plan.trees.some(({ meta }) => meta === mount.source) || ANONYMOUS.test(mount.source);
   }
   if (mount.type !== "overlay") return false;
-  const paths = mount.superOptions.flatMap((option) => option.slice(option.indexOf("=") + 1).split(":"));
+  const paths = mount.superOptions.flatMap((option) => pathsIn(option.slice(option.indexOf("=") + 1)));
   return paths.some((path) => path.startsWith(join(home, "/")) || ANONYMOUS.test(path));
+}
+
+/**
+ * What an option of an overlay may name. It is shown as it was given: `lowerdir+` is one path as it is, in others a backslash
+ * hides the next character, and `lowerdir` has several.
+ */
+function pathsIn(value: string): string[] {
+  const several = value.split(/(?<!\\):/);
+  return [value, ...several.map((path) => path.replaceAll(/\\(.)/gs, "$1"))];
 }
