@@ -57,7 +57,9 @@ test("rows are found by index and by place, as a search through all of them find
           const { first, end: last } = table.overlapping(offset, size);
           const expected = [...rows.keys()].filter((at) => {
             const row = rows[at];
-            return row !== undefined && row.place < offset + size && row.place + row.size > offset;
+            // All lie in one block: its rest belongs to the last of them, what is between two to the first.
+            const end = rows[at + 1]?.place ?? 4096;
+            return row !== undefined && row.place < offset + size && end > offset;
           });
           if (size > 0)
             assert.deepEqual(
@@ -69,6 +71,33 @@ test("rows are found by index and by place, as a search through all of them find
       },
     ),
     { numRuns: 50 },
+  );
+});
+
+test("overlapping() counts the rest of a chunk's last block to the chunk, and no other block", async () => {
+  await using directory = await scratchDirectory();
+  const path = join(directory.path, "chunks");
+  const rows = [5, 9000].map((size, index) => ({
+    place: index * 12_288,
+    size,
+    blobOffset: index,
+    memberSize: 1,
+    innerOffset: 2,
+    digest: DIGEST,
+  }));
+  await writeFile(path, encodeChunkTable({ dataSize: 32_768, rows }));
+  using table = ChunkTable.open(path, { limits: DEFAULT_TABLE_LIMITS, cache: new PageCache(2) });
+  assert.deepEqual(
+    [5, 4095, 4096, 12_287, 21_288, 24_575, 24_576].map((offset) => table.overlapping(offset, 1)),
+    [
+      { first: 0, end: 1 },
+      { first: 0, end: 1 },
+      { first: 1, end: 1 },
+      { first: 1, end: 1 },
+      { first: 1, end: 2 },
+      { first: 1, end: 2 },
+      { first: 2, end: 2 },
+    ],
   );
 });
 

@@ -113,10 +113,10 @@ export class ChunkTable implements Disposable {
     return prefixes;
   }
 
-  /** The chunks that hold bytes of a range of the data device. */
+  /** The chunks that hold bytes of a range of the data device; the rest of a chunk's last block is the chunk's. */
   overlapping(offset: number, size: number): IndexRange {
     const before = this.#lastAtOrBefore(offset);
-    const first = before !== undefined && this.#endOf(before) > offset ? before : (before ?? -1) + 1;
+    const first = before !== undefined && this.#blockEndOf(before) > offset ? before : (before ?? -1) + 1;
     const last = size === 0 ? undefined : this.#lastAtOrBefore(offset + size - 1);
     return { first, end: Math.max(first, (last ?? -1) + 1) };
   }
@@ -128,9 +128,10 @@ export class ChunkTable implements Disposable {
     closeSync(this.#fd);
   }
 
-  #endOf(index: number): number {
+  /** Where the last block of a chunk ends. */
+  #blockEndOf(index: number): number {
     const { place, size } = this.row(index);
-    return place + size;
+    return Math.ceil((place + size) / BLOCK_SIZE) * BLOCK_SIZE;
   }
 
   /** The last chunk that begins at or before an offset. */

@@ -10,7 +10,7 @@ import fc from "fast-check";
 import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { CRASH_CONTENT, CRASH_LAYERS, randomNumbers } from "./crash-writer.fixture.ts";
 import { decodeFilled, encodeFilled } from "./filled-file.ts";
-import { BLOCK_SIZE, type Layer, openStore, type Store, type StoreEvent } from "./index.ts";
+import { type Layer, openStore, type Store, type StoreEvent } from "./index.ts";
 import { dataRunsOf } from "./native-calls.ts";
 import { type SampleLayer, sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 import { layerPaths, StoreLayout } from "./store-layout.ts";
@@ -246,11 +246,8 @@ class CrashRun {
         this.#settle();
         return;
       case "read": {
-        // Whole blocks, as the kernel reads them: the rest of one counts to the chunk before it.
-        const from = step.at % this.#layer.dataSize;
-        const offset = from - (from % BLOCK_SIZE);
-        const wanted = Math.ceil((from - offset + step.size) / BLOCK_SIZE) * BLOCK_SIZE;
-        const size = Math.min(wanted, this.#layer.dataSize - offset);
+        const offset = step.at % this.#layer.dataSize;
+        const size = Math.min(step.size, this.#layer.dataSize - offset);
         const read = await this.#layer.readRange({ offset, size });
         const expected = this.#sample.device.subarray(offset, offset + size);
         if (read.kind === "data") assert.deepEqual(read.bytes, expected);

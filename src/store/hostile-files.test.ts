@@ -86,6 +86,20 @@ test("a byte of data that was changed while nobody had the store open is never g
   assert.deepEqual(await missingIn(closed), [0, 1]);
 });
 
+test("bytes behind a chunk that were changed are not given to those who read nothing else", async () => {
+  await using closed = await closedStore();
+  const tail = { offset: rows[0]?.size ?? 0, size: 20 };
+  await flip(closed.paths.data, tail.offset + 3);
+  await using store = await closed.open();
+  await using handle = await store.openLayer(SAMPLE.digest);
+  assert.ok(handle !== undefined);
+  const { layer } = handle;
+  assert.deepEqual(await layer.readRange(tail), { kind: "missing", chunks: [0] });
+  assert.equal(layer.isFilled(tail), false);
+  await layer.writeChunk(0, SAMPLE.contents[0] ?? new Uint8Array(0));
+  assert.deepEqual(await layer.readRange(tail), { kind: "data", bytes: new Uint8Array(20) });
+});
+
 test("a gap that was written to reads as zeros again", async () => {
   await using closed = await closedStore();
   const gap = rows.findIndex(({ place }, at) => place - (rows[at - 1]?.place ?? 0) > 16_384);

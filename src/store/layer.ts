@@ -107,7 +107,7 @@ export class Layer {
     return slotAt(this.#files.table, index);
   }
 
-  /** The indexes of the chunks that hold bytes of a range of the data device. */
+  /** The indexes of the chunks that hold bytes of a range of the data device, the rest of their last blocks included. */
   chunksIn(range: ByteRange): IndexRange {
     assertRangeInside(range, this.dataSize);
     return this.#files.table.overlapping(range.offset, range.size);
