@@ -4,7 +4,7 @@
  * | escape               | stands for                            |
  * | -------------------- | ------------------------------------- |
  * | `\a \b \f \n \r \t \v` | bytes 7, 8, 12, 10, 13, 9, 11         |
- * | `\\ \"`              | themselves                            |
+ * | `\\`, the quote       | themselves                            |
  * | `\ooo`, `\xhh`       | one byte, three octal or two hex digits |
  * | `\uhhhh`, `\Uhhhhhhhh` | one character                         |
  *
@@ -23,24 +23,42 @@ const SIMPLE: Readonly<Record<string, number>> = {
   v: 11,
   "\\": 92,
   '"': 34,
+  "/": 47,
+  "|": 124,
 };
 
-const QUOTED = /"(?:[^"\\\n]|\\.)*"/sy;
+/** What may stand around a string: Go's own, and those that filters have for patterns. */
+export type Quote = '"' | "/" | "|";
+
+const QUOTED: Readonly<Record<Quote, RegExp>> = {
+  '"': /"(?:[^"\\\n]|\\.)*"/sy,
+  "/": /\/(?:[^/\\\n]|\\.)*\//sy,
+  "|": /\|(?:[^|\\\n]|\\.)*\|/sy,
+};
 const PIECE =
-  /\\([abfnrtv\\"])|\\x([0-9a-fA-F]{2})|\\([0-3][0-7]{2})|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|([^\\]+)|(\\)/gsu;
+  /\\([abfnrtv\\"/|])|\\x([0-9a-fA-F]{2})|\\([0-3][0-7]{2})|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|([^\\]+)|(\\)/gsu;
 const MAX_CODE_POINT = 0x10ffff;
 
-/** The quoted string at a place of a text, quotes included; undefined if none begins and ends there. */
-export function quotedAt(text: string, offset: number): string | undefined {
-  QUOTED.lastIndex = offset;
-  return QUOTED.exec(text)?.[0];
+/** The string in one of these quotes at a place of a text, quotes included; undefined if none begins and ends there. */
+export function quotedAt(
+  text: string,
+  offset: number,
+  { quotes }: { readonly quotes: readonly Quote[] },
+): string | undefined {
+  const quote = quotes.find((one) => text[offset] === one);
+  if (quote === undefined) return undefined;
+  const pattern = QUOTED[quote];
+  pattern.lastIndex = offset;
+  return pattern.exec(text)?.[0];
 }
 
 /** What a quoted string (with its quotes) means; undefined for an escape that Go does not know. */
 export function unquoteGo(quoted: string): string | undefined {
   const parts: Uint8Array[] = [];
   for (const match of quoted.slice(1, -1).matchAll(PIECE)) {
-    const bytes = bytesOf(match);
+    const [, simple = ""] = match;
+    const isOtherQuote = simple !== quoted[0] && /["/|]/.test(simple);
+    const bytes = isOtherQuote ? undefined : bytesOf(match);
     if (bytes === undefined) return undefined;
     parts.push(bytes);
   }

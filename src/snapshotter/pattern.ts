@@ -19,12 +19,20 @@ export function parsePattern(source: string): RegExp | undefined {
   const body = source
     .slice(flags?.[0].length ?? 0)
     .replaceAll("(?P<", "(?<")
-    .replaceAll(/\\([Az])/g, (_, anchor) => (anchor === "A" ? "^" : "$"));
+    .replaceAll(/\\(.)/gs, escapeFrom);
   try {
     return new RegExp(body, `${flags?.[1] ?? ""}u`);
   } catch {
     return undefined;
   }
+}
+
+/** A backslash makes any punctuation mean itself there, here only what means something else. */
+function escapeFrom(whole: string, character: string): string {
+  if (character === "A") return "^";
+  if (character === "z") return "$";
+  if (!/[!-/:-@[-`{-~]/.test(character) || /[$^\\.*+?()[\]{}|/]/.test(character)) return whole;
+  return `\\x${character.charCodeAt(0).toString(16)}`;
 }
 
 const test = new Script("pattern.test(text)");

@@ -36,7 +36,8 @@ test("quoted values are Go's, with all escapes", () => {
 test("patterns are Go's, and none takes long", () => {
   assert.equal(holds("name~=^k8s"), true);
   assert.equal(holds("name~=(?i)K8S"), true);
-  assert.equal(holds(String.raw`name~=/\Ak8s\.io\/1\/(?P<digest>sha256:.*)\z/`), true);
+  assert.equal(holds(String.raw`name~=\Ak8s\.io\/1\/(?P<digest>sha256\:.*)\z`), true);
+  assert.equal(holds(String.raw`name~=/\\Ak8s\\.io\/1\/[\\w\\-:]+\\z/`), true);
   assert.equal(holds("name~=|^other|"), false);
   assert.throws(() => parseSnapshotFilter("name~=("), { code: "REQUEST_INVALID" });
   const long = { ...snapshot, name: "a".repeat(40) + "!" };

@@ -5,18 +5,19 @@
  * filter   = [ selector { "," selector } ]            all must hold; the empty filter always does
  * selector = path [ operator value ]                  without an operator: the field is there
  * path     = field { "." field }
- * field    = quoted | letter { letter | digit | "_" }
+ * field    = quoted | one or more letters, digits and "_"
  * operator = "==" | "!=" | "~="
- * value    = quoted | one or more of anything but blanks and ","
+ * value    = quoted | one or more of anything but blanks and ",", not beginning with a quote, "." or "=", "!", "~"
  * quoted   = a Go string; for "~=" also between "/" or "|"
  * ```
  *
- * Of several filters one must hold. A field that is not there equals nothing and differs from everything.
+ * Blanks may stand before fields, operators and values, and nowhere else. Of several filters one must hold. A field that is not
+ * there equals nothing and differs from everything.
  *
  * @module
  */
 import { EsgzError } from "../errors/index.ts";
-import { quotedAt, unquoteGo } from "./go-quote.ts";
+import { type Quote, quotedAt, unquoteGo } from "./go-quote.ts";
 import { TARGET_LABEL } from "./label-keys.ts";
 import { matchesPattern, parsePattern } from "./pattern.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -34,9 +35,12 @@ export interface Selector {
 /** Conditions that must all hold. */
 export type SnapshotFilter = readonly Selector[];
 
-const FIELD = /[a-zA-Z_][a-zA-Z0-9_]*/y;
-const VALUE = /[^\s,"][^\s,]*/y;
-const ALTERNATIVE_QUOTES = /([/|])((?:\\.|(?!\1)[^\\])*)\1/sy;
+const BLANKS = /\s*/y;
+const FIELD = /[a-zA-Z0-9_]+/y;
+const OPERATOR = /[=!~]+/y;
+const VALUE = /[^\s,."/|=!~][^\s,]*/y;
+const QUOTES = ['"'] as const;
+const PATTERN_QUOTES = ['"', "/", "|"] as const;
 const MAX_FILTER_LENGTH = 64 * 1024;
 
 /**
@@ -104,10 +108,11 @@ class FilterParser {
   #selector(): Selector {
     const path = [this.#field()];
     while (this.#skip(".")) path.push(this.#field());
-    const operator = (["==", "!=", "~="] as const).find((one) => this.#skip(one));
-    if (operator === undefined) return { path, operator: "present", value: "" };
+    if (this.#at >= this.#text.length || this.#text[this.#at] === ",")
+      return { path, operator: "present", value: "" };
+    const operator = this.#operator();
     const place = this.#at;
-    const value = this.#value(operator);
+    const value = this.#value(operator === "~=" ? PATTERN_QUOTES : QUOTES);
     if (operator === "~=" && parsePattern(value) === undefined) {
       this.#at = place;
       throw this.#unexpected("a regular expression");
@@ -116,24 +121,31 @@ class FilterParser {
   }
 
   #field(): string {
-    const field = this.#quoted() ?? this.#take(FIELD);
+    this.#take(BLANKS);
+    const field = this.#quoted(QUOTES) ?? this.#take(FIELD);
     if (field === undefined) throw this.#unexpected("a field");
     return field;
   }
 
-  #value(operator: Operator): string {
-    const alternative = operator === "~=" ? this.#take(ALTERNATIVE_QUOTES) : undefined;
-    if (alternative !== undefined) {
-      const quote = alternative.slice(0, 1);
-      return alternative.slice(1, -1).replaceAll(`\\${quote}`, quote);
-    }
-    const value = this.#quoted() ?? this.#take(VALUE);
+  #operator(): Operator {
+    this.#take(BLANKS);
+    const place = this.#at;
+    const found = this.#take(OPERATOR);
+    const operator = (["==", "!=", "~="] as const).find((one) => one === found);
+    if (operator !== undefined) return operator;
+    this.#at = place;
+    throw this.#unexpected('"==", "!=" or "~="');
+  }
+
+  #value(quotes: readonly Quote[]): string {
+    this.#take(BLANKS);
+    const value = this.#quoted(quotes) ?? this.#take(VALUE);
     if (value === undefined) throw this.#unexpected("a value");
     return value;
   }
 
-  #quoted(): string | undefined {
-    const quoted = quotedAt(this.#text, this.#at);
+  #quoted(quotes: readonly Quote[]): string | undefined {
+    const quoted = quotedAt(this.#text, this.#at, { quotes });
     if (quoted === undefined) return undefined;
     const value = unquoteGo(quoted);
     if (value === undefined) throw this.#unexpected("a quoted string without unknown escapes");

@@ -540,6 +540,11 @@ const FILTERS: readonly (readonly [readonly string[], readonly string[]])[] = [
     ["kind==view", "labels.color==blue"],
     ["base", "v1"],
   ],
+  [["kind == active, labels.color"], ["a2"]],
+  [[' kind=="active"'], ["a2", "a3"]],
+  [["name~=/^a\\x32$/"], ["a2"]],
+  [["name~=|^a\\|b$|"], ["a2", "a3"]],
+  [["8.bits"], []],
   [["nonsense"], []],
   [["nonsense!=x"], ["a2", "a3", "base", "v1"]],
 ];
@@ -552,4 +557,9 @@ const BAD_FILTERS: readonly string[] = [
   "kind==active,",
   "kind==active name==x",
   'name=="bad \\q escape"',
+  "kind==active , name==x",
+  "kind===active",
+  "kind ",
+  "name==.hidden",
+  "name==/slashes/",
 ];
