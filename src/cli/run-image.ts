@@ -41,8 +41,9 @@ export async function runImage(context: CommandContext, request: RunRequest): Pr
     await runMounted(context, { ...request, container, daemon, mount });
   } catch (error) {
     environment.setExitStatus(statusOf(error));
-    // The runtime has said it already.
-    if (!(isEsgzError(error, "RUNTIME_FAILED") && error.details["shown"] === true)) throw error;
+    // The runtime has said it already, though not to programs.
+    const isShown = isEsgzError(error, "RUNTIME_FAILED") && error.details["shown"] === true;
+    if (context.json || !isShown) throw error;
   }
 }
 

@@ -6,7 +6,14 @@
 import { chmod, chown, mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
-import { mountErofs, mountOverlay, setDirectoryTime, readMountsAt, unmount } from "../erofs-mount/index.ts";
+import {
+  mountErofs,
+  mountOverlay,
+  readMountsAt,
+  readMountTable,
+  setDirectoryTime,
+  unmount,
+} from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { unmountFuse } from "../fuse/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -233,10 +240,14 @@ export class ViewMounter {
     if (!isEsgzError(error, "MOUNT_FAILED")) return error;
     // fusermount3 says it in words only.
     if (error.details["errno"] !== "EBUSY" && !/busy/i.test(error.message)) return error;
+    const below = (await readMountTable()).findLast(({ mountPoint }) =>
+      mountPoint.startsWith(join(place, "/")),
+    );
     const users = await findMountUsers(place);
     const names = users.slice(0, SHOWN_USERS).map(({ pid, name }) => `${name} (${pid})`);
     const more = users.length > names.length ? ` and ${users.length - names.length} more` : "";
-    const found = names.length === 0 ? "somebody who does" : names.join(", ") + more;
+    const nobody = below === undefined ? "somebody who does" : `what is mounted at "${below.mountPoint}"`;
+    const found = names.length === 0 ? nobody : names.join(", ") + more;
     const text = `Cannot unmount "${place}": expected nobody to use it, got ${found}`;
     const details = { errno: "EBUSY", users: users.map(({ pid }) => pid).join(",") };
     return new EsgzError("MOUNT_FAILED", text, { cause: error, details });

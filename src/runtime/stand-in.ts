@@ -49,7 +49,7 @@ export async function prepareStandIn(options: StandInOptions): Promise<LaunchPla
     return prepareChroot(options);
   }
   onNote(
-    "neither runc nor crun: the container has namespaces of its own, but no cgroup, no terminal of its own and no device rules",
+    "without runc or crun: the container has namespaces of its own, but no cgroup, no terminal of its own and no device rules",
   );
   const command = [env, "-i", "--", ...options.spec.process.env, ...enterWords(options, unshare)];
   const script = isolationScript(await planIsolation(options), {

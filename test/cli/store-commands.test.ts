@@ -85,6 +85,35 @@ storeTest("esgz mount --rw keeps changes off the image", async () => {
   assert.equal((await commands.run(["umount", directory, "--lazy"])).status, 0);
 });
 
+storeTest("esgz umount tells of each mount, and takes those away first that lie on others", async () => {
+  const lower = commands.directory("nested");
+  const inner = join(lower, "data");
+  for (const directory of [lower, inner])
+    assert.equal((await commands.run(["mount", commands.image, directory])).status, 0);
+  const free = commands.directory("free");
+  assert.equal((await commands.run(["mount", commands.image, free])).status, 0);
+
+  const refused = await commands.run(["umount", lower, free]);
+  assert.equal(refused.status, 1);
+  assert.equal(refused.stdout, `unmounted ${free}\n`);
+  assert.equal(
+    refused.stderr,
+    `esgz: Cannot unmount "${lower}": expected nobody to use it, got what is mounted at "${inner}" (MOUNT_FAILED)\n`,
+  );
+  const all = await commands.run(["umount", "--all"]);
+  assert.equal(all.status, 0, all.stderr);
+  assert.equal(all.stdout, `unmounted ${inner}\nunmounted ${lower}\n`);
+});
+
+storeTest("esgz run --json says as JSON why a container did not start", async () => {
+  const missing = await commands.run(["run", "--rm", "--json", commands.image, "no-such-program"]);
+  assert.equal(missing.status, 127, missing.stderr);
+  const last = missing.stderr.trimEnd().split("\n").at(-1) ?? "";
+  const { error } = JSON.parse(last) as { error: { code: string; status: number } };
+  assert.equal(error.code, "RUNTIME_FAILED");
+  assert.equal(error.status, 127);
+});
+
 storeTest(
   "esgz pull fills the store; mount needs no registry then, and df, rm and prune tell the truth",
   async () => {

@@ -10,6 +10,7 @@ import type { DaemonClient, MountStatus } from "../../daemon/index.ts";
 import { EsgzError } from "../../errors/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
 import { openDaemonOfStore } from "../daemon-access.ts";
+import { describeFailure } from "../describe-failure.ts";
 import type { Environment } from "../environment.ts";
 import { addStoreFlag } from "../store-location.ts";
 
@@ -49,22 +50,36 @@ async function run(
   const { signal } = environment;
   await using daemon = await openDaemonOfStore(environment, command);
   const mounts = (await daemon?.mounts({ signal })) ?? [];
-  const chosen = flags.all === true ? mounts : targets.map((target) => findMount(mounts, target));
-  await unmountEach(daemon, chosen, { lazy: flags.lazy === true, signal });
-  const directories = chosen.map(({ directory }) => directory);
-  await context.print(directories, directories.map((directory) => `unmounted ${directory}\n`).join(""));
+  // What lies on another, or below it, came later and goes first.
+  const chosen =
+    flags.all === true ? mounts.toReversed() : targets.map((target) => findMount(mounts, target));
+  const { directories, failures } = await unmountEach(daemon, chosen, { lazy: flags.lazy === true, signal });
+  if (directories.length > 0 || failures.length === 0)
+    await context.print(directories, directories.map((directory) => `unmounted ${directory}\n`).join(""));
+  const [first, ...others] = failures;
+  if (first === undefined) return;
+  // As JSON one failure is told, as of all commands.
+  if (!context.json) for (const other of others) environment.stderr.write(`${describeFailure(other)}\n`);
+  throw first;
 }
 
-/** One that fails does not keep the others; the first failure is told at the end. */
+/** One that fails does not keep the others. */
 async function unmountEach(
   daemon: DaemonClient | undefined,
   mounts: readonly MountStatus[],
   options: { readonly lazy: boolean; readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<{ readonly directories: readonly string[]; readonly failures: readonly unknown[] }> {
+  const directories: string[] = [];
   const failures: unknown[] = [];
-  for (const { id } of mounts)
-    await daemon?.unmount(id, options).catch((error: unknown) => failures.push(error));
-  if (failures.length > 0) throw failures[0];
+  for (const { id, directory } of mounts) {
+    try {
+      await daemon?.unmount(id, options);
+      directories.push(directory);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  return { directories, failures };
 }
 
 /** The mount that a user means: by its directory, the newest where several lie on another, or by its id. */
