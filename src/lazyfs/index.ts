@@ -23,7 +23,7 @@ export { stageWholeLayer, type StageWholeLayerOptions } from "./stage-whole-laye
 export type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
 export { LayerViews, type LayerViewsOptions, type MountViewOptions } from "./layer-views.ts";
 export type { MountRecord, ViewMethod } from "./mount-record.ts";
-export type { IdRange, OwnerMap } from "./owner-map.ts";
+export type { OwnerMap } from "./owner-map.ts";
 export { probeViews, type ViewSupport } from "./probe-views.ts";
 export type { RangeFetcher, WaitingRange } from "./range-fetcher.ts";
 export type { ReadCounts } from "./read-counters.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { constants } from "node:fs";
-import { access, mkdtemp, readFile, rmdir, stat } from "node:fs/promises";
+import { access, mkdtemp, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { probeErofsMount } from "../erofs-mount/index.ts";
 import { messageOf } from "../errors/index.ts";
@@ -25,7 +25,6 @@ export interface ViewSupport {
 
 const PROGRAM_DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const SETUID = 0o4000;
-const ALL_IDS = 4_294_967_295;
 
 /** What to do where no way works. */
 export const INSTALL_HINT = "install fuse3 (fusermount3), or run in a user namespace: unshare -Urm";
@@ -49,13 +48,6 @@ export async function probeViews(
     ...(fuse.reason === undefined ? (["tree"] as const) : []),
   ];
   return { method: methods[0], methods, reasons, passthrough: fuse.passthrough };
-}
-
-/** Whether this process is in a user namespace of its own, where its root is not the machine's. */
-export async function isInUserNamespace(): Promise<boolean> {
-  const text = await readFile("/proc/self/uid_map", "utf8").catch(() => "");
-  const [inside, outside, count] = text.trim().split(/\s+/).map(Number);
-  return !(inside === 0 && outside === 0 && count === ALL_IDS);
 }
 
 interface FuseProbe {

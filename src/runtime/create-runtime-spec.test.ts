@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { createRuntimeSpec, type RuntimeSpecOptions } from "./create-runtime-spec.ts";
-import { createIdMapping, createSingleIdMapping, parseSubordinateIds } from "./id-mapping.ts";
+import {
+  createIdMapping,
+  createSingleIdMapping,
+  hasAllIds,
+  parseIdMap,
+  parseSubordinateIds,
+} from "./id-mapping.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { resolveUser } from "./resolve-user.ts";
 import { quoteCommand } from "./shell-text.ts";
@@ -133,6 +139,24 @@ test("createIdMapping() maps the user to root and lent ids behind it", () => {
   });
   assert.equal(createIdMapping({ ...lenders, subgid: "" }), undefined);
   assert.deepEqual(parseSubordinateIds("me:4294967295:9\nme:x:1\nme:1\n", lenders), []);
+});
+
+test("parseIdMap() reads the map of a namespace as the kernel writes it", () => {
+  const machine = parseIdMap("         0          0 4294967295\n");
+  assert.deepEqual(machine, [{ inside: 0, outside: 0, count: 4_294_967_295 }]);
+  const lent = parseIdMap("         0       1000          1\n         1     100000      65536\n");
+  assert.deepEqual(lent, [
+    { inside: 0, outside: 1000, count: 1 },
+    { inside: 1, outside: 100_000, count: 65_536 },
+  ]);
+  assert.deepEqual(parseIdMap(""), []);
+  const answers = [
+    { uids: machine, gids: machine },
+    { uids: lent, gids: machine },
+    { uids: machine, gids: lent },
+    { uids: [], gids: [] },
+  ].map(hasAllIds);
+  assert.deepEqual(answers, [true, false, false, false]);
 });
 
 test("quoteCommand() gives words that a shell takes as they are", () => {

@@ -29,7 +29,10 @@ export interface IdLenders {
   readonly subgid: string;
 }
 
-const MAX_ID = 0xffff_fffe;
+/** How many ids there are: the last number means none. */
+export const ALL_IDS = 0xffff_ffff;
+
+const MAX_ID = ALL_IDS - 1;
 
 /** Maps nobody but the user, who becomes root. */
 export function createSingleIdMapping({
@@ -48,6 +51,27 @@ export function createIdMapping(lenders: IdLenders): IdMapping | undefined {
   const gids = parseSubordinateIds(lenders.subgid, lenders);
   if (uids.length === 0 || gids.length === 0) return undefined;
   return { uids: mapAfterRoot(lenders.uid, uids), gids: mapAfterRoot(lenders.gid, gids) };
+}
+
+/**
+ * The ranges of a namespace's map. Lines that break the format are passed over.
+ *
+ * Source: user_namespaces(7), the first id inside, what it is outside, how many.
+ */
+export function parseIdMap(text: string): readonly IdRange[] {
+  return text.split("\n").flatMap((line) => {
+    const [inside, outside, count] = line.trim().split(/\s+/).map(Number);
+    return inside === undefined || outside === undefined || count === undefined
+      ? []
+      : [{ inside, outside, count }];
+  });
+}
+
+/** Whether all ids are themselves, as outside of all namespaces. */
+export function hasAllIds({ uids, gids }: IdMapping): boolean {
+  return [uids, gids].every(
+    ([first]) => first?.inside === 0 && first.outside === 0 && first.count === ALL_IDS,
+  );
 }
 
 /** Whether an id exists in a namespace. */

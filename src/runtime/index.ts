@@ -8,6 +8,7 @@ export type { ContainerOptions, RuntimeSpecOptions } from "./create-runtime-spec
 export * from "./find-runtimes.ts";
 export * from "./id-mapping.ts";
 export * from "./oci-spec.ts";
+export * from "./own-mapping.ts";
 export * from "./resolve-user.ts";
 export * from "./run-container.ts";
 export type { ContainerRootfs, RunContainerOptions, RuntimeKind } from "./run-options.ts";

@@ -9,7 +9,14 @@ import { readFile, writeFile } from "node:fs/promises";
 import type { Duplex } from "node:stream";
 import { promisify } from "node:util";
 import { messageOf } from "../errors/index.ts";
-import { createIdMapping, createSingleIdMapping, type IdMapping, type IdRange } from "./id-mapping.ts";
+import {
+  createIdMapping,
+  createSingleIdMapping,
+  hasAllIds,
+  type IdMapping,
+  type IdRange,
+} from "./id-mapping.ts";
+import { readOwnMapping } from "./own-mapping.ts";
 import { startError } from "./runtime-error.ts";
 
 /** Who starts containers, and which programs there are; nothing of it is looked up. */
@@ -32,7 +39,6 @@ export interface NamespaceIds {
   readonly setgroups: boolean;
 }
 
-const ALL_IDS = 0xffff_ffff;
 const run = promisify(execFile);
 
 /** How a container of this user gets along without being root of the machine; undefined for who is. */
@@ -41,7 +47,7 @@ export async function findNamespaceIds(
   programs: { readonly newuidmap?: string; readonly newgidmap?: string },
 ): Promise<NamespaceIds | undefined> {
   if (uid === 0) {
-    const mapping = { uids: await readIdMap("uid_map"), gids: await readIdMap("gid_map") };
+    const mapping = await readOwnMapping();
     if (hasAllIds(mapping)) return undefined;
     const said = await readFile("/proc/self/setgroups", "utf8").catch(() => "");
     return { mapping, kind: "current", setgroups: said.trim() !== "deny" };
@@ -90,22 +96,6 @@ async function namespaceReady(channel: Duplex): Promise<void> {
   const [said] = await Promise.race([once(channel, "data"), once(channel, "end").then(() => [undefined])]);
   if (said === undefined)
     throw startError("no user namespace: the kernel does not allow one", { shown: true });
-}
-
-async function readIdMap(name: "uid_map" | "gid_map"): Promise<IdRange[]> {
-  const text = await readFile(`/proc/self/${name}`, "utf8").catch(() => `0 0 ${ALL_IDS}`);
-  return text.split("\n").flatMap((line) => {
-    const [inside, outside, count] = line.trim().split(/\s+/).map(Number);
-    return inside === undefined || outside === undefined || count === undefined
-      ? []
-      : [{ inside, outside, count }];
-  });
-}
-
-function hasAllIds({ uids, gids }: IdMapping): boolean {
-  return [uids, gids].every(
-    ([first]) => first?.inside === 0 && first.outside === 0 && first.count === ALL_IDS,
-  );
 }
 
 function rangeWords(ranges: readonly IdRange[]): string[] {
