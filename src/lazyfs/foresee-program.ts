@@ -17,6 +17,7 @@ import { endAll } from "./end-all.ts";
 import { type ForeseeReport, ForeseenFiles, type ForeseenFilesOptions } from "./foreseen-files.ts";
 import { ForeseenLibraries } from "./foreseen-libraries.ts";
 import type { ImageFile } from "./image-files.ts";
+import { COMMON_TRIPLETS } from "./multiarch.ts";
 import { shellCommands } from "./shell-commands.ts";
 import { startFilesOf } from "./start-files.ts";
 import { isShellBuiltin, type StartedCommand, startedBy } from "./started-commands.ts";
@@ -37,8 +38,7 @@ const ALWAYS = ["/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/nsswitch.
 const LIBC = [
   "/lib64/ld-linux-x86-64.so.2",
   "/lib/ld-linux-aarch64.so.1",
-  "/lib/x86_64-linux-gnu/libc.so.6",
-  "/lib/aarch64-linux-gnu/libc.so.6",
+  ...COMMON_TRIPLETS.map((triplet) => `/lib/${triplet}/libc.so.6`),
   "/lib64/libc.so.6",
   "/lib/ld-musl-x86_64.so.1",
   "/lib/ld-musl-aarch64.so.1",

@@ -7,18 +7,9 @@ import { endAll } from "./end-all.ts";
 import { type ElfNeeds, readElfNeeds } from "./elf-needs.ts";
 import type { BringOptions, ForeseenFiles } from "./foreseen-files.ts";
 import type { ImageFile } from "./image-files.ts";
+import { TRIPLETS } from "./multiarch.ts";
 import { startFilesOf } from "./start-files.ts";
 
-/** Debian's names for the directories of a machine's libraries, by `e_machine`. */
-const MULTIARCH: Readonly<Record<number, string>> = {
-  3: "i386-linux-gnu",
-  21: "powerpc64le-linux-gnu",
-  22: "s390x-linux-gnu",
-  40: "arm-linux-gnueabihf",
-  62: "x86_64-linux-gnu",
-  183: "aarch64-linux-gnu",
-  243: "riscv64-linux-gnu",
-};
 const ORIGIN = /^\$(?:ORIGIN|\{ORIGIN\})/;
 const LIBRARIES = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
 
@@ -68,7 +59,7 @@ export class ForeseenLibraries {
     if (name.includes("/")) return name.startsWith("/") ? await this.#files.find(name) : undefined;
     const origin = user.path.slice(0, user.path.lastIndexOf("/"));
     const own = needs.searchPath.map((directory) => directory.replace(ORIGIN, () => origin));
-    const triplet = MULTIARCH[needs.machine];
+    const triplet = TRIPLETS[needs.machine];
     const usual = [triplet === undefined ? [] : [`/lib/${triplet}`, `/usr/lib/${triplet}`], LIBRARIES].flat();
     return await this.#files.findIn([...this.#first, ...own, ...usual], name);
   }

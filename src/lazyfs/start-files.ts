@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { COMMON_TRIPLETS } from "./multiarch.ts";
 
 /** Modules that CPython imports at every start, and what its encodings are in. */
 const PYTHON_MODULES = [
@@ -21,11 +22,9 @@ const PYTHON_MODULES = [
 const PYTHON_ENCODINGS = ["__init__", "aliases", "utf_8"];
 
 /** What glibc reads before it converts from or to another character set. */
-const CONVERSIONS = [
-  "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
-  "/usr/lib/aarch64-linux-gnu/gconv/gconv-modules.cache",
-  "/usr/lib64/gconv/gconv-modules.cache",
-];
+const CONVERSIONS = [...COMMON_TRIPLETS.map((triplet) => `/usr/lib/${triplet}`), "/usr/lib64"].map(
+  (libraries) => `${libraries}/gconv/gconv-modules.cache`,
+);
 
 const PYTHON = /^(.*)\/bin\/python3\.(\d{1,3})$/;
 
