@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type ForeseeOptions, foreseeProgram, ImageFiles, LayeredFiles, MetaFile } from "../lazyfs/index.ts";
+import { type ForeseeOptions, foreseeProgram, ImageFiles, MetaFile } from "../lazyfs/index.ts";
 import type { Digest, ImageConfig } from "../oci/index.ts";
 import type { Layer } from "../store/index.ts";
 import { containerWords, DEFAULT_PATH } from "../runtime/index.ts";
@@ -40,10 +40,11 @@ export async function foreseeImage(
     if (layers.length < options.layers.length || layers.every(({ complete }) => complete)) return;
     using metas = new DisposableStack();
     const open = (path: string): MetaFile => metas.use(new MetaFile(path, { maxPages: META_PAGES }));
-    const files =
+    const files = new ImageFiles(
       mergedMeta === undefined
-        ? new LayeredFiles(layers.map((layer) => ({ layer, meta: open(layer.metaPath) })))
-        : new ImageFiles(open(mergedMeta), layers);
+        ? layers.map((layer) => ({ meta: open(layer.metaPath), layers: [layer] }))
+        : [{ meta: open(mergedMeta), layers }],
+    );
     const program = foreseeProgram({ files, fetcher, ...processOf(config, start), signal });
     const [report] = await Promise.all([program, bringSmallLayers(layers, { fetcher, signal })]);
     log.debug(report, "foresaw a program");

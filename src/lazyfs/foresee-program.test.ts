@@ -17,7 +17,7 @@ import {
   openForeseeBench,
   program,
 } from "./foresee.fixture.ts";
-import type { FileFinder } from "./image-files.ts";
+import type { ForeseenFilesOptions } from "./foreseen-files.ts";
 import { makeElf } from "./make-elf.fixture.ts";
 
 const MIB = 1 << 20;
@@ -155,7 +155,7 @@ test("foreseeProgram() leaves to the readers what cannot be fetched", async (t) 
 
 test("foreseeProgram() leaves out what metadata has wrong", async (t) => {
   await using bench = await openForeseeBench(t, [BASE]);
-  const broken: FileFinder = {
+  const broken: ForeseenFilesOptions["files"] = {
     find: (path) => {
       if (path.includes("passwd")) throw new EsgzError("EROFS_INVALID", "Cannot read it");
       return bench.files.find(path);
@@ -217,7 +217,7 @@ test("foreseeProgram() looks for no more than it can find quickly, whatever an i
   ];
   await using bench = await openForeseeBench(t, [files]);
   let finds = 0;
-  const counted: FileFinder = {
+  const counted: ForeseenFilesOptions["files"] = {
     find: (path) => {
       finds += 1;
       return bench.files.find(path);

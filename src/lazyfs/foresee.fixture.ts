@@ -82,7 +82,7 @@ export async function openForeseeBench(
     compiled.map((each) => each.meta),
     compiled.map(({ dataSize }) => dataSize),
   );
-  const files = new ImageFiles(meta, bench.layers);
+  const files = new ImageFiles([{ meta, layers: bench.layers }]);
   const paths = layers.flatMap((layer) =>
     layer.flatMap(({ name, type, content = "" }) =>
       type === undefined && content.length > 0 ? [`/${name}`] : [],

@@ -7,12 +7,12 @@ import { setImmediate } from "node:timers/promises";
 import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { endAll } from "./end-all.ts";
-import type { FileFinder, ImageFile } from "./image-files.ts";
+import type { ImageFile, ImageFiles } from "./image-files.ts";
 import type { LayerFetcher } from "./layer-fetcher.ts";
 
 /** Where files are found, and who brings them. */
 export interface ForeseenFilesOptions extends ReadOptions {
-  readonly files: FileFinder;
+  readonly files: Pick<ImageFiles, "find" | "runs">;
   readonly fetcher: Pick<LayerFetcher, "ensure">;
 }
 
@@ -58,6 +58,7 @@ export class ForeseenFiles {
     this.#options = options;
   }
 
+  /** What was brought until now. */
   get report(): ForeseeReport {
     return { files: this.#files, bytes: this.#bytes };
   }

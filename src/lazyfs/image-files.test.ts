@@ -1,22 +1,28 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { ErofsReader, walkErofs } from "../erofs/index.ts";
 import type { LayerEntry } from "../image/index.ts";
+import type { Layer } from "../store/index.ts";
 import { plainMetadata } from "../tar/index.ts";
+import { tarOf } from "../tar/make-tar.fixture.ts";
 import { compileLayer } from "./compile-layer.ts";
 import { createSampleLayer, type FetchSample, fetchSampleOf } from "./fetch.fixture.ts";
-import { temporaryStore } from "./image.fixture.ts";
+import { estargzOf, PLATFORM, serveImage, temporaryStore } from "./image.fixture.ts";
 import { ImageFiles } from "./image-files.ts";
 import { LayerTree } from "./layer-tree.ts";
 import { mergeLayerMetas } from "./merge-layer-metas.ts";
+import { prepareImage } from "./prepare-image.ts";
 
 const NO_FILE = undefined;
 
-/** The metadata of an image of these layers. */
-function mergedOf(samples: readonly FetchSample[]): Uint8Array {
-  return mergeLayerMetas(
+/** The files of an image of these layers, in its merged metadata. */
+function filesOf(samples: readonly FetchSample[], layers: readonly Layer[] = []): ImageFiles {
+  const meta = mergeLayerMetas(
     samples.map(({ compiled }) => compiled.meta),
     samples.map(({ compiled }) => compiled.dataSize),
   );
+  return new ImageFiles([{ meta, layers }]);
 }
 
 const link = (name: string, linkName: string) => ({ name, type: "symlink" as const, linkName });
@@ -38,7 +44,7 @@ const TREE = await fetchSampleOf([
 ]);
 
 test("ImageFiles.find() follows links as a process in the image would", () => {
-  const files = new ImageFiles(mergedOf([TREE]), []);
+  const files = filesOf([TREE]);
   const paths = [
     ["/bin/real", "absolute", "/relative", "/bin/sub/up", "/usr/real", "/usr/sub/up", "//bin/./real"],
     ["/bin/sub/../real", "/../../bin/real", "/bin/out", "/dot/dot/bin/real", "/hop40"],
@@ -50,7 +56,7 @@ test("ImageFiles.find() follows links as a process in the image would", () => {
 });
 
 test("ImageFiles.find() finds no file where there is none", () => {
-  const files = new ImageFiles(mergedOf([TREE]), []);
+  const files = filesOf([TREE]);
   const paths = [
     "",
     "/",
@@ -72,12 +78,12 @@ test("ImageFiles.find() gives up on a path that only goes on and on", async () =
     link(`l${at}`, `${target}${at === 39 ? "x" : `l${at + 1}`}`),
   );
   const sample = await fetchSampleOf([{ name: "x/" }, ...links]);
-  assert.equal(new ImageFiles(mergedOf([sample]), []).find(`/${"dot/".repeat(100_000)}`), NO_FILE);
-  assert.equal(new ImageFiles(mergedOf([sample]), []).find("/l0"), NO_FILE);
+  assert.equal(filesOf([sample]).find(`/${"dot/".repeat(100_000)}`), NO_FILE);
+  assert.equal(filesOf([sample]).find("/l0"), NO_FILE);
 });
 
 test("ImageFiles.find() knows names of one file by its nid", () => {
-  const files = new ImageFiles(mergedOf([TREE]), []);
+  const files = filesOf([TREE]);
   const [first, second] = [files.find("/bin/real"), files.find("/other")];
   assert.equal(second?.path, "/other");
   assert.ok(first !== undefined && first.nid === second.nid);
@@ -98,7 +104,7 @@ test("ImageFiles.runs() says on which layer's device bytes lie", async (t) => {
   const handles = await Promise.all(samples.map((sample) => createSampleLayer(store, sample)));
   try {
     const layers = handles.map(({ layer }) => layer);
-    const files = new ImageFiles(mergedOf(samples), layers);
+    const files = filesOf(samples, layers);
     const read = (path: string, offset: number, size: number): string => {
       const file = files.find(path);
       assert.ok(file !== undefined, path);
@@ -134,11 +140,11 @@ test("ImageFiles.runs() leaves holes out, and bytes of layers that nobody has", 
         range,
       ]);
     };
-    assert.deepEqual(find(new ImageFiles(meta, [handle.layer])), [
+    assert.deepEqual(find(new ImageFiles([{ meta, layers: [handle.layer] }])), [
       [0, { offset: 4096, size: 1 << 20 }],
       [3 << 20, { offset: 4 << 20, size: 4096 }],
     ]);
-    assert.deepEqual(find(new ImageFiles(meta, [])), []);
+    assert.deepEqual(find(new ImageFiles([{ meta, layers: [] }])), []);
   } finally {
     await handle.close();
     await store.close();
@@ -156,3 +162,79 @@ function metaWithHole(): Uint8Array {
   ]);
   return compileLayer(tree, { dataSize: 8 << 20 }).meta;
 }
+
+const LAYERS = [
+  tarOf([
+    { name: "usr/bin/tool", content: "lowest tool" },
+    { name: "usr/lib/one.so", content: "one" },
+    { name: "etc/conf", content: "conf" },
+    { name: "etc/gone", content: "gone" },
+    { name: "opt/app/old", content: "old" },
+    { name: "bin", type: "symlink", linkName: "usr/bin" },
+    { name: "srv", content: "a file below" },
+    { name: "var/run", type: "symlink", linkName: "/etc" },
+  ]),
+  tarOf([
+    { name: "usr/bin/tool", content: "upper tool" },
+    { name: "usr/bin/link", type: "symlink", linkName: "../lib/one.so" },
+    { name: "etc/.wh.gone" },
+    { name: "opt/app/.wh..wh..opq" },
+    { name: "opt/app/new", content: "new" },
+    { name: "srv/inside", content: "a directory above" },
+    { name: "loop", type: "symlink", linkName: "loop" },
+  ]),
+  tarOf([
+    { name: "usr/.wh.lib" },
+    { name: "usr/sbin/one", type: "symlink", linkName: "/bin/../bin/tool" },
+    { name: "out", type: "symlink", linkName: "../../../../etc/conf" },
+  ]),
+];
+
+/** What a finder says of a path: where its bytes lie. */
+function describe(files: ImageFiles, path: string): string | undefined {
+  const file = files.find(path);
+  if (file === undefined) return undefined;
+  const runs = Array.from(
+    files.runs(file, { offset: 0, size: file.size }),
+    ({ layer, fileOffset, range }) => `${fileOffset} ${layer.digest} ${range.offset}+${range.size}`,
+  );
+  return [file.path, file.size, ...runs].join(" ");
+}
+
+test("ImageFiles finds layer by layer what the merged image has", async (t) => {
+  const blobs = await Promise.all(LAYERS.map((tar) => estargzOf(tar)));
+  const served = await serveImage(t, blobs);
+  const store = await temporaryStore(t);
+  const options = { store, platform: PLATFORM, name: served.name, whole: "never" } as const;
+  await using image = await prepareImage(served.source, options);
+  const layers = image.layers.map(({ handle }) => handle.layer);
+  const meta = await readFile(image.mergedMeta.path);
+  const merged = new ImageFiles([{ meta, layers }]);
+  const metas = layers.map(async (layer) => ({ meta: await readFile(layer.metaPath), layers: [layer] }));
+  const layered = new ImageFiles(await Promise.all(metas));
+  const paths = Array.from(walkErofs(new ErofsReader(meta)), ({ path }) => `/${path}`);
+  const hidden = [
+    "/etc/gone",
+    "/opt/app/old",
+    "/usr/lib/one.so",
+    "/usr/bin/link",
+    "/loop",
+    "/srv",
+    "/none/at/all",
+  ];
+  for (const path of [...paths, ...hidden, "/bin/tool", "/var/run/conf", "bin//./tool", "/bin/tool/"]) {
+    assert.equal(describe(layered, path), describe(merged, path), path);
+  }
+  const found = paths.filter((path) => layered.find(path) !== undefined);
+  assert.deepEqual(found.toSorted(), [
+    "/etc/conf",
+    "/opt/app/new",
+    "/out",
+    "/srv/inside",
+    "/usr/bin/tool",
+    "/usr/sbin/one",
+  ]);
+  assert.equal(layered.find("/usr/sbin/one")?.path, "/usr/bin/tool");
+  assert.match(describe(layered, "/bin/tool") ?? "", new RegExp(`10 0 ${layers[1]?.digest} `));
+  for (const path of hidden) assert.equal(layered.find(path), undefined, path);
+});

@@ -4,9 +4,10 @@
  * @module
  */
 import type { ByteRange } from "../blob/index.ts";
-import { ErofsReader, type ErofsSource } from "../erofs/index.ts";
+import type { ErofsSource } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
 import { type DeviceRun, deviceRuns } from "./device-runs.ts";
+import { LayerStack } from "./layer-stack.ts";
 import { walkPath } from "./walk-path.ts";
 
 /** A regular file. */
@@ -24,55 +25,53 @@ export interface FileRun extends Omit<DeviceRun, "device"> {
   readonly layer: Layer;
 }
 
-/** Finds files of an image, and their bytes. */
-export interface FileFinder {
+/** A metadata image: merged from several layers, or one layer's. */
+export interface LayersMeta {
+  readonly meta: Uint8Array | ErofsSource;
+  /** What its devices are, in their order. */
+  readonly layers: readonly Layer[];
+}
+
+/** More than node ids of one metadata image. */
+const META_STEP = 2 ** 40;
+
+/** Finds files in the metadata of an image: merged already, or layer by layer, as overlayfs would. */
+export class ImageFiles {
+  readonly #metas: readonly LayersMeta[];
+  readonly #stack: LayerStack;
+
+  /**
+   * @param metas the lowest first
+   * @throws {EsgzError} `EROFS_INVALID`
+   */
+  constructor(metas: readonly LayersMeta[]) {
+    this.#metas = metas;
+    this.#stack = new LayerStack(metas.map(({ meta }) => meta));
+  }
+
   /**
    * The file at an absolute path, links followed as in a root of its own; undefined if there is none.
    *
    * @throws {EsgzError} `EROFS_INVALID`
    */
-  find(path: string): ImageFile | undefined;
+  find(path: string): ImageFile | undefined {
+    const found = walkPath(this.#stack, path);
+    const [part] = found?.node.parts ?? [];
+    if (found?.node.type !== "reg" || part === undefined) return undefined;
+    const { size } = this.#stack.reader(part.layer).getInode(part.nid);
+    return { path: found.path, size, nid: part.layer * META_STEP + part.nid };
+  }
+
   /**
    * Where the bytes of a range of a file lie; holes are left out.
    *
    * @throws {EsgzError} `EROFS_INVALID`
    */
-  runs(file: ImageFile, range: ByteRange): Iterable<FileRun>;
-}
-
-/** Finds files in the metadata of a whole image. */
-export class ImageFiles implements FileFinder {
-  readonly #reader: ErofsReader;
-  readonly #layers: readonly Layer[];
-
-  /**
-   * @param meta the merged metadata image, with one device for each layer
-   * @throws {EsgzError} `EROFS_INVALID`
-   */
-  constructor(meta: Uint8Array | ErofsSource, layers: readonly Layer[]) {
-    this.#reader = new ErofsReader(meta);
-    this.#layers = layers;
-  }
-
-  find(path: string): ImageFile | undefined {
-    const reader = this.#reader;
-    const found = walkPath<number>(
-      {
-        root: reader.rootNid,
-        child: (nid, name) =>
-          reader.getInode(nid).type === "dir" ? reader.lookup(nid, name)?.nid : undefined,
-        targetOf: (nid) => (reader.getInode(nid).type === "symlink" ? reader.readlink(nid) : undefined),
-      },
-      path,
-    );
-    if (found === undefined) return undefined;
-    const inode = reader.getInode(found.node);
-    return inode.type === "reg" ? { path: found.path, size: inode.size, nid: found.node } : undefined;
-  }
-
   *runs({ nid }: ImageFile, range: ByteRange): Generator<FileRun, void, undefined> {
-    for (const { device, ...run } of deviceRuns(this.#reader, nid, range)) {
-      const layer = this.#layers[device];
+    const at = Math.floor(nid / META_STEP);
+    const layers = this.#metas[at]?.layers ?? [];
+    for (const { device, ...run } of deviceRuns(this.#stack.reader(at), nid % META_STEP, range)) {
+      const layer = layers[device];
       if (layer !== undefined) yield { layer, ...run };
     }
   }

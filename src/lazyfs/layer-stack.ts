@@ -119,7 +119,7 @@ export class LayerStack implements PathTree<LayerPlace> {
   #entry({ type, parts }: LayerPlace, name: string): Entry | undefined {
     if (type !== "dir") return undefined;
     const directories: LayerPart[] = [];
-    for (const { layer, nid } of parts) {
+    for (const [at, { layer, nid }] of parts.entries()) {
       this.#count();
       const reader = this.reader(layer);
       const entry = reader.lookup(nid, name);
@@ -130,7 +130,8 @@ export class LayerStack implements PathTree<LayerPlace> {
         break;
       }
       directories.push(part);
-      if (readMarks(reader.xattrs(entry.nid)).opaque) break;
+      // What has nothing below it hides nothing.
+      if (at + 1 < parts.length && readMarks(reader.xattrs(entry.nid)).opaque) break;
     }
     return directories.length === 0 ? undefined : { type: "dir", parts: directories };
   }
