@@ -21,13 +21,13 @@ export {
 export * from "./layer-tree.ts";
 export { makeDirectories } from "./make-directories.ts";
 export { mergeLayers } from "./merge-layers.ts";
-export { MAX_ROOT_DEPTH, MAX_SYMLINK_HOPS } from "./merge-node.ts";
 export { OciLayoutDestination } from "./oci-layout-destination.ts";
 export { OciLayoutSource } from "./oci-layout-source.ts";
 export * from "./open-image-source.ts";
 export * from "./open-layer-archive.ts";
 export { RegistryDestination } from "./registry-destination.ts";
 export { RegistrySource } from "./registry-source.ts";
+export * from "./resolve-path.ts";
 export * from "./root-tree.ts";
 export * from "./stream-layer-tar.ts";
 export * from "./verify-layer.ts";

@@ -6,8 +6,9 @@
  */
 import { type ErofsNodeType, ErofsReader, type ErofsSource } from "../erofs/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import type { PathTree } from "../image/index.ts";
 import { readLinkMark, readMarks } from "./overlay-names.ts";
-import { type PathTree, walkPath } from "./walk-path.ts";
+import { walkPath } from "./walk-path.ts";
 
 /** An inode of one layer. */
 export interface LayerPart {

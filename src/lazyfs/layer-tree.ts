@@ -12,7 +12,7 @@
  */
 import type { ErofsDirectory, ErofsExtent, ErofsNode, OverlayNamespace } from "../erofs/index.ts";
 import { EsgzError } from "../errors/index.ts";
-import { MAX_ROOT_DEPTH, MAX_SYMLINK_HOPS } from "../image/index.ts";
+import { MAX_ROOT_DEPTH, type ResolvedPath, resolvePath } from "../image/index.ts";
 import {
   LayerDirectory,
   type LayerTreeEntry,
@@ -210,7 +210,7 @@ export class LayerTree {
   }
 
   #makeDirectories(path: string): LayerDirectory | undefined {
-    const names = this.#physicalNames(path);
+    const { names } = this.#resolve(path);
     if (names.some((name) => name.startsWith(WHITEOUT_PREFIX))) return undefined;
     let directory = this.#root;
     for (const name of names) directory = this.#directoryIn(directory, name);
@@ -233,47 +233,29 @@ export class LayerTree {
   #find(path: string): ErofsNode | undefined {
     if (path === "") return this.#root;
     const slash = path.lastIndexOf("/");
-    let directory: ErofsNode | undefined = this.#root;
-    for (const name of slash < 0 ? [] : this.#physicalNames(path.slice(0, slash))) {
-      directory = directory instanceof LayerDirectory ? directory.children.get(name) : undefined;
-    }
-    return directory instanceof LayerDirectory ? directory.children.get(path.slice(slash + 1)) : undefined;
+    const { nodes } = this.#resolve(path.slice(0, Math.max(slash, 0)));
+    const directory = nodes.length === 0 ? this.#root : nodes.at(-1);
+    return directory && childOf(directory, path.slice(slash + 1));
   }
 
   /** The path that symlinks of this layer make of another; the last name is not followed. */
   #physicalPath(path: string): string {
     const slash = path.lastIndexOf("/");
-    return [...this.#physicalNames(path.slice(0, Math.max(slash, 0))), path.slice(slash + 1)].join("/");
+    return [...this.#resolve(path.slice(0, Math.max(slash, 0))).names, path.slice(slash + 1)].join("/");
   }
 
   /** A path with its symlinks followed inside the root: absolute targets start at the root, `..` stops there. */
-  #physicalNames(path: string): readonly string[] {
-    const names: string[] = [];
-    const nodes: (ErofsNode | undefined)[] = [];
-    const rest = path.split("/").toReversed();
-    let hops = 0;
-    for (let name = rest.pop(); name !== undefined; name = rest.pop()) {
-      if (name === "" || name === ".") continue;
-      if (name === "..") {
-        names.pop();
-        nodes.pop();
-        continue;
-      }
-      const parent = nodes.length === 0 ? this.#root : nodes.at(-1);
-      const node = parent instanceof LayerDirectory ? parent.children.get(name) : undefined;
-      if (node?.type === "symlink") {
-        hops += 1;
-        if (hops > MAX_SYMLINK_HOPS) throw badPath(path, `at most ${MAX_SYMLINK_HOPS} symlinks`);
-        if (node.target.startsWith("/")) names.length = nodes.length = 0;
-        for (const part of node.target.split("/").toReversed()) rest.push(part);
-        continue;
-      }
-      if (names.length >= MAX_ROOT_DEPTH) throw badPath(path, `at most ${MAX_ROOT_DEPTH} directories`);
-      names.push(name);
-      nodes.push(node);
-    }
-    return names;
+  #resolve(path: string): ResolvedPath<ErofsNode> {
+    return resolvePath<ErofsNode>({ root: this.#root, child: childOf, targetOf }, path);
   }
+}
+
+function childOf(node: ErofsNode, name: string): ErofsNode | undefined {
+  return node instanceof LayerDirectory ? node.children.get(name) : undefined;
+}
+
+function targetOf(node: ErofsNode): string | undefined {
+  return node.type === "symlink" ? node.target : undefined;
 }
 
 function hide(directory: LayerDirectory, name: string, { path, mtime }: LayerTreeEntry): void {

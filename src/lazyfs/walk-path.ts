@@ -3,15 +3,7 @@
  *
  * @module
  */
-
-/** A tree whose nodes are of any kind. */
-export interface PathTree<Node> {
-  readonly root: Node;
-  /** A name in a directory; undefined if there is none, or `node` is no directory. */
-  child(node: Node, name: string): Node | undefined;
-  /** Where a symlink leads; undefined for everything else. */
-  targetOf(node: Node): string | undefined;
-}
+import type { PathTree } from "../image/index.ts";
 
 /** As many links as the kernel follows. */
 const MAX_LINKS = 40;
