@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Channel } from "./channel.ts";
 import type { Clock } from "./clock.ts";
+import { KeyLocks } from "./key-locks.ts";
 import { mapConcurrent } from "./map-concurrent.ts";
 import { retry, type RetryOptions } from "./retry.ts";
 import { Semaphore } from "./semaphore.ts";
@@ -143,6 +144,38 @@ test("retry() waits as long as it is told to, but not past its deadline", async 
   assert.equal(await retry(work, told(7000)), "done");
   assert.deepEqual(clock.sleeps, [7000]);
   await assert.rejects(retry(work, told(11_000)), /later/);
+});
+
+test("KeyLocks runs work on one key in order, failures included, and other keys meanwhile", async () => {
+  const locks = new KeyLocks<string>();
+  const log: string[] = [];
+  const first = Promise.withResolvers<void>();
+  const work = async (name: string, until?: Promise<void>): Promise<string> => {
+    log.push(`begin ${name}`);
+    await until;
+    log.push(`end ${name}`);
+    if (name === "two") throw new Error("two failed");
+    return name;
+  };
+  const all = [
+    locks.run(["a"], () => work("one", first.promise)),
+    locks.run(["b", "a", "b"], () => work("two")),
+    locks.run(["b"], () => work("three")),
+    locks.run(["c"], () => work("four")),
+  ];
+  let isSettled = false;
+  const settled = locks.settled().then(() => (isSettled = true));
+  await turn();
+  assert.deepEqual([log, isSettled], [["begin one", "begin four", "end four"], false]);
+  first.resolve();
+  const outcomes = await Promise.allSettled(all);
+  assert.deepEqual(
+    outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : String(outcome.reason))),
+    ["one", "Error: two failed", "three", "four"],
+  );
+  assert.deepEqual(log.slice(3), ["end one", "begin two", "end two", "begin three", "end three"]);
+  await settled;
+  await locks.settled();
 });
 
 test("SingleFlight joins calls of one key and forgets them afterwards", async () => {

@@ -3,12 +3,11 @@
  *
  * @module
  */
-import type { Clock } from "../async/index.ts";
+import { type Clock, KeyLocks } from "../async/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
 import { readDirectoryUsage } from "./directory-usage.ts";
 import { TARGET_LABEL } from "./label-keys.ts";
 import { updatedLabels } from "./label-update.ts";
-import { NameLocks } from "./name-locks.ts";
 import { RemovalQueue } from "./removal-queue.ts";
 import type { RemoteLayers } from "./remote-layers.ts";
 import { RemoteMounts } from "./remote-mounts.ts";
@@ -66,7 +65,7 @@ export class Snapshotter implements AsyncDisposable {
   readonly #directories: SnapshotDirectories;
   readonly #mounts: RemoteMounts;
   readonly #removals: RemovalQueue;
-  readonly #locks = new NameLocks();
+  readonly #locks = new KeyLocks<string>();
   readonly #restored: Promise<void>;
 
   private constructor(options: SnapshotterOptions, ledger: SnapshotLedger, directories: SnapshotDirectories) {

@@ -4,7 +4,7 @@
  * @module
  */
 import { readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
-import { SingleFlight } from "../async/index.ts";
+import { KeyLocks, SingleFlight } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { ifExists, replaceFile, syncPath } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -43,7 +43,7 @@ export class LayerShelf {
   readonly #context: LayerContext;
   readonly #open = new Map<Digest, OpenLayer>();
   /** Guards what happens to the directory of a layer: one thing at a time. */
-  readonly #turns = new Map<Digest, Promise<unknown>>();
+  readonly #turns = new KeyLocks<Digest>();
   readonly #checkpoints = new SingleFlight<"all", void>();
 
   constructor(layout: StoreLayout, context: LayerContext) {
@@ -192,7 +192,7 @@ export class LayerShelf {
 
   /** Ends the sessions of all layers, whoever has them open; the first failure is thrown when all were tried. */
   async close(): Promise<void> {
-    while (this.#turns.size > 0) await Promise.allSettled(this.#turns.values());
+    await this.#turns.settled();
     const layers = this.openLayers;
     this.#open.clear();
     const outcomes = await Promise.allSettled(layers.map((layer) => layer.end()));
@@ -293,17 +293,7 @@ export class LayerShelf {
   }
 
   async #inTurn<T>(digest: Digest, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(digest) ?? Promise.resolve();
-    const turn = before.then(
-      () => guarded(`use layer ${digest}`, work),
-      () => guarded(`use layer ${digest}`, work),
-    );
-    this.#turns.set(digest, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(digest) === turn) this.#turns.delete(digest);
-    }
+    return await this.#turns.run([digest], () => guarded(`use layer ${digest}`, work));
   }
 }
 
