@@ -3,22 +3,21 @@
  *
  * @module
  */
-import { readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { KeyLocks, SingleFlight } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import { ifExists, replaceFile, syncPath } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { CheckedMeta } from "./checked-meta.ts";
 import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { createLayerFiles, type NewLayer } from "./create-layer.ts";
-import { encodeFilled } from "./filled-file.ts";
+import { LayerDirectories } from "./layer-directories.ts";
 import { type LayerContext, type LayerFiles, openLayerFiles } from "./layer-files.ts";
 import { Layer } from "./layer.ts";
 import { type LayerSize, readLayerSize } from "./layer-size.ts";
 import { agrees, type LayerSource } from "./layer-source.ts";
 import { guarded } from "./store-error.ts";
-import { layerDigestOf, type LayerPaths, layerPaths, type StoreLayout } from "./store-layout.ts";
+import { layerDigestOf, layerPaths, type StoreLayout } from "./store-layout.ts";
 
 /** A layer that stays open until the handle is closed. */
 export interface LayerHandle extends AsyncDisposable {
@@ -40,6 +39,7 @@ const SMALL_FILES_SIZE = 4 * BLOCK_SIZE;
 /** The directory `layers` of a store. */
 export class LayerShelf {
   readonly #layout: StoreLayout;
+  readonly #directories: LayerDirectories;
   readonly #context: LayerContext;
   readonly #open = new Map<Digest, OpenLayer>();
   /** Guards what happens to the directory of a layer: one thing at a time. */
@@ -48,6 +48,7 @@ export class LayerShelf {
 
   constructor(layout: StoreLayout, context: LayerContext) {
     this.#layout = layout;
+    this.#directories = new LayerDirectories(layout);
     this.#context = context;
   }
 
@@ -68,14 +69,13 @@ export class LayerShelf {
    */
   async open(digest: Digest): Promise<LayerHandle | undefined> {
     return await this.#inTurn(digest, async () => {
-      const directory = this.#layout.layer(digest);
       const opened = this.#open.get(digest);
       if (opened !== undefined) {
         await opened.meta.verify();
         return this.#hold(opened);
       }
-      if ((await ifExists(stat(directory))) === undefined) return undefined;
-      const files = await openLayerFiles(directory, { digest, context: this.#context });
+      if (!(await this.#directories.has(digest))) return undefined;
+      const files = await openLayerFiles(this.#layout.layer(digest), { digest, context: this.#context });
       return this.#adopt(digest, files);
     });
   }
@@ -100,7 +100,7 @@ export class LayerShelf {
       );
       try {
         await createLayerFiles(temporary, layer, { ...options, limits: this.#context.limits });
-        await this.#publish(temporary, digest, options);
+        await this.#directories.publish(temporary, digest, options);
       } catch (error) {
         await rm(temporary, { recursive: true, force: true });
         throw error;
@@ -127,7 +127,7 @@ export class LayerShelf {
     await this.#inTurn(digest, async () => {
       const opened = this.#open.get(digest);
       if (opened === undefined) {
-        await this.#publish(directory, digest, { durable: true });
+        await this.#directories.publish(directory, digest, { durable: true });
         return;
       }
       if (!opened.layer.complete) throw inUse(digest);
@@ -150,7 +150,7 @@ export class LayerShelf {
   async drop(digest: Digest): Promise<boolean> {
     return await this.#inTurn(digest, async () => {
       if (this.#open.has(digest)) return false;
-      await this.#discard(this.#layout.layer(digest));
+      await this.#directories.discard(digest);
       return true;
     });
   }
@@ -163,7 +163,7 @@ export class LayerShelf {
       if (table === undefined) return false;
       const { count, dataSize } = table;
       table[Symbol.dispose]();
-      await this.#emptyFiles(layerPaths(this.#layout.layer(digest)), { count, dataSize });
+      await this.#directories.empty(digest, { count, dataSize });
       return true;
     });
   }
@@ -256,39 +256,6 @@ export class LayerShelf {
       if (entry.holders > 0 || this.#open.get(digest) !== entry) return;
       this.#open.delete(digest);
       await entry.layer.end();
-    });
-  }
-
-  async #publish(directory: string, digest: Digest, options: { readonly durable: boolean }): Promise<void> {
-    const target = this.#layout.layer(digest);
-    await guarded(`publish layer ${digest}`, async () => {
-      if ((await ifExists(stat(target))) !== undefined) await this.#discard(target);
-      await rename(directory, target);
-      if (options.durable) await syncPath(this.#layout.layers);
-    });
-  }
-
-  /** Takes a directory away: its name is gone at once and durably, its files after that. */
-  async #discard(directory: string): Promise<void> {
-    await guarded(`drop "${directory}"`, async () => {
-      const temporary = this.#layout.nextTemporary();
-      if ((await ifExists(rename(directory, temporary).then(() => true))) === undefined) return;
-      await syncPath(this.#layout.layers);
-      await rm(temporary, { recursive: true, force: true });
-    });
-  }
-
-  async #emptyFiles(
-    paths: LayerPaths,
-    table: { readonly count: number; readonly dataSize: number },
-  ): Promise<void> {
-    const bitmap = new Uint8Array(Math.ceil(table.count / 8));
-    const temporary = this.#layout.nextTemporary();
-    await guarded(`empty "${paths.directory}"`, async () => {
-      // The record first: a crash in between finds data that nothing claims, never the reverse.
-      await replaceFile(paths.filled, encodeFilled({ count: table.count, bitmap }), { temporary });
-      await truncate(paths.data, 0);
-      await truncate(paths.data, table.dataSize);
     });
   }
 
