@@ -55,6 +55,7 @@ export class MemberQueue {
     return this.#heldBytes;
   }
 
+  /** Whether nothing is held. */
   get isEmpty(): boolean {
     return this.#head === this.#jobs.length;
   }

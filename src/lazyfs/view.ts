@@ -56,14 +56,17 @@ export class View {
     this.home = view.home;
   }
 
+  /** How it is mounted now. */
   get state(): MountState {
     return this.#state;
   }
 
+  /** What users are told of it. */
   get record(): MountRecord {
     return this.#state.record;
   }
 
+  /** Whether it was made and nobody takes it away. */
   get isMounted(): boolean {
     return this.#state.phase === "mounted";
   }

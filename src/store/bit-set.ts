@@ -22,6 +22,7 @@ export class BitSet {
     return this.#count;
   }
 
+  /** Whether a number below `size` is in the set. */
   has(index: number): boolean {
     return (Atomics.load(this.bytes, index >>> 3) & (1 << (index & 7))) !== 0;
   }

@@ -20,6 +20,7 @@ export class PageCache {
     return this.#order.size;
   }
 
+  /** A page, if it is in it; it counts as used now. */
   get(owner: object, page: number): DataView | undefined {
     const found = this.#pages.get(owner)?.get(page);
     const key = found === undefined ? undefined : this.#order.get(found);
@@ -29,6 +30,7 @@ export class PageCache {
     return found;
   }
 
+  /** Keeps a page, in the place of another where it is full. */
   set(owner: object, page: number, view: DataView): void {
     const pages = this.#pages.get(owner) ?? new Map<number, DataView>();
     this.#pages.set(owner, pages);
