@@ -6,7 +6,7 @@
 import { closeSync, constants, openSync, statSync, unlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
-import { loadNativeCalls } from "./native-calls.ts";
+import { EAGAIN, loadNativeCalls } from "./native-calls.ts";
 import { MAX_SOCKET_PATH } from "./socket-path.ts";
 
 /** A socket that listens. */
@@ -39,6 +39,18 @@ export function openListeningSocket(name: string, path: string): ListeningSocket
   } finally {
     process.umask(mask);
   }
+}
+
+/**
+ * Makes sure that nobody listens at a path: what a dead process left there may be.
+ *
+ * @throws {EsgzError} `ALREADY_EXISTS`, `NOT_SUPPORTED`
+ */
+export function assertNobodyListens(path: string): void {
+  const result = withShortPath(path, (short) => loadNativeCalls().connect(short));
+  if (result < 0 && result !== -EAGAIN) return;
+  const text = `Cannot listen on "${path}": expected a free path, got a running server`;
+  throw new EsgzError("ALREADY_EXISTS", text);
 }
 
 /** Closes a socket and, if this process made it, removes its path. */

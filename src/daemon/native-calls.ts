@@ -1,7 +1,7 @@
 /**
  * System calls that Node does not have: sockets that nobody accepts on yet, descriptors of other processes, locks.
  *
- * Sources: socket(2), bind(2), listen(2), unix(7), flock(2), poll(2), fcntl(2), umount2(2), madvise(2), pidfd_open(2), pidfd_getfd(2),
+ * Sources: socket(2), bind(2), listen(2), connect(2), unix(7), flock(2), poll(2), fcntl(2), umount2(2), madvise(2), pidfd_open(2), pidfd_getfd(2),
  * sendto(2); the numbers of the last two system calls are the same on all machines.
  *
  * @module
@@ -16,6 +16,8 @@ export type CallResult = number;
 export interface NativeCalls {
   /** A stream socket that is bound to a path of at most 107 bytes and listens; closed in children. */
   listen(path: string, backlog: number): CallResult;
+  /** Connects to a path of at most 107 bytes and hangs up at once, without waiting. */
+  connect(path: string): CallResult;
   /** Sends one datagram to a path, or to an abstract name that begins with `@`. */
   sendDatagram(path: string, text: string): CallResult;
   /** Locks an open file for this process alone, without waiting. */
@@ -38,6 +40,9 @@ export const POLL = { readable: 1, failed: 8, hungUp: 16 } as const;
 /** The errno of a lock that somebody else has. */
 export const EWOULDBLOCK = 11;
 
+/** The errno of a socket whose queue is full. */
+export const EAGAIN: number = EWOULDBLOCK;
+
 type Koffi = typeof import("koffi");
 
 const SYS_PIDFD_OPEN = 434;
@@ -46,6 +51,7 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
 const LOCK_EX_NB = 2 | 4;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -79,6 +85,7 @@ function bindCalls(koffi: Koffi): NativeCalls {
   const socket = library.func("int socket(int domain, int type, int protocol)");
   const bind = library.func("int bind(int fd, const void *address, unsigned int size)");
   const listen = library.func("int listen(int fd, int backlog)");
+  const connect = library.func("int connect(int fd, const void *address, unsigned int size)");
   const sendto = library.func(
     "long sendto(int fd, const void *bytes, size_t size, int flags, const void *address, unsigned int length)",
   );
@@ -102,6 +109,12 @@ function bindCalls(koffi: Koffi): NativeCalls {
       if (bound < 0) return closing(fd, bound);
       const listening = errno(listen(fd, backlog));
       return listening < 0 ? closing(fd, listening) : fd;
+    },
+    connect(path) {
+      const fd = errno(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      if (fd < 0) return fd;
+      const address = socketAddress(path);
+      return closing(fd, errno(connect(fd, address, address.length)));
     },
     sendDatagram(path, text) {
       const fd = errno(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));

@@ -7,13 +7,18 @@ import { dirname } from "node:path";
 import { makeDirectoriesSync } from "../files/index.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
 import type { DaemonSettings, SocketPlace } from "./holder-messages.ts";
-import { closeListeningSocket, type ListeningSocket, openListeningSocket } from "./listening-socket.ts";
+import {
+  assertNobodyListens,
+  closeListeningSocket,
+  type ListeningSocket,
+  openListeningSocket,
+} from "./listening-socket.ts";
 import type { ActivatedSocket } from "./service-activation.ts";
 
 /**
  * The sockets of a daemon that begins: its own, and those of its settings; what systemd has opened is taken.
  *
- * @throws {EsgzError} `IO_FAILED`, `NOT_SUPPORTED`; none is open then
+ * @throws {EsgzError} `ALREADY_EXISTS`, `IO_FAILED`, `NOT_SUPPORTED`; none is open then
  */
 export function openDaemonSockets({
   settings,
@@ -27,7 +32,10 @@ export function openDaemonSockets({
   try {
     for (const place of [control, ...(settings.sockets ?? [])]) {
       const given = activated.find(({ name }) => name === place.name);
-      opened.push(given === undefined ? openDaemonSocket(place) : { ...given, path: place.path });
+      if (given !== undefined) opened.push({ ...given, path: place.path });
+      // The store's own socket is that of whoever has its lock.
+      else if (place === control) opened.push(openInDirectory(place));
+      else opened.push(openDaemonSocket(place));
     }
     return opened;
   } catch (error) {
@@ -36,8 +44,19 @@ export function openDaemonSockets({
   }
 }
 
-/** One socket; its directory is made. @throws {EsgzError} `IO_FAILED`, `NOT_SUPPORTED` */
-export function openDaemonSocket({ name, path }: SocketPlace): ListeningSocket {
+/**
+ * One socket that the settings ask for; its directory is made. Another daemon, or another program, may serve there: its clients
+ * would find this one in its place.
+ *
+ * @throws {EsgzError} `ALREADY_EXISTS`, `IO_FAILED`, `NOT_SUPPORTED`
+ */
+export function openDaemonSocket(place: SocketPlace): ListeningSocket {
+  makeDirectoriesSync(dirname(place.path), { mode: 0o755 });
+  assertNobodyListens(place.path);
+  return openInDirectory(place);
+}
+
+function openInDirectory({ name, path }: SocketPlace): ListeningSocket {
   makeDirectoriesSync(dirname(path), { mode: 0o755 });
   return openListeningSocket(name, path);
 }
