@@ -16,7 +16,7 @@ import { HeldLayers } from "./held-layers.ts";
 import { LayerFiles } from "./layer-files.ts";
 import { createMountState } from "./create-mount-state.ts";
 import type { MountRecord, ViewMethod } from "./mount-record.ts";
-import { probeViews, type ViewSupport } from "./probe-views.ts";
+import type { ViewSupport } from "./probe-views.ts";
 import { readOwnerMap, type OwnerMap } from "./owner-map.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { remakeFailed, type RemakeReport } from "./remake-failed.ts";
@@ -29,6 +29,7 @@ import type { ViewedImage } from "./viewed-image.ts";
 import { View, type ViewContext } from "./view.ts";
 import { homeOf } from "./view-home.ts";
 import type { ViewRequest } from "./view-plan.ts";
+import { ViewMethods } from "./view-methods.ts";
 import { ViewMounter } from "./view-mounter.ts";
 import { readViewStatistics, type ViewStatistics } from "./view-statistics.ts";
 
@@ -69,10 +70,10 @@ export class LayerViews implements AsyncDisposable {
   readonly #options: LayerViewsOptions;
   readonly #context: ViewContext;
   readonly #files: LayerFiles;
+  readonly #methods: ViewMethods;
   readonly #views = new Map<string, View>();
   readonly #unmounts = new SingleFlight<string, void>();
   readonly #turn = new Semaphore(1);
-  #support: Promise<ViewSupport> | undefined;
   #adopted: readonly AdoptedFuse[];
   #closed: Promise<void> | undefined;
 
@@ -83,6 +84,7 @@ export class LayerViews implements AsyncDisposable {
     this.#options = options;
     this.#context = parts.context;
     this.#files = parts.files;
+    this.#methods = new ViewMethods(join(parts.context.directory, "mounts"));
     this.#adopted = options.adopted ?? [];
   }
 
@@ -119,9 +121,7 @@ export class LayerViews implements AsyncDisposable {
 
   /** Which ways work here; tried once. @throws {EsgzError} `IO_FAILED` if the store's directory cannot be written */
   async probe(): Promise<ViewSupport> {
-    this.#support ??= probeViews(join(this.#context.directory, "mounts"));
-    this.#support.catch(() => (this.#support = undefined));
-    return await this.#support;
+    return await this.#methods.probe();
   }
 
   /** Does what the first mount needs and no image: to be called while the image is still being asked for. */
@@ -260,7 +260,7 @@ export class LayerViews implements AsyncDisposable {
     const { id, volatile, signal } = options;
     signal?.throwIfAborted();
     const writable = options.writable === true;
-    const methods = await this.#methodsFor(options.method ?? "auto");
+    const methods = await this.#methods.choose(options.method ?? "auto");
     // One at a time until its name is taken.
     const view = await this.#turn.run(async () => {
       const directory = await this.#claim(id, options.directory ?? join(request.home, "root"));
@@ -287,19 +287,6 @@ export class LayerViews implements AsyncDisposable {
       this.#views.delete(id);
       throw error;
     }
-  }
-
-  async #methodsFor(wanted: ViewMethod | "auto"): Promise<readonly ViewMethod[]> {
-    if (wanted !== "auto") return [wanted];
-    const { methods, reasons } = await this.probe();
-    if (methods.length > 0) return methods;
-    // The last way is the one that is easiest to have.
-    const reason = reasons.at(-1) ?? "nothing works";
-    throw new EsgzError(
-      "NOT_SUPPORTED",
-      `Cannot mount images on this machine: expected EROFS or FUSE, got neither (${reason})`,
-      { details: { reasons: reasons.join("; ") } },
-    );
   }
 
   async #claim(id: string, wanted: string): Promise<string> {
