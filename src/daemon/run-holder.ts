@@ -32,6 +32,8 @@ export async function runHolder(options: HolderOptions): Promise<void> {
   const report = reporter(options.readyFd);
   try {
     const activated = activatedSockets(process.env, process.pid);
+    // Before there are sockets: who sees them may send a signal. It is taken in another turn, when the holder is there.
+    using signals = handleSignals();
     const holder = Holder.open(
       { settings, activated, ...(inherited === undefined ? {} : { inherited }) },
       (state) => {
@@ -39,7 +41,7 @@ export async function runHolder(options: HolderOptions): Promise<void> {
         tellService(state);
       },
     );
-    using _signals = handleSignals(holder);
+    signals.holder = holder;
     const { failure } = await holder.run();
     if (failure !== undefined)
       throw new EsgzError(failure.code, failure.message, { details: failure.details ?? {} });
@@ -71,14 +73,15 @@ function reporter(fd: number | undefined): (line: ReadyLine) => void {
   };
 }
 
-function handleSignals(holder: Holder): Disposable {
-  const stop = (): void => holder.stop("asked");
-  const renew = (): void => holder.renew();
+function handleSignals(): Disposable & { holder: Holder | undefined } {
+  const stop = (): void => signals.holder?.stop("asked");
+  const renew = (): void => signals.holder?.renew();
   // A bug here must not cost the mounts.
   const survive = (error: unknown): void =>
     logHolder("error", "unexpected error", { error: error instanceof Error ? error.stack : String(error) });
   process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", renew).on("uncaughtException", survive);
-  return {
+  const signals = {
+    holder: undefined as Holder | undefined,
     [Symbol.dispose]: () =>
       void process
         .off("SIGTERM", stop)
@@ -86,6 +89,7 @@ function handleSignals(holder: Holder): Disposable {
         .off("SIGHUP", renew)
         .off("uncaughtException", survive),
   };
+  return signals;
 }
 
 function failureOf(error: unknown): ControlFailure {

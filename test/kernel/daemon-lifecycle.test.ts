@@ -63,7 +63,11 @@ test("a second daemon on a store is refused, and says which process has it", LIM
 test("a daemon that is told to end before it serves ends with its server", LIMIT, async (t) => {
   const store = await temporaryDaemonStore(t);
   const { child } = startHolder(t, store, {});
-  await until(() => existsSync(join(store.root, "control.sock")));
+  // Without a pause: as soon as there is a socket, there is somebody who takes the signal.
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = (): unknown => (existsSync(join(store.root, "control.sock")) ? resolve() : setImmediate(look));
+  look();
+  await promise;
   child.kill("SIGTERM");
   await until(() => child.exitCode !== null, "the end of the holder");
   assert.equal(child.exitCode, 0);
