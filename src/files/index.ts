@@ -2,3 +2,4 @@ export * from "./durable-file.ts";
 export * from "./if-exists.ts";
 export * from "./make-directories.ts";
 export * from "./open-own-file.ts";
+export * from "./process-alive.ts";

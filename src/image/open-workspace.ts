@@ -11,7 +11,7 @@
  */
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { systemCodeOf } from "../errors/index.ts";
+import { isProcessAlive } from "../files/index.ts";
 
 const SUFFIX = /^(\d+)-[A-Za-z0-9]{6}$/;
 /** A process that is not seen from here may run in another container; it is taken for dead only after this silence. */
@@ -29,7 +29,7 @@ export async function openWorkspace(parent: string, prefix: string): Promise<str
   const { mtimeMs } = await stat(workspace);
   for (const name of await readdir(parent)) {
     const suffix = name.startsWith(prefix) ? SUFFIX.exec(name.slice(prefix.length)) : null;
-    if (suffix === null || isAlive(Number(suffix[1]))) continue;
+    if (suffix === null || isProcessAlive(Number(suffix[1]))) continue;
     await sweep(join(parent, name), mtimeMs - SILENCE_MS).catch(() => undefined);
   }
   return workspace;
@@ -42,13 +42,4 @@ async function sweep(directory: string, limitMs: number): Promise<void> {
     if ((await stat(path)).mtimeMs > limitMs) return;
   }
   await rm(directory, { recursive: true });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCodeOf(error) === "EPERM";
-  }
 }

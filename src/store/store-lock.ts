@@ -8,8 +8,8 @@
  * @module
  */
 import { closeSync, ftruncateSync, readFileSync, writeSync } from "node:fs";
-import { EsgzError, systemCodeOf } from "../errors/index.ts";
-import { openOwnFileSync } from "../files/index.ts";
+import { EsgzError } from "../errors/index.ts";
+import { isProcessAlive, openOwnFileSync } from "../files/index.ts";
 import { lockFile } from "./native-calls.ts";
 
 /** A lock that this process holds until it is disposed. */
@@ -67,22 +67,13 @@ function createLock(fd: number, kind: "flock" | "pid"): StoreLock {
 
 function claimByPid(path: string): void {
   const holder = readPid(path);
-  if (holder !== undefined && isAlive(holder)) throw storeLocked(path, holder);
+  if (holder !== undefined && isProcessAlive(holder)) throw storeLocked(path, holder);
 }
 
 function readPid(path: string): number | undefined {
   const text = readFileSync(path, "latin1").slice(0, 16).trim();
   const pid = Number(text);
   return /^\d+$/.test(text) && pid > 0 ? pid : undefined;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCodeOf(error) === "EPERM";
-  }
 }
 
 function storeLocked(path: string, pid: number | undefined): EsgzError {
