@@ -4,7 +4,7 @@
  * @module
  */
 import type { Digest } from "../oci/index.ts";
-import type { TarEntryType, Timestamp } from "../tar/index.ts";
+import type { TarMetadata } from "../tar/index.ts";
 
 /** A piece of a file, and where in the blob it lies. */
 export interface Chunk {
@@ -25,26 +25,13 @@ export interface Chunk {
 }
 
 /** One entry of a table of contents. */
-export interface TocEntry {
+export interface TocEntry extends Omit<TarMetadata, "name" | "linkName"> {
   /** The cleaned path; `""` is the root. */
   readonly path: string;
   /** The name as the TOC has it. */
   readonly name: string;
-  readonly type: TarEntryType;
-  /** Bytes of a `reg`; 0 for all else. */
-  readonly size: number;
-  /** Permission bits with set-id and sticky, at most 0o7777. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly userName: string;
-  readonly groupName: string;
-  readonly mtime: Timestamp;
   /** The cleaned path of a hardlink's target; the verbatim text of a symlink; else empty. */
   readonly linkName: string;
-  readonly devMajor: number;
-  readonly devMinor: number;
-  readonly xattrs: ReadonlyMap<string, Uint8Array>;
   /** The digest of the whole file, where the TOC has it. */
   readonly digest?: Digest | undefined;
   /** The pieces of a `reg`, in file order, covering `size` exactly; none for all else. */
