@@ -83,6 +83,7 @@ export async function restoreViews(
   return report;
 }
 
+/** In the order in which they were mounted: one may lie on another. */
 async function readViews(context: ViewContext, report: Report): Promise<View[]> {
   const views: View[] = [];
   for (const { id, kind, detail } of context.store.leases()) {
@@ -96,7 +97,7 @@ async function readViews(context: ViewContext, report: Report): Promise<View[]> 
       report.dropped.push(id);
     }
   }
-  return views;
+  return views.toSorted((a, b) => a.record.createdMs - b.record.createdMs);
 }
 
 /** The virtual files first: readers of all mounts over them wait. */

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { hash } from "node:crypto";
 import { once } from "node:events";
-import { readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -140,6 +140,39 @@ test("when holder and server are killed, the next daemon makes the mounts again"
   );
   for (const [name, content] of contents)
     assert.ok(content.equals(await readByCommand(join(directory, name))));
+});
+
+test("mounts that lie on others are made again at their places, too", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image, contents } = await serveSampleFiles(t);
+  const client = await store.connect();
+  const directories: string[] = [];
+  // Their ids are random, and tell nothing of their order.
+  for (let directory = store.directory("mnt"); directories.length < 5; directory = join(directory, "inner")) {
+    if (directories.length > 0) await mkdir(directory);
+    await client.mount({
+      reference: image.name,
+      platform,
+      directory,
+      writable: directories.length < 4,
+      background: false,
+    });
+    directories.push(directory);
+  }
+  const { pid, holderPid } = await client.info();
+  process.kill(holderPid, "SIGSTOP");
+  process.kill(pid, "SIGKILL");
+  process.kill(holderPid, "SIGKILL");
+  await until(() => !isRunning(pid) && !isRunning(holderPid));
+  const next = await store.connect();
+  assert.deepEqual(
+    (await next.mounts()).map((mount) => mount.directory),
+    directories,
+  );
+  const [name, content] = [...contents][0] ?? ["", Buffer.of()];
+  for (const directory of directories) assert.ok(content.equals(await readByCommand(join(directory, name))));
 });
 
 test(
