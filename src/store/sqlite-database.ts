@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { realpathSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
 import { type Digest, isDigest } from "../oci/index.ts";
@@ -13,6 +15,9 @@ export type Row = Readonly<Record<string, unknown>>;
 
 /** SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: no room for the index of the log. */
 const FULL_CODES: ReadonlySet<unknown> = new Set([13, 10 | (19 << 8)]);
+
+/** What SQLite takes for a path, with the longest name that it makes of it (MAX_PATHNAME of os_unix.c). */
+const PATH_LIMIT = 512 - "-journal".length;
 
 /** An open database. All methods throw `STORE_INVALID` where it is damaged, and `NO_SPACE`. */
 export class SqliteDatabase implements Disposable {
@@ -26,10 +31,11 @@ export class SqliteDatabase implements Disposable {
    * Opens or creates a database.
    *
    * @param options.migrate brings its tables to the version of this program.
-   * @throws {EsgzError} `STORE_INVALID` if it is damaged or of a later version; `NO_SPACE`
+   * @throws {EsgzError} `STORE_INVALID` if it is damaged or of a later version, or its path is too long; `NO_SPACE`
    */
   static open(path: string, options: { readonly migrate: (database: DatabaseSync) => void }): SqliteDatabase {
     return translated(() => {
+      assertShort(path);
       const database = new DatabaseSync(path, { enableForeignKeyConstraints: true });
       try {
         database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
@@ -82,6 +88,16 @@ export class SqliteDatabase implements Disposable {
   [Symbol.dispose](): void {
     if (this.#database.isOpen) translated(() => this.#database.close());
   }
+}
+
+/** SQLite follows symbolic links before it measures. */
+function assertShort(path: string): void {
+  const bytes = Buffer.byteLength(join(realpathSync(dirname(path)), basename(path)));
+  if (bytes <= PATH_LIMIT) return;
+  throw storeInvalid("store database", {
+    expected: `a path of at most ${PATH_LIMIT} bytes`,
+    found: `${bytes} bytes: "${path}"`,
+  });
 }
 
 /** A digest in a row. @throws {EsgzError} `STORE_INVALID` if it is none */

@@ -443,3 +443,21 @@ test("a layer from one TOC is not given to those who trust another", async () =>
     assert.equal(handle?.layer.complete, true);
   }
 });
+
+test("openStore() opens a store at a path of 492 bytes, and says what is wrong with a longer one", async () => {
+  await using directory = await scratchDirectory();
+  const rootOf = (bytes: number): string => {
+    const missing = bytes - directory.path.length;
+    const name = "d".repeat(Math.floor(missing / 3) - 1);
+    const path = join(directory.path, name, name);
+    return join(path, "d".repeat(bytes - path.length - 1));
+  };
+  const options = { clock: systemClock, pid: process.pid };
+  assert.equal(rootOf(492).length, 492);
+  await using store = await openStore(rootOf(492), options);
+  store.setLease({ id: "lease", kind: "test", layers: [], detail: "" });
+  await assert.rejects(openStore(rootOf(493), options), {
+    code: "STORE_INVALID",
+    message: /^Cannot open store database: expected a path of at most 504 bytes, got 505 bytes: "/,
+  });
+});
