@@ -8,37 +8,16 @@
  * @module
  */
 import { EsgzError } from "../errors/index.ts";
-import { decodeGzipFooter, ESTARGZ_FOOTER_SIZE } from "./gzip-footer.ts";
-import { decodeZstdFooter, ZSTD_MAX_FOOTER_SIZE } from "./zstd-footer.ts";
+import {
+  decodeGzipFooter,
+  ESTARGZ_FOOTER_SIZE,
+  type ExternalFooter,
+  type GzipFooter,
+} from "./gzip-footer.ts";
+import { decodeZstdFooter, ZSTD_MAX_FOOTER_SIZE, type ZstdFooter } from "./zstd-footer.ts";
 
 /** Where the table of contents is. Offsets are of the blob; all ranges lie inside it, in front of the footer. */
 export type Footer = GzipFooter | ExternalFooter | ZstdFooter;
-
-/** eStargz, or the older stargz: the TOC is the gzip member between `tocOffset` and the footer. */
-export interface GzipFooter {
-  readonly kind: "estargz" | "stargz";
-  readonly tocOffset: number;
-  readonly footerSize: number;
-}
-
-/** eStargz whose TOC is kept in another image. */
-export interface ExternalFooter {
-  readonly kind: "external";
-  readonly footerSize: number;
-}
-
-/** zstd:chunked: the TOC is `tocCompressedSize` bytes of zstd inside a skippable frame. */
-export interface ZstdFooter {
-  readonly kind: "zstd:chunked";
-  readonly tocOffset: number;
-  readonly tocCompressedSize: number;
-  /** Bytes of the TOC JSON. */
-  readonly tocSize: number;
-  /** Where the data is that rebuilds the original tar, in layers of containers-storage. */
-  readonly tarSplit?: { readonly offset: number; readonly compressedSize: number; readonly size: number };
-  /** Bytes of the footer with the header of its skippable frame; 0 where the position came from annotations. */
-  readonly footerSize: number;
-}
 
 /** The longest footer of any layout. */
 export const MAX_FOOTER_SIZE: number = Math.max(ESTARGZ_FOOTER_SIZE, ZSTD_MAX_FOOTER_SIZE);

@@ -22,7 +22,19 @@
  */
 import { concatBytes, decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
-import type { ExternalFooter, GzipFooter } from "./footer.ts";
+
+/** eStargz, or the older stargz: the TOC is the gzip member between `tocOffset` and the footer. */
+export interface GzipFooter {
+  readonly kind: "estargz" | "stargz";
+  readonly tocOffset: number;
+  readonly footerSize: number;
+}
+
+/** eStargz whose TOC is kept in another image. */
+export interface ExternalFooter {
+  readonly kind: "external";
+  readonly footerSize: number;
+}
 
 /** Bytes of an eStargz footer. */
 export const ESTARGZ_FOOTER_SIZE = 51;

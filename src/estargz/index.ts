@@ -6,6 +6,7 @@ export {
   type CompressorKind,
 } from "./compressor.ts";
 export * from "./footer.ts";
+export type { ExternalFooter, GzipFooter } from "./gzip-footer.ts";
 export * from "./inflate-member.ts";
 export { probeLibdeflate } from "./libdeflate.ts";
 export { DEFAULT_LIMITS, type EstargzLimits } from "./limits.ts";
@@ -17,3 +18,4 @@ export { UnverifiedArchive } from "./unverified-archive.ts";
 export * from "./write-archive.ts";
 export type { WriteArchiveOptions } from "./write-options.ts";
 export type { ZstdDialect } from "./zstd-end.ts";
+export type { ZstdFooter } from "./zstd-footer.ts";

@@ -11,7 +11,7 @@ import { gunzip, zstdDecompress } from "node:zlib";
 import { concatBytes, viewOf } from "../bytes/index.ts";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import { TarDecoder, type TarEntry } from "../tar/index.ts";
-import type { ZstdFooter } from "./footer.ts";
+import type { ZstdFooter } from "./zstd-footer.ts";
 import { limitExceeded } from "./limits.ts";
 import { TOC_NAME } from "./resolve-toc.ts";
 import { invalidToc, quote } from "./toc-fields.ts";

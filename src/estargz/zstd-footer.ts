@@ -26,7 +26,19 @@
  */
 import { concatBytes, decodeUtf8, encodeUtf8, viewOf } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
-import type { ZstdFooter } from "./footer.ts";
+
+/** zstd:chunked: the TOC is `tocCompressedSize` bytes of zstd inside a skippable frame. */
+export interface ZstdFooter {
+  readonly kind: "zstd:chunked";
+  readonly tocOffset: number;
+  readonly tocCompressedSize: number;
+  /** Bytes of the TOC JSON. */
+  readonly tocSize: number;
+  /** Where the data is that rebuilds the original tar, in layers of containers-storage. */
+  readonly tarSplit?: { readonly offset: number; readonly compressedSize: number; readonly size: number };
+  /** Bytes of the footer with the header of its skippable frame; 0 where the position came from annotations. */
+  readonly footerSize: number;
+}
 
 /** Bytes of a skippable frame in front of its content. */
 export const SKIPPABLE_HEADER_SIZE = 8;
