@@ -21,6 +21,7 @@ import { type SegmentOptions, segmentsOf } from "./plan-members.ts";
 import { RangeStream } from "./range-stream.ts";
 import type { WatchedTransfer } from "./transfer-board.ts";
 import { judgeTransferFailure } from "./transfer-failure.ts";
+import { Urgency } from "./urgency.ts";
 
 /** What a transfer brings. */
 export interface TransferOptions extends SegmentOptions {
@@ -56,8 +57,7 @@ export class Transfer implements WatchedTransfer {
   readonly #options: TransferOptions;
   readonly #signal: AbortSignal;
   readonly #jobs: JobAssembly;
-  readonly #raised = Promise.withResolvers<void>();
-  #isRaised = false;
+  readonly #urgency = new Urgency();
   /** Ends the pause before the next try. */
   #wake: (() => void) | undefined;
   #stream: RangeStream | undefined;
@@ -87,7 +87,7 @@ export class Transfer implements WatchedTransfer {
 
   /** Whether a read waits for it, or did. */
   get isUrgent(): boolean {
-    return this.#isRaised || this.priority === "demand";
+    return this.#urgency.isRaised || this.priority === "demand";
   }
 
   /** Receives everything and hands it over. Never rejects: flights tell what went wrong. */
@@ -118,8 +118,7 @@ export class Transfer implements WatchedTransfer {
    * any more.
    */
   raise(): void {
-    this.#isRaised = true;
-    this.#raised.resolve();
+    this.#urgency.raise();
     this.#wake?.();
   }
 
@@ -165,16 +164,8 @@ export class Transfer implements WatchedTransfer {
       await work();
       return;
     }
-    const waiting = new AbortController();
-    const lane = this.#context.lanes[this.priority].acquire({
-      signal: AbortSignal.any([this.#signal, waiting.signal]),
-    });
-    lane.catch(() => undefined);
-    const permit = await Promise.race([lane, this.#raised.promise]);
-    if (permit === undefined) {
-      waiting.abort();
-      lane.then((late) => late.release()).catch(() => undefined);
-    }
+    const lane = this.#context.lanes[this.priority];
+    const permit = await this.#urgency.waitCalmly((signal) => lane.acquire({ signal }), this.#signal);
     try {
       await work();
     } finally {
@@ -248,7 +239,7 @@ export class Transfer implements WatchedTransfer {
   /** On a slow link the background asks for parts even of one member: what was asked for is in the way of reads. */
   #mostAtOnce(): number {
     const { board, tuning } = this.#context;
-    if (this.priority !== "background" || this.#isRaised) return Infinity;
+    if (this.priority !== "background" || this.#urgency.isRaised) return Infinity;
     const allowance = this.#context.backgroundAllowance() ?? tuning.minRangeSize;
     return Math.max(LEAST_AT_ONCE, Math.floor(allowance / Math.max(1, board.backgroundTransfers)));
   }
@@ -256,22 +247,20 @@ export class Transfer implements WatchedTransfer {
   /** The background reads on only when no read waits, or its share of time has come. */
   async #stepAside(): Promise<void> {
     const { gate } = this.#context;
-    if (this.priority !== "background" || this.#isRaised || gate.waiting === 0) return;
+    if (this.priority !== "background" || this.#urgency.isRaised || gate.waiting === 0) return;
     this.#stoodAside = true;
-    await gate.pause({ signal: this.#signal, raised: this.#raised.promise });
+    await gate.pause({ signal: this.#signal, raised: this.#urgency.raised });
   }
 
   async #lease(size: number): Promise<BufferLease> {
     const { demand, bulk } = this.#context.budgets;
     if (this.isUrgent) return await demand.acquire(size, { signal: this.#signal });
-    const waiting = new AbortController();
-    const signal = AbortSignal.any([this.#signal, waiting.signal]);
-    const leasing = bulk.acquire(size, { signal, priority: RANKS[this.priority] });
-    const lease = await Promise.race([leasing, this.#raised.promise]);
-    if (lease !== undefined) return lease;
-    waiting.abort();
-    leasing.then((late) => late.release()).catch(() => undefined);
-    return await demand.acquire(size, { signal: this.#signal });
+    const priority = RANKS[this.priority];
+    const lease = await this.#urgency.waitCalmly(
+      (signal) => bulk.acquire(size, { signal, priority }),
+      this.#signal,
+    );
+    return lease ?? (await demand.acquire(size, { signal: this.#signal }));
   }
 
   /** Waits until another try makes sense, or throws what ended the transfer. */
