@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { copyFile, link, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, link, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
@@ -27,6 +27,18 @@ export function homeOf(root: string, id: string): string {
     "CONFIGURATION_INVALID",
     `Cannot name mount: expected up to 128 letters, digits, "_", "." and "-", got ${found}`,
   );
+}
+
+/** Makes the directory of a mount, empty. Usually nothing is there, which then needs no look at the mount table. */
+export async function makeHome(home: string): Promise<void> {
+  const make = async (): Promise<void> => await mkdir(home, { mode: 0o711 });
+  try {
+    await make();
+  } catch (error) {
+    if (systemCodeOf(error) !== "EEXIST") throw error;
+    await removeHome(home);
+    await make();
+  }
 }
 
 /** Gives a view's EROFS image a second name, so that it stays whatever else the store forgets. */

@@ -266,7 +266,15 @@ const SHOWN_USERS = 5;
 
 /** Makes directories that are there or not; what is mounted above them is not looked at. */
 export async function makeDirectories(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
+  // At once: each is a turn of its own, which may be long while an image is being prepared.
+  await Promise.all(paths.map(makeDirectory));
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch {
+    // It is there, or what it is in is not.
     await mkdir(dirname(path), { recursive: true, mode: 0o711 });
     await mkdir(path, { recursive: true });
   }

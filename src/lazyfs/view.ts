@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { mkdir } from "node:fs/promises";
 import { type Clock, Semaphore } from "../async/index.ts";
 import { readMountTable, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
@@ -17,7 +16,7 @@ import type { ViewEvent } from "./view-event.ts";
 import { encodeMountState, type MountRecord, type MountState, type ViewMethod } from "./mount-record.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { ownMountsAt, topmostAt } from "./standing-mounts.ts";
-import { keepChanges, keepMeta, removeHome } from "./view-home.ts";
+import { keepChanges, keepMeta, makeHome, removeHome } from "./view-home.ts";
 import { makeDirectories, treeFuseId, type ServedTree, type ViewMounter } from "./view-mounter.ts";
 import { directoriesOf, placesOf } from "./view-plan.ts";
 
@@ -87,8 +86,7 @@ export class View {
   }): Promise<void> {
     try {
       this.#remember({});
-      await removeHome(this.home);
-      await mkdir(this.home, { recursive: true, mode: 0o711 });
+      await makeHome(this.home);
       await makeDirectories(directoriesOf(this.#state.plan, this.home));
       if (options.metaSource !== undefined) await keepMeta(options.metaSource, this.home);
       await this.#mountFirst(options.methods, options.signal);
