@@ -74,8 +74,13 @@ export type Trailers = {
   readonly "grpc-message"?: string;
 };
 
+/** Headers hold no more: a message that repeats a name of megabytes would cost the client the status, too. */
+const MAX_MESSAGE_LENGTH = 2048;
+
 /** What a client is told of anything that was thrown. */
 export function statusTrailers(thrown: unknown): Trailers {
   const { code, rawMessage } = connectErrorFrom(thrown);
-  return { "grpc-status": String(code), "grpc-message": encodeURIComponent(rawMessage.toWellFormed()) };
+  const isLong = rawMessage.length > MAX_MESSAGE_LENGTH;
+  const message = isLong ? `${rawMessage.slice(0, MAX_MESSAGE_LENGTH)} ...` : rawMessage;
+  return { "grpc-status": String(code), "grpc-message": encodeURIComponent(message.toWellFormed()) };
 }

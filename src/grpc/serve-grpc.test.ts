@@ -76,6 +76,29 @@ test("errors of esgz become their gRPC status, in streams too; others are intern
   await assert.rejects(other.listImages({}), { code: Code.Unimplemented });
 });
 
+test("errors that repeat a long name have their status, and the beginning of their message", async (t) => {
+  const path = await socketIn(t);
+  await using _server = await serveGrpc({
+    routes: (router) =>
+      router.service(Snapshots, {
+        stat: ({ key }) => {
+          throw new EsgzError("SNAPSHOT_NOT_FOUND", `Cannot find snapshot "${key}"`);
+        },
+      }),
+    listen: { path },
+  });
+  using unix = createUnixTransport({ path });
+  const client = createClient(Snapshots, unix.transport);
+  for (const key of ["k".repeat(100_000), "\u{1f4e6}".repeat(1_000_000)]) {
+    await assert.rejects(client.stat({ key }), (error: unknown) => {
+      assert.ok(error instanceof ConnectError);
+      assert.equal(error.code, Code.NotFound, error.message);
+      assert.match(error.rawMessage, /^Cannot find snapshot "(k+|\u{1f4e6}+) \.\.\.$/u);
+      return error.rawMessage.length < 3000;
+    });
+  }
+});
+
 test("messages of 15 MiB pass, of more than 16 MiB do not", async (t) => {
   const path = await socketIn(t);
   await using _server = await serveGrpc({ routes, listen: { path } });
