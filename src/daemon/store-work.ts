@@ -47,11 +47,14 @@ export class StoreWork {
   }
 
   /** Forgets an image. @throws {EsgzError} `IMAGE_NOT_FOUND` */
-  remove(name: string, options: { readonly platform: string | undefined }): void {
+  async remove(name: string, options: { readonly platform: string | undefined }): Promise<void> {
     const platform =
       options.platform === undefined ? undefined : formatPlatform(parsePlatform(options.platform));
     const { store, log } = this.#services;
-    if (!store.remove(recordedName(name), { platform })) throw unknownImage(name, options.platform);
+    const isKnown = await store.withRoom(() =>
+      Promise.resolve(store.remove(recordedName(name), { platform })),
+    );
+    if (!isKnown) throw unknownImage(name, options.platform);
     log.info({ name, platform }, "forgot an image");
     this.#forgetRegistries();
   }
@@ -81,10 +84,12 @@ export class StoreWork {
   async prune({ all }: PruneRequest, options: { readonly signal: AbortSignal }): Promise<PruneSummary> {
     return await this.#images.alone(async () => {
       const { store, log } = this.#services;
-      const images = all === true ? this.#forgetUnmounted() : [];
+      // Takes no room, and may make some.
+      const kept = await removeKept(store.root);
+      const images = all === true ? await this.#forgetUnmounted() : [];
       const pruned = await store.prune({ keepImages: this.#mountedManifests() });
       const { layers } = pruned;
-      const bytes = pruned.bytes + (await removeKept(store.root));
+      const bytes = pruned.bytes + kept;
       this.#forgetRegistries();
       log.info({ images: images.length, layers: layers.length, bytes }, "pruned");
       return { images, layers, bytes };
@@ -101,11 +106,12 @@ export class StoreWork {
     if (layers.length > 0) log.info({ layers: layers.length, bytes }, "pruned");
   }
 
-  #forgetUnmounted(): readonly string[] {
+  async #forgetUnmounted(): Promise<readonly string[]> {
     const { store } = this.#services;
     const mounted = this.#mountedManifests();
     const unused = store.images().filter(({ manifest }) => !mounted.has(manifest));
-    for (const { name, platform } of unused) store.remove(name, { platform });
+    for (const { name, platform } of unused)
+      await store.withRoom(() => Promise.resolve(store.remove(name, { platform })));
     return [...new Set(unused.map(({ name }) => name))];
   }
 

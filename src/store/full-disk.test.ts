@@ -124,6 +124,40 @@ test("a disk that is full already takes an image's metadata, from a reserve, and
   store.setLease({ id: "another", kind: "mount", layers: [], detail: "" });
 });
 
+test("a disk without room for a note can be tidied up all the same", async (t) => {
+  const mounted = await smallDisk("3m");
+  if (typeof mounted === "string") {
+    t.skip(mounted);
+    return;
+  }
+  await using disk = mounted;
+  await using store = await openStore(join(disk.path, "store"), {
+    clock: new StandingClock(),
+    pid: process.pid,
+  });
+  const sample = sampleLayer("whole", [{ chunks: Array.from({ length: 10 }, () => 100_000) }]);
+  {
+    await using handle = await store.createLayer(sample.digest, sample.layer);
+    for (const [index, bytes] of sample.contents.entries()) await handle.layer.writeChunk(index, bytes);
+  }
+  await store.content.write(BLOB.digest, BLOB.bytes);
+  const name = "r.example/app:1";
+  const image = { platform: "linux/amd64", root: BLOB.digest, manifest: BLOB.digest, content: [] };
+  store.setImage({ ...image, name, layers: [sample.digest] });
+  await fill(join(disk.path, "filler"));
+  assert.throws(() => store.remove(name), { code: "NO_SPACE" });
+  assert.equal(await store.withRoom(() => Promise.resolve(store.remove(name))), true);
+  const [usage] = (await store.usage()).layers;
+  assert.equal(usage?.dataBytes, 0);
+  {
+    await using handle = await store.openLayer(sample.digest);
+    assert.equal(handle?.layer.filledCount, 0);
+    await handle?.layer.writeChunk(0, sample.contents[0] ?? new Uint8Array());
+  }
+  await fill(join(disk.path, "more"));
+  assert.deepEqual((await store.prune()).layers, [sample.digest]);
+});
+
 /** Takes all room that is left. */
 async function fill(path: string): Promise<void> {
   const file = await open(path, "w");

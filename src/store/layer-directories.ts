@@ -4,10 +4,11 @@
  * @module
  */
 import { rename, rm, stat, truncate } from "node:fs/promises";
+import { isEsgzError } from "../errors/index.ts";
 import { ifExists, replaceFile, syncPath } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { encodeFilled } from "./filled-file.ts";
-import { guarded } from "./store-error.ts";
+import { guarded, storeFailure } from "./store-error.ts";
 import { layerPaths, type StoreLayout } from "./store-layout.ts";
 
 /** Changes directories of layers. Who calls knows that nobody has these layers open. */
@@ -58,11 +59,25 @@ export class LayerDirectories {
     const { directory, filled, data } = layerPaths(this.#layout.layer(digest));
     const bitmap = new Uint8Array(Math.ceil(table.count / 8));
     const temporary = this.#layout.nextTemporary();
-    await guarded(`empty "${directory}"`, async () => {
-      // The record first: a crash in between finds data that nothing claims, never the reverse.
+    const note = async (): Promise<void> =>
       await replaceFile(filled, encodeFilled({ count: table.count, bitmap }), { temporary });
+    const giveUp = async (): Promise<void> => {
       await truncate(data, 0);
       await truncate(data, table.dataSize);
+    };
+    const action = `empty "${directory}"`;
+    await guarded(action, async () => {
+      try {
+        // The record first: a crash in between finds data that nothing claims, never the reverse.
+        await note();
+        await giveUp();
+      } catch (error) {
+        if (!isEsgzError(storeFailure(action, error), "NO_SPACE")) throw error;
+        // No room even for a record: where there is none, each chunk is verified before it counts.
+        await rm(filled, { force: true });
+        await giveUp();
+        await note();
+      }
     });
   }
 }

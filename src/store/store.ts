@@ -4,7 +4,7 @@
  * @module
  */
 import type { ReadOptions } from "../blob/index.ts";
-import { EsgzError } from "../errors/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { CopyOptions, CopyReport } from "./chunk-copier.ts";
 import type { ContentStore } from "./content-store.ts";
@@ -24,6 +24,9 @@ import {
   type StoreReverifyReport,
   type StoreUsage,
 } from "./store-upkeep.ts";
+
+/** Pages of the database's log. */
+const ROOM_FOR_NOTES = 1 << 20;
 
 /** A store that this process has open. Closing it ends the session cleanly: what is there is believed next time. */
 export class Store implements AsyncDisposable {
@@ -210,7 +213,23 @@ export class Store implements AsyncDisposable {
    */
   async prune(options: PruneOptions = {}): Promise<PruneReport> {
     this.#assertOpen();
-    return await pruneStore(this.#parts, options);
+    return await this.withRoom(async () => await pruneStore(this.#parts, options));
+  }
+
+  /**
+   * Does what takes something away, which has to be noted first: where there is no room even for a note, once more without
+   * data of what was used least recently.
+   *
+   * @param work may be done twice.
+   * @throws {EsgzError} `STORE_INVALID`, `IO_FAILED`; what `work` throws.
+   */
+  async withRoom<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isEsgzError(error, "NO_SPACE") || (await this.evict(ROOM_FOR_NOTES)) === 0) throw error;
+      return await work();
+    }
   }
 
   /**
