@@ -9,6 +9,7 @@ import type { FetchContext } from "./fetch-context.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
 import { type Flight, untilAborted } from "./flight.ts";
 import { planMembers } from "./plan-members.ts";
+import type { WaitingRange } from "./range-fetcher.ts";
 import { fetchAhead } from "./fetch-ahead.ts";
 import { startTransfer } from "./start-transfer.ts";
 import { writeRemembered } from "./write-remembered.ts";
@@ -17,12 +18,43 @@ import { writeRemembered } from "./write-remembered.ts";
 export type ChunksInMemory = ReadonlyMap<number, Uint8Array>;
 
 /**
- * Brings all chunks of a range, at the highest priority: joins what is on its way, asks for the rest. Returns those that
- * could not be written.
+ * Brings all chunks of a range for a read that waits, which less urgent work steps aside for. Returns those that could not be
+ * written.
  *
- * @throws {EsgzError} `DIGEST_MISMATCH`, `NOT_SUPPORTED`; codes of the medium; the signal's reason
+ * @throws {EsgzError} `TIMED_OUT` after `demandDeadlineMs`; `DIGEST_MISMATCH`, `NOT_SUPPORTED`; codes of the medium; the
+ * signal's reason
  */
-export async function bringRange(
+export async function waitForRange(
+  context: FetchContext,
+  fetched: FetchedLayer,
+  options: { readonly range: ByteRange; readonly signal: AbortSignal },
+): Promise<ChunksInMemory> {
+  const { range } = options;
+  const { clock, gate, counters, tuning } = context;
+  const deadline = new AbortController();
+  const done = new AbortController();
+  const startMs = clock.nowMs();
+  const wait: WaitingRange = { ...range, sinceMs: startMs };
+  gate.enter();
+  fetched.waiting.add(wait);
+  counters.stalls += 1;
+  clock.sleep(tuning.demandDeadlineMs, { signal: done.signal }).then(
+    () => deadline.abort(deadlinePassed(fetched, range, tuning.demandDeadlineMs)),
+    () => undefined,
+  );
+  try {
+    const signal = AbortSignal.any([options.signal, deadline.signal]);
+    return await bringRange(context, fetched, { range, signal });
+  } finally {
+    done.abort();
+    counters.stallMs += clock.nowMs() - startMs;
+    fetched.waiting.delete(wait);
+    gate.leave();
+  }
+}
+
+/** Brings all chunks of a range, at the highest priority: joins what is on its way, asks for the rest. */
+async function bringRange(
   context: FetchContext,
   fetched: FetchedLayer,
   options: { readonly range: ByteRange; readonly signal: AbortSignal },
@@ -119,8 +151,7 @@ async function waitFor(
   }
 }
 
-/** The failure of a read that waited too long. */
-export function deadlinePassed(fetched: FetchedLayer, range: ByteRange, deadlineMs: number): EsgzError {
+function deadlinePassed(fetched: FetchedLayer, range: ByteRange, deadlineMs: number): EsgzError {
   return new EsgzError(
     "TIMED_OUT",
     `Cannot read ${range.size} bytes at ${range.offset} of "${fetched.layer.digest}": expected them within ${deadlineMs} ms, got none`,

@@ -9,7 +9,7 @@ import { EsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { BLOCK_SIZE, type Layer, type Store } from "../store/index.ts";
 import { createFetchContext } from "./create-fetch-context.ts";
-import { type ChunksInMemory, bringRange, deadlinePassed } from "./demand-read.ts";
+import { type ChunksInMemory, waitForRange } from "./demand-read.ts";
 import type { EarlyBlocksMemory } from "./early-blocks.ts";
 import { fetchAhead } from "./fetch-ahead.ts";
 import type { FetchContext, FetchWorkers } from "./fetch-context.ts";
@@ -27,7 +27,7 @@ import { FetchedLayer } from "./fetched-layer.ts";
 import { fillLayers } from "./fill-layers.ts";
 import { copyKnownChunks } from "./known-chunks.ts";
 import { type DeviceParts, readDevice } from "./read-device.ts";
-import type { RangeFetcher, WaitingRange } from "./range-fetcher.ts";
+import type { RangeFetcher } from "./range-fetcher.ts";
 
 /** What a fetcher works with. */
 export interface LayerFetcherOptions {
@@ -247,7 +247,7 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
     return signal === undefined ? fetched.signal : AbortSignal.any([fetched.signal, signal]);
   }
 
-  /** A read that may have to wait, with its deadline. */
+  /** A read that may have to wait. */
   async #demand(fetched: FetchedLayer, range: ByteRange, options: ReadOptions): Promise<ChunksInMemory> {
     const { layer } = fetched;
     this.#countRead(fetched, range);
@@ -256,26 +256,10 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
       this.#followHit(fetched, range);
       return new Map();
     }
-    const { clock, gate, counters, tuning } = this.#context;
-    const deadline = new AbortController();
-    const done = new AbortController();
-    const startMs = clock.nowMs();
-    const wait: WaitingRange = { ...range, sinceMs: startMs };
-    gate.enter();
-    fetched.waiting.add(wait);
-    counters.stalls += 1;
-    clock.sleep(tuning.demandDeadlineMs, { signal: done.signal }).then(
-      () => deadline.abort(deadlinePassed(fetched, range, tuning.demandDeadlineMs)),
-      () => undefined,
-    );
     try {
-      const signal = AbortSignal.any([this.#signalFor(fetched, options), deadline.signal]);
-      return await bringRange(this.#context, fetched, { range, signal });
+      const signal = this.#signalFor(fetched, options);
+      return await waitForRange(this.#context, fetched, { range, signal });
     } finally {
-      done.abort();
-      counters.stallMs += clock.nowMs() - startMs;
-      fetched.waiting.delete(wait);
-      gate.leave();
       this.#copyOnce(fetched);
     }
   }
