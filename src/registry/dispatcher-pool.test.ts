@@ -38,7 +38,14 @@ test("a private authority is trusted where it was given, as text or as a file, a
   t.after(() => rm(directory, { recursive: true, force: true }));
   const caFile = join(directory, "ca.pem");
   await writeFile(caFile, certificates.ca);
-  for (const config of [{ ca: certificates.ca }, { caFile }, { skipVerify: true }]) {
+  const several = join(directory, "none.pem");
+  await writeFile(several, "");
+  for (const config of [
+    { ca: certificates.ca },
+    { caFile },
+    { caFile: [several, caFile] },
+    { skipVerify: true },
+  ]) {
     await using client = clientFor(config);
     await client.ping(server.host);
   }
@@ -46,7 +53,7 @@ test("a private authority is trusted where it was given, as text or as a file, a
   await assert.rejects(stranger.ping(server.host), { code: "NETWORK_FAILED" });
   await using misled = clientFor({ caFile: join(directory, "missing.pem") });
   await assert.rejects(misled.ping(server.host), { code: "CONFIGURATION_INVALID" });
-  assert.equal(server.requests.length, 3);
+  assert.equal(server.requests.length, 4);
 });
 
 test("a client certificate is shown to its own host, and to no host it redirects to", async (t) => {

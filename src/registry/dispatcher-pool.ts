@@ -118,12 +118,19 @@ function proxyTrust(connect: ConnectOptions): ConnectOptions {
   };
 }
 
-async function readPem(value: PemInput | undefined, file: string | undefined): Promise<Buffer[]> {
+async function readPem(
+  value: PemInput | undefined,
+  file: string | readonly string[] | undefined,
+): Promise<Buffer[]> {
   const values = value === undefined ? [] : isList(value) ? value : [value];
   const given = values.map((pem) => Buffer.from(typeof pem === "string" ? Buffer.from(pem) : pem));
-  if (file === undefined) return given;
+  const files = file === undefined ? [] : [file].flat();
+  return [...given, ...(await Promise.all(files.map(readPemFile)))];
+}
+
+async function readPemFile(file: string): Promise<Buffer> {
   try {
-    return [...given, await readFile(file)];
+    return await readFile(file);
   } catch (cause) {
     throw new EsgzError(
       "CONFIGURATION_INVALID",

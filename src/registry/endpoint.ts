@@ -48,7 +48,7 @@ const MAX_RENEWALS = 2;
 /** A registry or a mirror. */
 export class Endpoint {
   readonly registry: string;
-  /** Ends in `/v2/`. */
+  /** Ends in `/v2/`, or where else the API was said to be. */
   readonly base: URL;
   readonly mirrorOf: string | undefined;
   /** Milliseconds of the clock; before it, a mirror is left out. */
@@ -73,7 +73,7 @@ export class Endpoint {
     });
   }
 
-  /** The URL of a path below `/v2/`. */
+  /** The URL of a path of the API. */
   urlOf(path: string, query: Readonly<Record<string, string>> = {}): URL {
     const url = new URL(path, this.base);
     for (const [name, value] of Object.entries(query)) url.searchParams.append(name, value);

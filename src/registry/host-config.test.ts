@@ -14,6 +14,8 @@ test("baseUrlOf() speaks https, but plain HTTP to this machine and where it was 
     ["registry.lan", { plainHttp: true }, "http://registry.lan/v2/"],
     ["x.io", { url: "https://mirror.lan/prefix/" }, "https://mirror.lan/prefix/v2/"],
     ["x.io", { url: "https://mirror.lan/custom/v2" }, "https://mirror.lan/custom/v2/"],
+    ["x.io", { url: "https://mirror.lan/v2/proxy/", wholePath: true }, "https://mirror.lan/v2/proxy/"],
+    ["x.io", { url: "https://mirror.lan", wholePath: true }, "https://mirror.lan/"],
     ["x.io", { url: "mirror.lan:5000" }, "https://mirror.lan:5000/v2/"],
   ];
   for (const [registry, config, expected] of cases) assert.equal(baseUrlOf(registry, config).href, expected);

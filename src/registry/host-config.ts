@@ -13,8 +13,8 @@ export type PemInput = string | Uint8Array | readonly (string | Uint8Array)[];
 export interface TlsConfig {
   /** Certificates of private authorities, trusted beside the public ones. */
   readonly ca?: PemInput | undefined;
-  /** The same, as a path. */
-  readonly caFile?: string | undefined;
+  /** The same, as a path, or several. */
+  readonly caFile?: string | readonly string[] | undefined;
   /** The client's certificate chain. */
   readonly cert?: string | Uint8Array | undefined;
   /** The same, as a path. */
@@ -34,6 +34,8 @@ export interface EndpointConfig extends TlsConfig {
    * except for loopback hosts or with `plainHttp`.
    */
   readonly url?: string | undefined;
+  /** The URL's path is that of the API: no `/v2` is added to it. Default false. */
+  readonly wholePath?: boolean | undefined;
   /** Whether to speak HTTP without TLS. Default: only with loopback hosts. Must not contradict the URL's scheme. */
   readonly plainHttp?: boolean | undefined;
   /** Sent with each request to this origin, and to no other. */
@@ -60,7 +62,7 @@ export interface HostConfig extends EndpointConfig {
 const HUB_API_HOST = "registry-1.docker.io";
 
 /**
- * The base URL of a registry's API, ending in `/v2/`.
+ * The base URL of a registry's API, ending in `/v2/` unless the whole path was given.
  *
  * @throws {EsgzError} `CONFIGURATION_INVALID` for a URL that is none, has credentials or a query, or contradicts `plainHttp`.
  */
@@ -91,7 +93,8 @@ export function baseUrlOf(registry: string, config: EndpointConfig): URL {
     );
   }
   const path = url.pathname.replace(/\/+$/, "");
-  url.pathname = path.endsWith("/v2") ? `${path}/` : `${path}/v2/`;
+  const isWhole = config.wholePath === true || path.endsWith("/v2");
+  url.pathname = isWhole ? `${path}/` : `${path}/v2/`;
   return url;
 }
 

@@ -40,6 +40,18 @@ test("reads go to the first mirror that has the content, named with ns", async (
   );
 });
 
+test("a mirror whose whole path is given is asked below it", async () => {
+  await using proxy = await startScriptedServer(good);
+  const url = `${proxy.url}/v2/hub-proxy`;
+  await using client = clientFor({ url: "http://localhost:1", mirrors: [{ url, wholePath: true }] });
+  const blob = client.repository(NAME).openBlob({ digest: DIGEST, size: BYTES.length });
+  assert.deepEqual(await blob.read({ offset: 1, size: 9 }), BYTES.subarray(1, 10));
+  assert.deepEqual(
+    proxy.requests.map((request) => request.url),
+    [`/v2/hub-proxy/team/app/blobs/${DIGEST}?ns=images.example`],
+  );
+});
+
 test("reads fall back to the registry itself, without ns, and remember mirrors that are down", async () => {
   await using broken = await startScriptedServer((_request, response) => void response.destroy());
   await using upstream = await startScriptedServer(good);

@@ -8,7 +8,7 @@
  *   ca = "ca.pem"                              # or a list
  *   client = [["client.cert", "client.key"]]   # or one file, or a list of files, each with both
  *   skip_verify = false
- *   override_path = false
+ *   override_path = false                      # true: the address has the whole path of the API
  *   [host."https://mirror.example.com".header]
  *     x-name = "value"                         # or a list
  * ```
@@ -64,12 +64,12 @@ export function parseHostsToml(text: string, options: { readonly directory: stri
     const { capabilities } = table;
     if (capabilities !== undefined && !capabilities.includes("pull")) {
       warnings.push(`${reader.name} is not used: it cannot be pulled from`);
-    } else mirrors.push({ ...endpointFrom(table, reader), url: addressOf(address, table, reader) });
+    } else mirrors.push({ ...endpointFrom(table, reader), ...addressOf(address, table) });
   }
   const reader: Reader = { directory, warnings, name: place };
   const { server } = file;
   const own = endpointFrom(file, reader);
-  const url = server === undefined || server === "" ? {} : { url: addressOf(server, file, reader) };
+  const url = server === undefined || server === "" ? {} : addressOf(server, file);
   return { config: { ...own, ...url, ...(mirrors.length === 0 ? {} : { mirrors }) }, warnings };
 }
 
@@ -94,19 +94,15 @@ function parseFile(text: string, place: string): v.InferOutput<typeof fileSchema
   throw new EsgzError("CONFIGURATION_INVALID", message);
 }
 
-/** Without `override_path`, the path of the API follows; a client here adds it by itself unless it is there. */
+/** Without `override_path`, the path of the API follows that of the address, unless this is it. */
 function addressOf(
   address: string,
   { override_path: isWhole }: HostTable,
-  { name, warnings }: Reader,
-): string {
+): { readonly url: string; readonly wholePath?: true } {
   const named = /^https?:\/\//i.test(address) ? address : `https://${address}`;
-  const plain = named.replace(/\/+$/, "");
-  const hasApiPath = plain.endsWith("/v2");
-  if (isWhole !== true) return hasApiPath ? plain : `${plain}/v2`;
-  if (!hasApiPath)
-    warnings.push(`override_path of ${name} has no effect: /v2 is added to a path that does not end so`);
-  return plain;
+  const url = named.replace(/\/+$/, "");
+  if (isWhole === true) return { url, wholePath: true };
+  return { url: url.endsWith("/v2") ? url : `${url}/v2` };
 }
 
 function endpointFrom(table: HostTable, reader: Reader): EndpointConfig {
@@ -124,11 +120,8 @@ function endpointFrom(table: HostTable, reader: Reader): EndpointConfig {
 }
 
 function authority(ca: HostTable["ca"], reader: Reader): Pick<EndpointConfig, "caFile"> {
-  const [first, ...others] = listOf(ca ?? []);
-  if (first === undefined) return {};
-  for (const other of others)
-    reader.warnings.push(`ca "${other}" of ${reader.name} is not used: one file is, with all authorities`);
-  return { caFile: pathIn(reader, first) };
+  const paths = listOf(ca ?? []).map((path) => pathIn(reader, path));
+  return paths.length === 0 ? {} : { caFile: paths };
 }
 
 function clientFiles(
