@@ -1,5 +1,6 @@
 /**
- * From a blob to its table of contents, in one read where possible and two at most.
+ * From a blob to its table of contents, in one read where possible and two at most. Reading and taking out are apart: another
+ * thread may do the second.
  *
  * @module
  */
@@ -35,6 +36,14 @@ const SMALL_MAX_TAIL = 256 * 1024;
 const MIN_TAIL = 64 * 1024;
 const MAX_TAIL = 4 * 1024 * 1024;
 
+/** A table of contents as it lies in a blob, or beside it. Plain data: it can be sent to another thread. */
+export interface RawToc {
+  readonly footer: Footer;
+  /** The bytes that hold it: a member of the blob, or what was given as the external one. Maybe a view of a larger buffer. */
+  readonly bytes: Uint8Array;
+  readonly blobSize: number;
+}
+
 /**
  * Opens a seekable layer.
  *
@@ -45,25 +54,55 @@ export async function openArchive(
   blob: BlobSource,
   options: OpenArchiveOptions = {},
 ): Promise<UnverifiedArchive> {
+  return await openRawToc(await readRawToc(blob, options), options);
+}
+
+/**
+ * Finds and reads the table of contents of a seekable layer, as it is: all that needs the blob.
+ *
+ * @throws {EsgzError} `FOOTER_INVALID`, `TOC_MISSING` as {@linkcode openArchive}; `LIMIT_EXCEEDED`; codes of the blob.
+ */
+export async function readRawToc(blob: BlobSource, options: OpenArchiveOptions = {}): Promise<RawToc> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const position = positionFrom(options.annotations, blob.size);
   const nothing = { offset: blob.size, bytes: NO_BYTES };
   const tail = position === undefined ? await readTail(blob, options) : nothing;
   const footer = position ?? decodeFooter(tail.bytes, blob.size);
-  const facts = { footer, blobSize: blob.size, limits };
+  if (footer.kind !== "external") {
+    const bytes = await readToc(blob, { ...options, footer, tail, limits });
+    return { footer, bytes, blobSize: blob.size };
+  }
+  const { externalToc } = options;
+  if (externalToc !== undefined) return { footer, bytes: externalToc, blobSize: blob.size };
+  throw new EsgzError(
+    "TOC_MISSING",
+    "Cannot open layer: expected the external TOC that its footer speaks of, got none",
+  );
+}
+
+/**
+ * Takes a table of contents out of the bytes that hold it: all that needs the processor.
+ *
+ * @throws {EsgzError} `TOC_INVALID`, `LIMIT_EXCEEDED`
+ */
+export async function openRawToc(
+  { footer, bytes, blobSize }: RawToc,
+  options: Pick<OpenArchiveOptions, "limits"> = {},
+): Promise<UnverifiedArchive> {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const facts = { footer, blobSize, limits };
   if (footer.kind === "external") {
-    const json = await externalJson(options.externalToc, limits);
-    const ownsJson = json.buffer !== options.externalToc?.buffer;
-    const payloadSize = blob.size - footer.footerSize;
+    const json = await extractExternalToc(bytes, limits);
+    const ownsJson = json.buffer !== bytes.buffer;
+    const payloadSize = blobSize - footer.footerSize;
     return new UnverifiedArchive({ ...facts, json, ownsJson, compressed: undefined, payloadSize });
   }
-  const compressed = await readToc(blob, { ...options, footer, tail, limits });
   if (footer.kind === "zstd:chunked") {
-    const json = await extractZstdToc(compressed, { footer, limits });
+    const json = await extractZstdToc(bytes, { footer, limits });
     const payloadSize = footer.tocOffset - SKIPPABLE_HEADER_SIZE;
-    return new UnverifiedArchive({ ...facts, json, ownsJson: true, compressed, payloadSize });
+    return new UnverifiedArchive({ ...facts, json, ownsJson: true, compressed: bytes, payloadSize });
   }
-  const json = await extractGzipToc(compressed, limits);
+  const json = await extractGzipToc(bytes, limits);
   const payloadSize = footer.tocOffset;
   return new UnverifiedArchive({ ...facts, json, ownsJson: true, compressed: undefined, payloadSize });
 }
@@ -124,12 +163,4 @@ async function readToc(
   const size = Math.min(end, tail.offset) - start;
   const front = await blob.read({ offset: start, size }, { signal: options.signal });
   return concatBytes([front, inTail]);
-}
-
-async function externalJson(content: Uint8Array | undefined, limits: EstargzLimits): Promise<Uint8Array> {
-  if (content !== undefined) return await extractExternalToc(content, limits);
-  throw new EsgzError(
-    "TOC_MISSING",
-    "Cannot open layer: expected the external TOC that its footer speaks of, got none",
-  );
 }

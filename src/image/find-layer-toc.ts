@@ -5,7 +5,13 @@
  */
 import type { BlobSource, ByteRange, ReadOptions } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
-import { type Archive, openArchive, type UnverifiedArchive } from "../estargz/index.ts";
+import {
+  type Archive,
+  openRawToc,
+  type RawToc,
+  readRawToc,
+  type UnverifiedArchive,
+} from "../estargz/index.ts";
 import { ANNOTATIONS, type AnnotationMap, type Digest, isDigest } from "../oci/index.ts";
 import { ExternalTocs } from "./external-tocs.ts";
 import type { Layer } from "./image.ts";
@@ -32,17 +38,26 @@ export interface FindTocOptions extends ReadOptions {
  * the medium.
  */
 export async function findLayerToc(layer: Layer, options: FindTocOptions = {}): Promise<UnverifiedArchive> {
+  return await openRawToc(await readLayerToc(layer, options));
+}
+
+/**
+ * Reads a layer's tail and table of contents as they are; one that lies outside is looked up beside the image.
+ *
+ * @throws {EsgzError} as {@linkcode findLayerToc}
+ */
+export async function readLayerToc(layer: Layer, options: FindTocOptions = {}): Promise<RawToc> {
   const { signal } = options;
   const { annotations } = layer.descriptor;
   const blob = new RememberedBlob(layer.blob);
   try {
-    return await openArchive(blob, { annotations, signal });
+    return await readRawToc(blob, { annotations, signal });
   } catch (error) {
     const tocs = layer.externalTocs ?? (options.source && new ExternalTocs(options.source));
     if (!isEsgzError(error, "TOC_MISSING") || tocs === undefined) throw error;
     const externalToc = await tocs.fetchToc(layer.descriptor.digest, { signal });
     if (externalToc === undefined) throw error;
-    return await openArchive(blob, { annotations, signal, externalToc });
+    return await readRawToc(blob, { annotations, signal, externalToc });
   }
 }
 

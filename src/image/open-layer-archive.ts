@@ -5,8 +5,8 @@
  */
 import type { BlobSource } from "../blob/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
-import type { Archive, UnverifiedArchive } from "../estargz/index.ts";
-import { type FindTocOptions, findLayerToc, proveToc, type TocProof, tocProofOf } from "./find-layer-toc.ts";
+import { type Archive, openRawToc, type RawToc, type UnverifiedArchive } from "../estargz/index.ts";
+import { type FindTocOptions, proveToc, readLayerToc, type TocProof, tocProofOf } from "./find-layer-toc.ts";
 import type { Layer } from "./image.ts";
 
 /** How to open a layer. */
@@ -18,13 +18,23 @@ export interface OpenLayerOptions extends FindTocOptions {
   readonly verification?: "required" | "computed" | undefined;
 }
 
-/** A layer that can be read in parts. */
-export interface SeekableLayer {
+/** A layer's table of contents, read. */
+export interface ProvenLayer {
   readonly kind: "seekable";
   readonly archive: Archive;
   /** Whether the manifest proves the table of contents. */
   readonly verified: boolean;
+}
+
+/** A layer that can be read in parts. */
+export interface SeekableLayer extends ProvenLayer {
   readonly blob: BlobSource;
+}
+
+/** A layer's table of contents as it lies in the blob. Plain data, for another thread to open. */
+export interface FoundLayerToc {
+  readonly kind: "found";
+  readonly raw: RawToc;
 }
 
 /** A layer that can only be read from its start. */
@@ -51,6 +61,21 @@ export type LayerArchive = SeekableLayer | OpaqueLayer;
  * @throws {EsgzError} codes of the medium only: the layer could not be read.
  */
 export async function openLayerArchive(layer: Layer, options: OpenLayerOptions = {}): Promise<LayerArchive> {
+  const found = await readLayerArchive(layer, options);
+  if (found.kind === "opaque") return found;
+  const proven = await proveLayerArchive(layer, { ...options, raw: found.raw });
+  return proven.kind === "opaque" ? proven : { ...proven, blob: layer.blob };
+}
+
+/**
+ * The first half of {@linkcode openLayerArchive}, which waits for the medium: finds the table of contents and reads it.
+ *
+ * @throws {EsgzError} codes of the medium only
+ */
+export async function readLayerArchive(
+  layer: Layer,
+  options: OpenLayerOptions = {},
+): Promise<FoundLayerToc | OpaqueLayer> {
   const proof = tocProofOf(layer.descriptor.annotations);
   if (layer.compression === "uncompressed") return opaque("it is not compressed");
   // Every proof is an annotation, so a layer without one need not be read at all.
@@ -58,25 +83,37 @@ export async function openLayerArchive(layer: Layer, options: OpenLayerOptions =
     return opaque("its manifest names no table of contents");
   }
   try {
-    using found = await findLayerToc(layer, options);
-    return seekable(layer, { found, proof, options });
+    return { kind: "found", raw: await readLayerToc(layer, options) };
   } catch (error) {
     return opaqueFrom(error, proof);
   }
 }
 
-function seekable(
-  layer: Layer,
-  { found, proof, options }: { found: UnverifiedArchive; proof: TocProof; options: OpenLayerOptions },
-): LayerArchive {
+/** The second half of {@linkcode openLayerArchive}, which takes time of the processor: proves the table and decodes it. */
+export async function proveLayerArchive(
+  { descriptor }: Pick<Layer, "descriptor">,
+  { raw, verification }: Pick<OpenLayerOptions, "verification"> & { readonly raw: RawToc },
+): Promise<ProvenLayer | OpaqueLayer> {
+  const proof = tocProofOf(descriptor.annotations);
+  try {
+    using found = await openRawToc(raw);
+    return prove(found, { proof, verification });
+  } catch (error) {
+    return opaqueFrom(error, proof);
+  }
+}
+
+function prove(
+  found: UnverifiedArchive,
+  { proof, verification }: Pick<OpenLayerOptions, "verification"> & { readonly proof: TocProof },
+): ProvenLayer | OpaqueLayer {
   if (proof.kind === "unusable") {
     return { ...opaque(`the annotation "${proof.text}" is no digest`), mismatch: true };
   }
-  const { blob } = layer;
   const proven = proveToc(found, proof);
-  if (proven !== undefined) return { kind: "seekable", archive: proven, verified: true, blob };
-  if (options.verification !== "computed") return opaque("its manifest does not prove its table of contents");
-  return { kind: "seekable", archive: found.verify(found.tocDigest), verified: false, blob };
+  if (proven !== undefined) return { kind: "seekable", archive: proven, verified: true };
+  if (verification !== "computed") return opaque("its manifest does not prove its table of contents");
+  return { kind: "seekable", archive: found.verify(found.tocDigest), verified: false };
 }
 
 function opaqueFrom(error: unknown, proof: TocProof): OpaqueLayer {
