@@ -4,8 +4,6 @@
  * @module
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, rmdir } from "node:fs/promises";
-import { join } from "node:path";
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { MountRecord, RestoreReport } from "../lazyfs/index.ts";
@@ -17,14 +15,12 @@ import { FirstReads, isIncomplete } from "./first-reads.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
 import { MountExtras, type MountExtra } from "./mount-extras.ts";
+import { MountRoots } from "./mount-roots.ts";
 import { mountStatus } from "./mount-status.ts";
 import { type OrphanMount, OwnerWatch } from "./owner-watch.ts";
 import { isRunning, processOf } from "./process-identity.ts";
 import type { UsedLayers } from "./layer-uses.ts";
 import type { Services } from "./services.ts";
-
-/** Places of the store for mounts whose users name none. */
-const ROOTS = "roots";
 
 interface HeldMount {
   readonly used: UsedLayers;
@@ -36,6 +32,7 @@ export class MountWork implements AsyncDisposable {
   readonly #services: Services;
   readonly #images: ImageWork;
   readonly #extras: MountExtras;
+  readonly #roots: MountRoots;
   readonly #ending = new AbortController();
   /** What is held for each mount: its layers, and the fill that ends with it. */
   readonly #held = new Map<string, HeldMount>();
@@ -46,6 +43,7 @@ export class MountWork implements AsyncDisposable {
     this.#services = services;
     this.#images = images;
     this.#extras = new MountExtras(services.store);
+    this.#roots = new MountRoots(services.start.settings.store);
     this.#owners = new OwnerWatch(this.#extras, (orphan) => this.#inBackground(this.#drop(orphan)));
   }
 
@@ -92,7 +90,7 @@ export class MountWork implements AsyncDisposable {
     if (ready.layers.some(isIncomplete)) first.warm();
     const id = randomBytes(8).toString("hex");
     await this.#remakeFailed(ready.layers.map(({ digest }) => digest));
-    const directory = request.directory ?? (await this.#makeRoot(id));
+    const directory = request.directory ?? (await this.#roots.make(id));
     const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });
     // Of an image that has just come all is being brought; of one that was there much may be here, which takes time to see.
     first.addImage(ready);
@@ -235,17 +233,9 @@ export class MountWork implements AsyncDisposable {
         signal,
       });
     } catch (error) {
-      if (request.directory === undefined) await removeEmpty(directory);
+      if (request.directory === undefined) await this.#roots.remove(directory);
       throw error;
     }
-  }
-
-  async #makeRoot(id: string): Promise<string> {
-    const roots = join(this.#services.start.settings.store, ROOTS);
-    await mkdir(roots, { recursive: true, mode: 0o711 });
-    const directory = join(roots, id);
-    await mkdir(directory);
-    return directory;
   }
 
   /** Whoever asks for layers has made sound what was damaged of them: mounts that failed for that can be there again. */
@@ -289,8 +279,7 @@ export class MountWork implements AsyncDisposable {
     held?.ending.abort();
     await held?.used[Symbol.asyncDispose]();
     this.#extras.remove(id);
-    const roots = join(this.#services.start.settings.store, ROOTS, "/");
-    if (directory.startsWith(roots)) await removeEmpty(directory);
+    await this.#roots.remove(directory);
   }
 
   async #statusOf(record: MountRecord): Promise<MountStatus> {
@@ -304,9 +293,4 @@ function overlayOf({ overlay }: MountRecord): Pick<MountResult, "overlay"> {
   if (overlay === undefined) return {};
   const { lower, upper, work } = overlay;
   return { overlay: { lower: lower.join(":"), upper, work } };
-}
-
-/** A directory of the store's own, if nothing has come into it. */
-async function removeEmpty(directory: string): Promise<void> {
-  await rmdir(directory).catch(() => undefined);
 }
