@@ -68,6 +68,13 @@ function mountRequest(
   flags: Flags,
 ): MountRequest {
   assertDirectory(directory);
+  if (environment.uid !== 0 && flags.rw === true)
+    throw notRoot(
+      `"${image}" with a writable layer at "${directory}"`,
+      "esgz run has one; without --rw it mounts",
+    );
+  if (environment.uid !== 0 && flags.layers === true)
+    throw notRoot(`"${image}" layer by layer at "${directory}"`, "without --layers it mounts");
   return {
     ...imageRequest(environment, image, flags),
     directory: resolve(directory),
@@ -87,10 +94,6 @@ async function run(context: CommandContext, command: Command, request: MountRequ
     const onEvent = createEventView(board);
     const result = await daemon.mount(request, { onEvent, signal: environment.signal });
     board.finish();
-    if (result.overlay !== undefined) {
-      await daemon.unmount(result.id);
-      throw notWritable(result);
-    }
     await context.print(result, describeMount(result));
   } finally {
     board.finish();
@@ -98,11 +101,9 @@ async function run(context: CommandContext, command: Command, request: MountRequ
 }
 
 /** An overlay that only a user namespace may have cannot be seen from outside. */
-function notWritable({ directory, name }: MountResult): EsgzError {
-  return new EsgzError(
-    "NOT_SUPPORTED",
-    `Cannot mount "${name}" with a writable layer at "${directory}": expected root, got another user (esgz run has one; without --rw it mounts)`,
-  );
+function notRoot(what: string, hint: string): EsgzError {
+  const message = `Cannot mount ${what}: expected root, got another user (${hint})`;
+  return new EsgzError("NOT_SUPPORTED", message);
 }
 
 function assertDirectory(directory: string): void {
