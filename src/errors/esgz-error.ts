@@ -152,3 +152,9 @@ export function systemCodeOf(thrown: unknown): string | undefined {
   if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return undefined;
   return typeof thrown.code === "string" ? thrown.code : undefined;
 }
+
+/** What a refusal of the system is to those who write files: whether the disk, or somebody's share of it, is full. */
+export function ioCodeOf(thrown: unknown): "NO_SPACE" | "IO_FAILED" {
+  const system = systemCodeOf(thrown);
+  return system === "ENOSPC" || system === "EDQUOT" ? "NO_SPACE" : "IO_FAILED";
+}

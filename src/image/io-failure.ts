@@ -1,4 +1,4 @@
-import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, ioCodeOf, messageOf, systemCodeOf } from "../errors/index.ts";
 
 /** The typed error for a file operation that the system refused: `NO_SPACE`, `IMAGE_NOT_FOUND` or `IO_FAILED`. */
 export function ioFailure(doing: string, path: string, cause: unknown): EsgzError {
@@ -7,6 +7,6 @@ export function ioFailure(doing: string, path: string, cause: unknown): EsgzErro
   if (system === "ENOENT" || system === "ENOTDIR") {
     return new EsgzError("IMAGE_NOT_FOUND", `Cannot ${doing} "${path}": it does not exist`, { cause });
   }
-  const code = system === "ENOSPC" || system === "EDQUOT" ? "NO_SPACE" : "IO_FAILED";
-  return new EsgzError(code, `Cannot ${doing} "${path}": ${system ?? messageOf(cause)}`, { cause });
+  const text = `Cannot ${doing} "${path}": ${system ?? messageOf(cause)}`;
+  return new EsgzError(ioCodeOf(cause), text, { cause });
 }

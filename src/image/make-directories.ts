@@ -4,7 +4,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, ioCodeOf, messageOf, systemCodeOf } from "../errors/index.ts";
 import * as files from "../files/index.ts";
 
 /**
@@ -16,10 +16,8 @@ export async function makeDirectories(path: string): Promise<void> {
   try {
     await files.makeDirectories(resolve(path));
   } catch (cause) {
-    const system = systemCodeOf(cause);
-    const code = system === "ENOSPC" || system === "EDQUOT" ? "NO_SPACE" : "IO_FAILED";
-    const found = system ?? messageOf(cause);
+    const found = systemCodeOf(cause) ?? messageOf(cause);
     const message = `Cannot create directory "${path}": expected a place where directories can be made, got ${found}`;
-    throw new EsgzError(code, message, { cause });
+    throw new EsgzError(ioCodeOf(cause), message, { cause });
   }
 }

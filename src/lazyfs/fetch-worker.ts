@@ -6,7 +6,7 @@
 import { hash } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
 import { equalBytes } from "../bytes/index.ts";
-import { EsgzError, isEsgzError, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, ioCodeOf, isEsgzError } from "../errors/index.ts";
 import { inflateMember } from "../estargz/index.ts";
 import { writeChunkSync } from "../store/index.ts";
 import { serveJobs } from "../workers/index.ts";
@@ -19,8 +19,6 @@ import {
   type WriteMember,
   type WriteResult,
 } from "./write-job.ts";
-
-const FULL = new Set(["ENOSPC", "EDQUOT"]);
 
 /** One job under way. */
 class JobRun {
@@ -82,7 +80,7 @@ class JobRun {
         writeChunkSync(this.#fd, slot, bytes);
         return;
       } catch (error) {
-        if (!FULL.has(systemCodeOf(error) ?? "")) throw error;
+        if (ioCodeOf(error) !== "NO_SPACE") throw error;
         // Verified: that comes before the write.
         this.full = true;
       }

@@ -7,7 +7,7 @@ import { mkdir, rename, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
 import type { BlobSource } from "../blob/index.ts";
-import { EsgzError, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, ioCodeOf, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import { type ImageDestination, OciLayoutDestination } from "../image/index.ts";
 import { algorithmOf, type Descriptor, hexOf } from "../oci/index.ts";
 import { moveBlobParts } from "./blob-parts.ts";
@@ -173,8 +173,7 @@ function ignoreLeftovers(error: unknown): void {
 }
 
 function writeFailure(directory: string, error: unknown): unknown {
-  const system = systemCodeOf(error);
-  if (error instanceof EsgzError || system === undefined) return error;
-  const code = system === "ENOSPC" || system === "EDQUOT" ? "NO_SPACE" : "IO_FAILED";
-  return new EsgzError(code, `Cannot write OCI layout "${directory}": ${messageOf(error)}`, { cause: error });
+  if (error instanceof EsgzError || systemCodeOf(error) === undefined) return error;
+  const text = `Cannot write OCI layout "${directory}": ${messageOf(error)}`;
+  return new EsgzError(ioCodeOf(error), text, { cause: error });
 }

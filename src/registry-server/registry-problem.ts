@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { EsgzError, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, ioCodeOf, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 
 /** The error codes of the distribution protocol that this server uses, with the status each has by default. */
 export const PROBLEM_STATUS = {
@@ -94,8 +94,6 @@ export function encodeProblem(problem: RegistryProblem): Uint8Array {
 
 /** The error for a system call that failed in the storage, with the full disk told apart. */
 export function storageError(action: string, cause: unknown): EsgzError {
-  const code = systemCodeOf(cause);
-  const full = code === "ENOSPC" || code === "EDQUOT";
-  const message = `Cannot ${action}: ${code ?? messageOf(cause)}`;
-  return new EsgzError(full ? "NO_SPACE" : "IO_FAILED", message, { cause });
+  const message = `Cannot ${action}: ${systemCodeOf(cause) ?? messageOf(cause)}`;
+  return new EsgzError(ioCodeOf(cause), message, { cause });
 }

@@ -8,7 +8,7 @@
  */
 import { type FileHandle, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, ioCodeOf, messageOf } from "../errors/index.ts";
 import { ifExists, syncPath } from "../files/index.ts";
 import { decodeJournalLine, encodeJournalLine } from "./journal-line.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -258,7 +258,7 @@ async function translated<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    const code = ["ENOSPC", "EDQUOT"].includes(systemCodeOf(cause) ?? "") ? "NO_SPACE" : "IO_FAILED";
-    throw new EsgzError(code, `Cannot write snapshot journal "${path}": ${messageOf(cause)}`, { cause });
+    const text = `Cannot write snapshot journal "${path}": ${messageOf(cause)}`;
+    throw new EsgzError(ioCodeOf(cause), text, { cause });
   }
 }

@@ -3,9 +3,7 @@
  *
  * @module
  */
-import { EsgzError, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
-
-const FULL = new Set(["ENOSPC", "EDQUOT"]);
+import { EsgzError, ioCodeOf, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 
 /** The error for something in the store that is not what it should be. */
 export function storeInvalid(
@@ -22,10 +20,10 @@ export function storeInvalid(
 /** The error for a refusal of the operating system: `NO_SPACE` for a full disk, else `IO_FAILED`. */
 export function storeFailure(action: string, thrown: unknown): EsgzError {
   if (isEsgzError(thrown)) return thrown;
-  const code = systemCodeOf(thrown);
-  return FULL.has(code ?? "")
-    ? new EsgzError("NO_SPACE", `Cannot ${action}: expected room on the disk, got ${code}`, { cause: thrown })
-    : new EsgzError("IO_FAILED", `Cannot ${action}: ${messageOf(thrown)}`, { cause: thrown });
+  const code = ioCodeOf(thrown);
+  const found =
+    code === "NO_SPACE" ? `expected room on the disk, got ${systemCodeOf(thrown)}` : messageOf(thrown);
+  return new EsgzError(code, `Cannot ${action}: ${found}`, { cause: thrown });
 }
 
 /**

@@ -4,9 +4,10 @@
  * @module
  */
 import {
-  EsgzError,
   type ErrorCode,
   type ErrorDetails,
+  EsgzError,
+  ioCodeOf,
   isEsgzError,
   messageOf,
   systemCodeOf,
@@ -32,9 +33,8 @@ export interface JobFailure {
 /** Turns what a job threw into data; `action` is the `<verb> <thing>` of errors that are not esgz's own. */
 export function failureOf(thrown: unknown, action: string): JobFailure {
   if (isEsgzError(thrown)) return { code: thrown.code, message: thrown.message, details: thrown.details };
-  const system = systemCodeOf(thrown);
-  const code = system === "ENOSPC" || system === "EDQUOT" ? "NO_SPACE" : "IO_FAILED";
-  return { code, message: `Cannot ${action}: ${messageOf(thrown)}`, details: { system } };
+  const message = `Cannot ${action}: ${messageOf(thrown)}`;
+  return { code: ioCodeOf(thrown), message, details: { system: systemCodeOf(thrown) } };
 }
 
 /** The error that a failure describes. */
