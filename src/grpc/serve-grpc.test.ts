@@ -120,6 +120,8 @@ test("a socket file that nobody listens on is replaced, any other is left", asyn
   // A file is no socket.
   await writeFile(path, "important");
   await assert.rejects(serveGrpc({ routes, listen: { path } }), /expected a free path, got another file/);
+  const nowhere = { path: "/proc/esgz-nothing/below/test.sock" };
+  await assert.rejects(serveGrpc({ routes, listen: nowhere }), { code: "IO_FAILED" });
   await assert.rejects(
     serveGrpc({ routes, listen: { path: `${path}${"x".repeat(120)}` } }),
     /at most 107 bytes/,

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { chmod, lstat, mkdir, rm } from "node:fs/promises";
+import { chmod, lstat, rm } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { dirname } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { makeDirectories } from "../files/index.ts";
 
 /** `sun_path` of unix(7), without the zero at its end. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -30,7 +31,7 @@ export async function listenOnPath(server: Server, path: string): Promise<void> 
     throw new EsgzError("PATH_INVALID", text);
   }
   try {
-    await mkdir(dirname(path), { recursive: true, mode: DIRECTORY_MODE });
+    await makeDirectories(dirname(path), { mode: DIRECTORY_MODE });
     await removeStaleSocket(path);
     await listening(server, { path });
     await chmod(path, SOCKET_MODE);

@@ -19,6 +19,7 @@ import { createHash } from "node:crypto";
 import { access, mkdir, mkdtemp, readFile, realpath, rm, rmdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { makeDirectories } from "../files/index.ts";
 
 /** The files of a container while it runs. Disposing takes them away. */
 export class ContainerDirectory implements AsyncDisposable {
@@ -50,7 +51,7 @@ export class ContainerDirectory implements AsyncDisposable {
    */
   static async create(parent: string): Promise<ContainerDirectory> {
     try {
-      await mkdir(parent, { recursive: true });
+      await makeDirectories(parent);
       const directory = new ContainerDirectory(await mkdtemp(join(await realpath(parent), "container-")));
       await mkdir(directory.rootfs);
       await mkdir(directory.state, { mode: 0o700 });

@@ -15,7 +15,8 @@
 import { chmod, chown, lstat, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
-import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { EsgzError, ioCodeOf, messageOf, systemCodeOf } from "../errors/index.ts";
+import { makeDirectories } from "../files/index.ts";
 import type { DirectoryOwner } from "./snapshot.ts";
 
 const PRIVATE_MODE = 0o700;
@@ -41,9 +42,17 @@ export class SnapshotDirectories {
     this.#snapshots = join(root, "snapshots");
   }
 
-  /** Makes the directories that hold all others. Those of snapshots can be passed through, but not listed, by others. */
+  /**
+   * Makes the directories that hold all others. Those of snapshots can be passed through, but not listed, by others.
+   *
+   * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
+   */
   async ensureRoot(): Promise<void> {
-    await mkdir(this.#snapshots, { recursive: true, mode: PRIVATE_MODE });
+    try {
+      await makeDirectories(this.#snapshots, { mode: PRIVATE_MODE });
+    } catch (cause) {
+      throw makeFailure(this.#snapshots, cause);
+    }
   }
 
   /** All of one snapshot. */
@@ -76,10 +85,7 @@ export class SnapshotDirectories {
       await mkdir(this.work(id), { recursive: true });
       await chmod(this.work(id), WORK_MODE);
     } catch (cause) {
-      const code = ["ENOSPC", "EDQUOT"].includes(systemCodeOf(cause) ?? "") ? "NO_SPACE" : "IO_FAILED";
-      throw new EsgzError(code, `Cannot make snapshot directory "${this.of(id)}": ${messageOf(cause)}`, {
-        cause,
-      });
+      throw makeFailure(this.of(id), cause);
     }
   }
 
@@ -130,4 +136,9 @@ export class SnapshotDirectories {
     await unmountBelow(directory, { lazy: true });
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+function makeFailure(directory: string, cause: unknown): EsgzError {
+  const text = `Cannot make snapshot directory "${directory}": ${messageOf(cause)}`;
+  return new EsgzError(ioCodeOf(cause), text, { cause });
 }

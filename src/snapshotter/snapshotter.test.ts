@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -25,7 +25,7 @@ class StillClock implements Clock {
 
 async function openIn(
   t: TestContext,
-  options: { clock?: Clock; onEvent?: (event: SnapshotterEvent) => void } = {},
+  options: { clock?: Clock; remapIds?: boolean; onEvent?: (event: SnapshotterEvent) => void } = {},
 ): Promise<{ root: string; snapshotter: Snapshotter; again: () => Promise<Snapshotter> }> {
   const folder = await mkdtemp(join(tmpdir(), "esgz-snapshots-"));
   const root = join(folder, "root");
@@ -59,6 +59,27 @@ test("a snapshot that was prepared on nothing gets its parent when it is committ
   const moved = snapshotter.commit("fixed", { name: "d", parent: "b", labels: {} });
   await assert.rejects(moved, { code: "REQUEST_INVALID" });
   await snapshotter.commit("fixed", { name: "d", parent: "a", labels: {} });
+});
+
+test("a snapshot of a user namespace is its root's, and mapped by whoever mounts it, if that was agreed", async (t) => {
+  if (process.getuid?.() !== 0) return t.skip("owners want root");
+  const label = "containerd.io/snapshot/uidmapping";
+  const labels = { [label]: "0:100000:65536" };
+  for (const remapIds of [false, true]) {
+    const { root, snapshotter } = await openIn(t, { remapIds });
+    await snapshotter.prepare("base-key", none);
+    await snapshotter.commit("base-key", { name: "base", ...none });
+    const prepared = await snapshotter.prepare("mapped", { parent: "base", labels });
+    const { gid, uid } = await stat(join(root, "snapshots", "2", "fs"));
+    assert.deepEqual({ gid, uid }, { gid: 0, uid: 100_000 });
+    const mounts = await snapshotter.mounts("mapped");
+    assert.deepEqual(prepared, { kind: "mounts", mounts });
+    assert.equal(mounts[0]?.options.includes("uidmap=0:100000:65536"), remapIds);
+    const plain = await snapshotter.prepare("plain", { parent: "base", labels: {} });
+    assert.doesNotMatch(JSON.stringify(plain), /uidmap/);
+    const wrong = snapshotter.prepare("wrong", { parent: "base", labels: { [label]: "7" } });
+    await assert.rejects(wrong, { code: "REQUEST_INVALID" });
+  }
 });
 
 test("times are the clock's, and everything is the same after a restart", async (t) => {
@@ -114,6 +135,14 @@ test("what happened to the directory behind its back is told at the start, and k
   const next = await emptied.prepare("key", none);
   assert.ok(next.kind === "mounts");
   assert.equal(next.mounts[0]?.source, join(root, "snapshots", "2", "fs"));
+});
+
+test("a root where no directories can be made is refused, and not tried for ever", async () => {
+  const opening = Snapshotter.open({ root: "/proc/esgz-nothing/below", clock: new StillClock() });
+  await assert.rejects(opening, {
+    code: "IO_FAILED",
+    message: /^Cannot make snapshot directory "\/proc\/esgz-nothing\/below\/snapshots": /,
+  });
 });
 
 test("a root that mount options cannot name is refused", async () => {

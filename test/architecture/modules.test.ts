@@ -20,6 +20,8 @@ const WITHIN: Readonly<Record<string, readonly string[]>> = {
   registry: ["files"],
   "registry-server": ["files"],
   store: ["files"],
+  grpc: ["files"],
+  runtime: ["files"],
   estargz: ["tar"],
   oci: ["errors"],
   blob: ["errors", "async"],
