@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { mkdir, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { Semaphore, SingleFlight, type Clock } from "../async/index.ts";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
 import { readMountsAt } from "../erofs-mount/index.ts";
+import { makeDirectories } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { isInUserNamespace } from "../runtime/index.ts";
 import type { LayerHandle, Store } from "../store/index.ts";
@@ -94,7 +95,7 @@ export class LayerViews implements AsyncDisposable {
    */
   static async open(options: LayerViewsOptions): Promise<LayerViews> {
     const { store, fetcher, keeper, clock, onEvent = () => undefined } = options;
-    await mkdir(join(options.directory, "mounts"), { recursive: true, mode: 0o711 });
+    await makeDirectories(join(options.directory, "mounts"), { mode: 0o711 });
     const directory = await realpath(options.directory);
     const onReadFailed = (error: unknown): void =>
       onEvent({
