@@ -43,6 +43,7 @@ export function configFromFile(file: ConfigFile): DaemonConfig {
         disabled: snapshotter.disable_verification ?? false,
         allowSkipping: snapshotter.allow_no_verification ?? false,
       },
+      remapIds: snapshotter.remap_ids ?? false,
       prefetchBytes: snapshotter.prefetch_size ?? 0,
     },
     keychains: {

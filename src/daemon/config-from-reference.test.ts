@@ -75,6 +75,7 @@ test("configFromReference() gives each key that has a meaning its effect", () =>
     snapshotter: {
       address: undefined,
       verification: { disabled: false, allowSkipping: true },
+      remapIds: false,
       prefetchBytes: 1000,
     },
     keychains: {

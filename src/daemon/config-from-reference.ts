@@ -38,6 +38,7 @@ function configFromSettings(settings: ReferenceSettings): DaemonConfig {
     snapshotter: {
       address: undefined,
       verification: settings.verification,
+      remapIds: false,
       prefetchBytes: settings.prefetchSize,
     },
     keychains: settings.keychains,

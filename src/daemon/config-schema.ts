@@ -112,6 +112,7 @@ const ConfigEntries = {
         address: v.optional(AbsolutePath),
         allow_no_verification: v.optional(Flag),
         disable_verification: v.optional(Flag),
+        remap_ids: v.optional(Flag),
         prefetch_size: v.optional(Bytes),
       },
       "expected a table",

@@ -46,6 +46,7 @@ listen = "127.0.0.1:9750"
 address = "/run/esgz/snapshotter.sock"
 allow_no_verification = true
 disable_verification = false
+remap_ids = true
 prefetch_size = "1MiB"
 
 [keychains]
@@ -106,6 +107,7 @@ test("parseConfig() reads every key", () => {
     snapshotter: {
       address: "/run/esgz/snapshotter.sock",
       verification: { disabled: false, allowSkipping: true },
+      remapIds: true,
       prefetchBytes: 1_048_576,
     },
     keychains: {

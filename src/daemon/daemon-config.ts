@@ -58,6 +58,7 @@ export interface ConfigFile {
         readonly address?: string | undefined;
         readonly allow_no_verification?: boolean | undefined;
         readonly disable_verification?: boolean | undefined;
+        readonly remap_ids?: boolean | undefined;
         readonly prefetch_size?: number | undefined;
       }
     | undefined;
@@ -110,6 +111,8 @@ export interface DaemonConfig {
     /** Its socket; absent: there is none unless the command line names one. */
     readonly address: string | undefined;
     readonly verification: VerificationPolicy;
+    /** Whether containerd was told that it may mount for user namespaces. */
+    readonly remapIds: boolean;
     /** Fetched first of layers that do not say what is read first. */
     readonly prefetchBytes: number;
   };

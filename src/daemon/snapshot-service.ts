@@ -92,6 +92,7 @@ async function openSnapshotter(
       clock: systemClock,
       remote: layers,
       overlaySettings: await readOverlaySettings(),
+      remapIds: services.config.snapshotter.remapIds,
       verification: services.config.snapshotter.verification,
       onEvent: (event) => noteSnapshotEvent(event, services),
     }),

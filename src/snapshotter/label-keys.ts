@@ -19,6 +19,12 @@ export const TOC_DIGEST_LABEL = "containerd.io/snapshot/stargz/toc.digest";
 /** Present if the client accepts content that cannot be verified. */
 export const SKIP_VERIFY_LABEL = "containerd.io/snapshot/remote/stargz.skipverify";
 
+/** Which users of a container are which of the machine: see `id-mapping.ts`. */
+export const UID_MAPPING_LABEL = "containerd.io/snapshot/uidmapping";
+
+/** The same of groups. */
+export const GID_MAPPING_LABEL = "containerd.io/snapshot/gidmapping";
+
 /** What a family of clients calls the same facts. */
 export interface SourceLabels {
   readonly reference: string;

@@ -33,21 +33,25 @@ export interface MountedDirectories {
   readonly lower: readonly string[];
 }
 
-/** The mounts of an active snapshot or a view. `settings` are overlayfs' options that this machine wants. Pure. */
+/**
+ * The mounts of an active snapshot or a view. `settings` are overlayfs' options that this machine wants, `mapping` those with
+ * which whoever mounts it shows other owners. Pure.
+ */
 export function snapshotMounts(
   kind: Exclude<SnapshotKind, "committed">,
   { fs, work, lower }: MountedDirectories,
-  options: { readonly settings: readonly string[] },
+  options: { readonly settings: readonly string[]; readonly mapping: readonly string[] },
 ): readonly SnapshotMount[] {
   const isView = kind === "view";
   const [only] = lower;
-  if (only === undefined) return [bind(fs, isView ? "ro" : "rw")];
-  if (isView && lower.length === 1) return [bind(only, "ro")];
+  const { mapping, settings } = options;
+  if (only === undefined) return [bind(fs, [...mapping, isView ? "ro" : "rw"])];
+  if (isView && lower.length === 1) return [bind(only, [...mapping, "ro"])];
   const own = isView ? [] : [`workdir=${work}`, `upperdir=${fs}`];
   const lowerdir = `lowerdir=${lower.join(":")}`;
-  return [{ type: "overlay", source: "overlay", options: [...options.settings, ...own, lowerdir] }];
+  return [{ type: "overlay", source: "overlay", options: [...mapping, ...settings, ...own, lowerdir] }];
 }
 
-function bind(source: string, access: "rw" | "ro"): SnapshotMount {
-  return { type: "bind", source, options: [access, "rbind"] };
+function bind(source: string, options: readonly string[]): SnapshotMount {
+  return { type: "bind", source, options: [...options, "rbind"] };
 }

@@ -6,6 +6,7 @@
 import { type Clock, KeyLocks } from "../async/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
 import { readDirectoryUsage } from "./directory-usage.ts";
+import { idMappingOf } from "./id-mapping.ts";
 import { TARGET_LABEL } from "./label-keys.ts";
 import { updatedLabels } from "./label-update.ts";
 import { RemovalQueue } from "./removal-queue.ts";
@@ -19,7 +20,13 @@ import { SnapshotDirectories } from "./snapshot-directories.ts";
 import { matchesFilters, parseSnapshotFilter, targetOf } from "./snapshot-filter.ts";
 import { SnapshotLedger } from "./snapshot-ledger.ts";
 import { snapshotMounts, type SnapshotMount } from "./snapshot-mounts.ts";
-import { keptLabels, type Labels, type Snapshot, type SnapshotUsage } from "./snapshot.ts";
+import {
+  type DirectoryOwner,
+  keptLabels,
+  type Labels,
+  type Snapshot,
+  type SnapshotUsage,
+} from "./snapshot.ts";
 import type { Decline, SnapshotterEvent } from "./snapshotter-event.ts";
 
 /** How a snapshotter works. */
@@ -31,6 +38,8 @@ export interface SnapshotterOptions {
   readonly remote?: RemoteLayers | undefined;
   /** Options for each overlay mount: see `readOverlaySettings()`. Default none. */
   readonly overlaySettings?: readonly string[] | undefined;
+  /** Whether clients were told that mounts of theirs show other owners where labels ask for it. Default false. */
+  readonly remapIds?: boolean | undefined;
   /** Default strict. */
   readonly verification?: VerificationPolicy | undefined;
   /** How long a layer may take to be ready before it is declined. Default 30 s. */
@@ -61,6 +70,7 @@ export class Snapshotter implements AsyncDisposable {
   readonly #remotes: RemoteSnapshots;
   readonly #remote: RemoteLayers | undefined;
   readonly #settings: readonly string[];
+  readonly #remapIds: boolean;
   readonly #ledger: SnapshotLedger;
   readonly #directories: SnapshotDirectories;
   readonly #mounts: RemoteMounts;
@@ -73,6 +83,7 @@ export class Snapshotter implements AsyncDisposable {
     this.#clock = clock;
     this.#remote = remote;
     this.#settings = options.overlaySettings ?? [];
+    this.#remapIds = options.remapIds ?? false;
     this.#ledger = ledger;
     this.#directories = directories;
     const timeoutMs = options.prepareTimeoutMs ?? PREPARE_TIMEOUT_MS;
@@ -279,12 +290,15 @@ export class Snapshotter implements AsyncDisposable {
     const { parent } = options;
     // Whoever asked waited meanwhile, perhaps.
     checkNewSnapshot(this.#ledger.index, key, options);
+    const mapping = idMappingOf(options.labels);
     return await this.#ledger.whilePinned(parent, async () => {
       const id = this.#ledger.nextId();
       const ancestors = this.#ledger.index.ancestors(parent);
       await this.#mounts.ensure(ancestors);
       const [nearest] = ancestors;
-      const owner = nearest && (nearest.remote?.owner ?? (await this.#directories.ownerOf(nearest.id)));
+      const inherited = async (): Promise<DirectoryOwner | undefined> =>
+        nearest && (nearest.remote?.owner ?? (await this.#directories.ownerOf(nearest.id)));
+      const owner = mapping?.root ?? (await inherited());
       await this.#directories.create(id, { work: kind === "active", owner }).catch((error: unknown) => {
         this.#removals.add(id);
         throw error;
@@ -308,13 +322,14 @@ export class Snapshotter implements AsyncDisposable {
     }
   }
 
-  #mountsOf({ id, kind, name }: Snapshot, ancestors: readonly Snapshot[]): readonly SnapshotMount[] {
+  #mountsOf({ id, kind, labels, name }: Snapshot, ancestors: readonly Snapshot[]): readonly SnapshotMount[] {
     if (kind === "committed") {
       const text = `Cannot mount snapshot "${name}": expected an active one or a view, got a committed one`;
       throw new EsgzError("PRECONDITION_FAILED", text);
     }
     const { fs, work } = { fs: this.#directories.fs(id), work: this.#directories.work(id) };
     const lower = ancestors.map((ancestor) => this.#directories.fs(ancestor.id));
-    return snapshotMounts(kind, { fs, work, lower }, { settings: this.#settings });
+    const mapping = this.#remapIds ? (idMappingOf(labels)?.options ?? []) : [];
+    return snapshotMounts(kind, { fs, work, lower }, { settings: this.#settings, mapping });
   }
 }
