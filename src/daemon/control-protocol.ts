@@ -58,6 +58,11 @@ export interface PullRequest extends ImageRequest {
 
 /** Mount an image. */
 export interface MountRequest extends ImageRequest {
+  /**
+   * Names the mount: 16 hexadecimal digits that no other has. Who asks again with the same one, such as after a server that
+   * ended before it answered, gets the mount that stands. Default: of the daemon's choice.
+   */
+  readonly id?: string;
   /** An absolute path of a directory that exists; absent: a directory of the store. */
   readonly directory?: string;
   readonly writable?: boolean;

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { randomBytes } from "node:crypto";
 import { decodeUtf8 } from "../bytes/index.ts";
-import { EsgzError } from "../errors/index.ts";
+import { EsgzError, isEsgzError } from "../errors/index.ts";
 import {
   type CallOptions,
   type DaemonClientOptions,
@@ -52,14 +53,7 @@ export class DaemonClient implements AsyncDisposable {
 
   /** Fills the store with an image. Where the server that did it is gone, the next one goes on with what is there. */
   async pull(request: PullRequest, options: EventCallOptions = {}): Promise<PullResult> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await lastOf(this.pullEvents(request, options), options);
-      } catch (error) {
-        const isLost = error instanceof EsgzError && error.details["lost"] === true;
-        if (!isLost || attempt === MAX_PULLS) throw error;
-      }
-    }
+    return await repeated(() => lastOf(this.pullEvents(request, options), options));
   }
 
   /** The lines of a pull, as they come; the last one has the result. Leaving the loop ends the pull. */
@@ -75,9 +69,10 @@ export class DaemonClient implements AsyncDisposable {
     });
   }
 
-  /** Mounts an image. */
+  /** Mounts an image. Where the server that did it is gone, the next one does it, or says that it was done. */
   async mount(request: MountRequest, options: EventCallOptions = {}): Promise<MountResult> {
-    return await lastOf(this.mountEvents(request, options), options);
+    const named = { id: randomBytes(8).toString("hex"), ...request };
+    return await repeated(() => lastOf(this.mountEvents(named, options), options));
   }
 
   /** The lines of a mount, as they come; the last one has the result. */
@@ -98,14 +93,27 @@ export class DaemonClient implements AsyncDisposable {
     return await this.#get("/v1/mounts", options);
   }
 
-  /** Ends a mount, by its directory or id. What a process owns only that process ends, with its id, unless lazily. */
+  /**
+   * Ends a mount, by its directory or id. What a process owns only that process ends, with its id, unless lazily. By its id it is
+   * ended also where the server that did it is gone; at a directory another mount may have come to light.
+   */
   async unmount(
     target: string,
     options: CallOptions & { readonly lazy?: boolean; readonly ownerPid?: number } = {},
   ): Promise<void> {
     const lazy = options.lazy === true ? "1" : undefined;
     const query = { target, lazy, owner: options.ownerPid?.toString() };
-    await this.#connection.json({ method: "DELETE", path: "/v1/mounts", query, ...options });
+    const end = async (): Promise<void> =>
+      await this.#connection.json({ method: "DELETE", path: "/v1/mounts", query, ...options });
+    if (target.startsWith("/")) return await end();
+    let attempts = 0;
+    await repeated(async () => {
+      attempts += 1;
+      await end().catch((error: unknown) => {
+        // The server that is gone had done it.
+        if (attempts === 1 || !isEsgzError(error, "FILE_NOT_FOUND")) throw error;
+      });
+    });
   }
 
   /** All images of the store. */
@@ -129,7 +137,9 @@ export class DaemonClient implements AsyncDisposable {
 
   /** Takes away what nothing needs. */
   async prune(request: PruneRequest = {}, options: CallOptions = {}): Promise<PruneSummary> {
-    return await this.#connection.json({ method: "POST", path: "/v1/prune", body: request, ...options });
+    return await repeated(() =>
+      this.#connection.json<PruneSummary>({ method: "POST", path: "/v1/prune", body: request, ...options }),
+    );
   }
 
   /** Ends the daemon and its mounts. Those in use keep it from ending unless `force`. */
@@ -185,8 +195,20 @@ export class DaemonClient implements AsyncDisposable {
   }
 }
 
-/** A server that ends each time in the middle of a pull may do so because of it. */
-const MAX_PULLS = 5;
+/** A server that ends each time in the middle of a request may do so because of it. */
+const MAX_REPEATS = 5;
+
+/** Asks again where the server was gone before it answered. */
+async function repeated<T>(ask: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      const isLost = error instanceof EsgzError && error.details["lost"] === true;
+      if (!isLost || attempt === MAX_REPEATS) throw error;
+    }
+  }
+}
 
 async function lastOf<T>(lines: AsyncIterable<ControlLine<T>>, options: EventCallOptions): Promise<T> {
   for await (const line of lines) {

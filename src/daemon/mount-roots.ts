@@ -15,11 +15,11 @@ export class MountRoots {
     this.#directory = join(store, "roots");
   }
 
-  /** Makes the place of a mount. @throws what the system refuses, EEXIST for one that is there */
+  /** Makes the place of a mount; a server that was killed may have left it. @throws what the system refuses */
   async make(id: string): Promise<string> {
     await mkdir(this.#directory, { recursive: true, mode: 0o711 });
     const place = join(this.#directory, id);
-    await mkdir(place);
+    await mkdir(place, { recursive: true });
     return place;
   }
 

@@ -88,10 +88,10 @@ export class MountWork implements AsyncDisposable {
     await using ready = await this.#images.prepare(request, { ...work, first });
     const { image } = ready;
     if (ready.layers.some(isIncomplete)) first.warm();
-    const id = randomBytes(8).toString("hex");
+    const id = request.id ?? randomBytes(8).toString("hex");
     await this.#remakeFailed(ready.layers.map(({ digest }) => digest));
-    const directory = request.directory ?? (await this.#roots.make(id));
-    const record = await this.#mountAt(directory, { id, request, ready, signal: work.signal });
+    const record =
+      this.#standing(id, image.manifest) ?? (await this.#mountAt({ id, request, ready, signal: work.signal }));
     // Of an image that has just come all is being brought; of one that was there much may be here, which takes time to see.
     first.addImage(ready);
     this.#extras.set(id, extra);
@@ -211,17 +211,20 @@ export class MountWork implements AsyncDisposable {
     };
   }
 
-  async #mountAt(
-    directory: string,
-    options: {
-      readonly id: string;
-      readonly request: MountRequest;
-      readonly ready: ReadyImage;
-      readonly signal: AbortSignal;
-    },
-  ): Promise<MountRecord> {
+  /** What a server before this one has mounted, and could not tell. */
+  #standing(id: string, manifest: Digest): MountRecord | undefined {
+    return this.#services.views.mounts().find((mount) => mount.id === id && mount.manifest === manifest);
+  }
+
+  async #mountAt(options: {
+    readonly id: string;
+    readonly request: MountRequest;
+    readonly ready: ReadyImage;
+    readonly signal: AbortSignal;
+  }): Promise<MountRecord> {
     const { id, request, ready, signal } = options;
     const { views, config } = this.#services;
+    const directory = request.directory ?? (await this.#roots.make(id));
     try {
       return await views.mountImage(ready.image, {
         directory,
@@ -253,7 +256,10 @@ export class MountWork implements AsyncDisposable {
   async #hold({ id, layers }: MountRecord): Promise<void> {
     const used = await this.#services.uses.use(layers);
     const ending = new AbortController();
+    const before = this.#held.get(id);
     this.#held.set(id, { used, ending });
+    before?.ending.abort();
+    await before?.used[Symbol.asyncDispose]();
     if (!this.#extras.get(id).background) return;
     const signal = AbortSignal.any([ending.signal, this.#ending.signal]);
     this.#inBackground(this.#images.fillInBackground(used.layers, signal));

@@ -27,6 +27,7 @@ const Words = v.optional(v.pipe(v.array(v.string()), v.maxLength(65_536)));
 const Start = v.object({ command: Words, entrypoint: Words, workdir: v.optional(v.string()) });
 const Mount = v.object({
   ...Image,
+  id: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/))),
   directory: v.optional(AbsolutePath),
   writable: v.optional(v.boolean()),
   layered: v.optional(v.boolean()),

@@ -9,6 +9,7 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import type { ControlEvent } from "../../src/daemon/index.ts";
 import { estargzOf, PLATFORM, serveImage } from "../../src/lazyfs/image.fixture.ts";
 import { formatPlatform } from "../../src/oci/index.ts";
 import { tarOf } from "../../src/tar/make-tar.fixture.ts";
@@ -140,6 +141,47 @@ test("when holder and server are killed, the next daemon makes the mounts again"
   );
   for (const [name, content] of contents)
     assert.ok(content.equals(await readByCommand(join(directory, name))));
+});
+
+test("mounts and unmounts under way when the server is killed are done by the next one", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image, contents } = await serveSampleFiles(t);
+  const client = await store.connect();
+  const directory = store.directory("mnt");
+  let { pid } = await client.info();
+  const request = { id: "00c0ffee00c0ffee", reference: image.name, platform, background: false };
+  const onEvent = ({ kind }: ControlEvent): void => {
+    if (kind !== "resolved" || pid === 0) return;
+    process.kill(pid, "SIGKILL");
+    pid = 0;
+  };
+  const mount = await client.mount({ ...request, directory }, { onEvent });
+  assert.equal(mount.id, request.id);
+  const [name, content] = [...contents][0] ?? ["", Buffer.of()];
+  assert.ok(content.equals(await readByCommand(join(directory, name))));
+  // One whose answer was lost is asked for again.
+  const again = await client.mount({ ...request, directory, background: true });
+  assert.equal(again.directory, directory);
+  assert.deepEqual(
+    (await client.mounts()).map(({ id }) => id),
+    [request.id],
+  );
+  await assert.rejects(client.mount({ ...request, id: "0123456789abcdef", directory }), {
+    code: "ALREADY_EXISTS",
+  });
+  for (let kill = 0; kill < 2; kill += 1) {
+    const { id } =
+      kill === 0 ? again : await client.mount({ reference: image.name, platform, background: false });
+    ({ pid } = await client.info());
+    const ended = client.unmount(id);
+    if (kill % 2 === 1) await new Promise((soon) => setTimeout(soon, 10));
+    process.kill(pid, "SIGKILL");
+    await ended;
+    assert.deepEqual(await client.mounts(), []);
+  }
+  await assert.rejects(client.unmount(request.id), { code: "FILE_NOT_FOUND" });
 });
 
 test("mounts that lie on others are made again at their places, too", LIMIT, async (t) => {
