@@ -50,5 +50,5 @@ const NOTHING: Parameters<(typeof import("../daemon/index.ts"))["daemonSockets"]
     kubeconfig: { enabled: false },
     cri: { enabled: false, imageServicePath: "" },
   },
-  snapshotter: { address: undefined, verification: {}, prefetchBytes: 0 },
+  snapshotter: { address: undefined, verification: {}, remapIds: false, prefetchBytes: 0 },
 };
