@@ -156,6 +156,8 @@ async function runMounted(
   try {
     const { runContainer } = await import("../runtime/index.ts");
     const config = parseImageConfig(encodeUtf8(JSON.stringify(mount.config)));
+    // Containers have the usual one, and so have the directories that are made in their roots.
+    process.umask(0o022);
     // They go to the container.
     using _signals = environment.leaveSignals();
     ended = await runContainer({ ...container, config, rootfs: rootOf(mount), signal: environment.signal });

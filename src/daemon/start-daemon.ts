@@ -7,7 +7,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, renameSync, statSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { EsgzError } from "../errors/index.ts";
+import { EsgzError, messageOf } from "../errors/index.ts";
 import { openOwnFileSync } from "../files/index.ts";
 import { errorFrom } from "./control-failure.ts";
 import { daemonFilesOf } from "./daemon-files.ts";
@@ -32,11 +32,12 @@ export async function startDaemon(
   const { log } = daemonFilesOf(settings.store);
   const child = spawnHolder(settings, log);
   try {
-    const [line] = await Promise.all([readyLine(child, options.signal), once(child, "spawn")]);
+    await begun(child, settings.store);
+    const line = await readyLine(child, options.signal);
     if (line === undefined) throw silent(settings.store, log);
     if ("error" in line) throw errorFrom(line.error);
   } finally {
-    child.stdio[READY_FD]?.destroy();
+    (child.stdio as ChildProcess["stdio"] | undefined)?.[READY_FD]?.destroy();
     child.unref();
   }
 }
@@ -53,6 +54,19 @@ function spawnHolder(settings: DaemonSettings, log: string): ChildProcess {
     });
   } finally {
     closeSync(output);
+  }
+}
+
+/** Without descriptors or memory for a process, nothing of it is there. @throws {EsgzError} `DAEMON_UNAVAILABLE` */
+async function begun(child: ChildProcess, store: string): Promise<void> {
+  try {
+    await once(child, "spawn");
+  } catch (cause) {
+    throw new EsgzError(
+      "DAEMON_UNAVAILABLE",
+      `Cannot start daemon of store "${store}": expected a process, got ${messageOf(cause)}`,
+      { cause },
+    );
   }
 }
 

@@ -85,6 +85,16 @@ storeTest("esgz mount --rw keeps changes off the image", async () => {
   assert.equal((await commands.run(["umount", directory, "--lazy"])).status, 0);
 });
 
+storeTest("esgz run gives a container the usual umask, whatever its own is", async () => {
+  const words = ["-c", 'umask 077; exec "$@"', "sh", process.execPath, resolve("bin/esgz.js")];
+  const run = ["run", "--rm", "--store", commands.store, "-w", "/made/here", commands.image];
+  const { status, stdout, stderr } = spawnSync("sh", [...words, ...run, "sh", "-c", "umask; ls -ld ."], {
+    encoding: "utf8",
+  });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^0022\ndrwxr-xr-x /);
+});
+
 storeTest("esgz umount tells of each mount, and takes those away first that lie on others", async () => {
   const lower = commands.directory("nested");
   const inner = join(lower, "data");

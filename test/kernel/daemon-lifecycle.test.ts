@@ -2,7 +2,7 @@
  * The life of daemons, with real processes.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
@@ -81,6 +81,20 @@ test("where no daemon runs and none is to be started, that is said", LIMIT, asyn
     message: `Cannot reach daemon of store "${store.root}": expected one to run, got none`,
   });
   assert.ok(!existsSync(store.root));
+});
+
+test("where no process can be started any more, that is said", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const program = join(import.meta.dirname, "../../bin/esgz.js");
+  // As many descriptors as Node needs for itself.
+  const script = 'ulimit -n 24; exec "$0" "$1" images --store "$2"';
+  mkdirSync(store.root, { recursive: true });
+  const { status, stderr } = spawnSync("sh", ["-c", script, process.execPath, program, store.root], {
+    encoding: "utf8",
+  });
+  if (!stderr.includes("esgz: ")) return t.skip("Node needs more descriptors than that here");
+  assert.match(stderr, /^esgz: Cannot start daemon of store ".*": expected a process, got spawn .*EMFILE/);
+  assert.equal(status, 6);
 });
 
 test("what a daemon fails with at its start reaches the command that starts it", LIMIT, async (t) => {
