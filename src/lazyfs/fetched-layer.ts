@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { EsgzError } from "../errors/index.ts";
 import type { BlobSource } from "../blob/index.ts";
 import type { Layer } from "../store/index.ts";
 import { createEarlyBlocksMemory, EarlyBlocks } from "./early-blocks.ts";
@@ -33,6 +34,7 @@ export class FetchedLayer {
   readonly #pending = new Set<Promise<unknown>>();
   #blob: Promise<BlobSource> | undefined;
   #fullUntilMs = -Infinity;
+  #fullReason: EsgzError | undefined;
   #toldFull = false;
 
   constructor(layer: Layer, context: FetchContext) {
@@ -74,9 +76,15 @@ export class FetchedLayer {
     return this.#context.clock.nowMs() >= this.#fullUntilMs;
   }
 
+  /** What it was that left no room; undefined where only the disk was full. */
+  get fullReason(): EsgzError | undefined {
+    return this.#fullReason;
+  }
+
   /** Notes that there was no room. */
-  noteFull(): void {
+  noteFull(reason?: EsgzError): void {
     const { clock, tuning, emit } = this.#context;
+    this.#fullReason = reason;
     this.#fullUntilMs = clock.nowMs() + tuning.diskRetryMs;
     if (!this.#toldFull) emit({ kind: "disk-full", layer: this.layer.digest });
     this.#toldFull = true;

@@ -211,7 +211,10 @@ describe("LayerFetcher.read()", () => {
     const sent = registry.sentBytes;
     await assertReads(bench, SAMPLE, { offset: 3 * MIB + 100, size: 150_000 });
     assert.equal(registry.sentBytes, sent, "what is in memory is not fetched again");
-    await assert.rejects(bench.fetcher.fill(bench.layers, { priority: "background" }), { code: "NO_SPACE" });
+    await assert.rejects(bench.fetcher.fill(bench.layers, { priority: "background" }), {
+      code: "NO_SPACE",
+      message: "Cannot write to store: expected at most 300000 bytes of layers, got more that are in use",
+    });
   });
 
   test("ends with its signal, and without harm to others who wait", async (t) => {

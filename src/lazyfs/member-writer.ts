@@ -93,7 +93,7 @@ async function beginWriting(fetched: FetchedLayer, chunks: readonly number[]): P
     return true;
   } catch (error) {
     if (!isEsgzError(error, "NO_SPACE")) throw error;
-    fetched.noteFull();
+    fetched.noteFull(error);
     return false;
   }
 }
@@ -141,12 +141,17 @@ function keepMember(
   const chunks = new Map<number, Uint8Array>();
   for (const { chunk, bytes } of unwritten) if (bytes !== undefined) chunks.set(chunk, bytes);
   if (chunks.size < unwritten.length) {
-    flight.fail(new EsgzError("NO_SPACE", `Cannot store chunks of "${fetched.layer.digest}": no room`));
+    flight.fail(fetched.fullReason ?? diskFull(fetched));
     return;
   }
   for (const [chunk, bytes] of chunks) context.memory.put(fetched.layer, chunk, bytes);
   flight.chunks = chunks;
   flight.settle("memory");
+}
+
+function diskFull({ layer }: FetchedLayer): EsgzError {
+  const message = `Cannot store chunks of "${layer.digest}": expected room on the disk, got none`;
+  return new EsgzError("NO_SPACE", message);
 }
 
 /** Wrong bytes are thrown away and fetched once more, past everything that might have kept them. */

@@ -28,7 +28,7 @@ export async function writeRemembered(
       memory.delete(layer, chunk);
     } catch (error) {
       if (!isEsgzError(error, "NO_SPACE")) throw error;
-      fetched.noteFull();
+      fetched.noteFull(error);
       return;
     }
   }
