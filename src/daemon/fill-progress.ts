@@ -10,13 +10,15 @@ import type { ControlEvent } from "./control-protocol.ts";
 export const PROGRESS_MS = 100;
 
 /**
- * How much of a layer's blob is there: its share of chunks, since places in the blob are not counted one by one. Those count
- * that a crash has left and nobody has verified yet: they are not fetched again unless they are wrong.
+ * How much of a layer's blob is there: its share of blocks of the data device, since places in the blob are not counted one by
+ * one. Of chunks that a crash has left and nobody has verified yet, it is the share of chunks: they are not fetched again unless
+ * they are wrong.
  */
 export function presentBytesOf(layer: Layer): number {
   const { blobSize } = layer.source;
-  if (layer.complete || layer.chunkCount === 0) return blobSize;
-  return Math.floor((blobSize * (layer.filledCount + layer.unverifiedCount)) / layer.chunkCount);
+  const { count, size } = layer.readyBlocks;
+  if (layer.complete || layer.chunkCount === 0 || size === 0) return blobSize;
+  return Math.floor(blobSize * Math.min(1, count / size + layer.unverifiedCount / layer.chunkCount));
 }
 
 /** The event for layers as they are now. */
