@@ -59,6 +59,36 @@ export interface ChunkList {
   readonly rows: readonly ChunkRow[];
 }
 
+/** A chunk table that {@linkcode encodeChunkTable} has made, perhaps in another thread. */
+export interface EncodedChunks {
+  readonly table: Uint8Array;
+}
+
+/** A chunk table and what its header says. */
+export interface SizedTable extends EncodedChunks {
+  readonly count: number;
+  /** The size of the data device in bytes. */
+  readonly dataSize: number;
+}
+
+/**
+ * The table of a layer's chunks, encoded if it is not yet. Of one that is, only the header and the length are checked:
+ * opening the file checks the rest.
+ *
+ * @throws {EsgzError} `STORE_INVALID` as {@linkcode encodeChunkTable}, and for what is no table.
+ */
+export function sizedTable(chunks: ChunkList | EncodedChunks, limits: ChunkTableLimits): SizedTable {
+  if ("rows" in chunks) {
+    const { rows, dataSize } = chunks;
+    return { table: encodeChunkTable(chunks, limits), count: rows.length, dataSize };
+  }
+  const { table } = chunks;
+  const { count, dataSize } = decodeTableHeader(table, limits);
+  const size = TABLE_HEADER_SIZE + ROW_SIZE * count;
+  if (table.length !== size) throw badTable(`${size} bytes`, `${table.length}`);
+  return { table, count, dataSize };
+}
+
 /**
  * Encodes a chunk table.
  *

@@ -6,19 +6,22 @@
 import { hash } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
 import { syncPath, writeNewFile } from "../files/index.ts";
-import { type ChunkList, type ChunkTableLimits, encodeChunkTable } from "./chunk-table-file.ts";
+import { type ChunkList, type ChunkTableLimits, type EncodedChunks, sizedTable } from "./chunk-table-file.ts";
 import { encodeFilled } from "./filled-file.ts";
 import { encodeSource, type LayerSource } from "./layer-source.ts";
 import { type LayerPaths, layerPaths } from "./store-layout.ts";
 
-/** What a layer is made from. */
-export interface NewLayer {
+/** What a layer is made from; its chunks as a list, or encoded by somebody else. */
+export interface NewLayer<Chunks extends ChunkList | EncodedChunks = ChunkList> {
   /** The EROFS image of the metadata, complete. The store does not look into it. */
   readonly meta: Uint8Array;
   /** The chunks that fill the data device, from a source that was verified. */
-  readonly chunks: ChunkList;
+  readonly chunks: Chunks;
   readonly source: LayerSource;
 }
+
+/** What a store takes. */
+export type AnyNewLayer = NewLayer<ChunkList | EncodedChunks>;
 
 /** How to make files. */
 export interface CreateFilesOptions {
@@ -33,20 +36,20 @@ export interface CreateFilesOptions {
  */
 export async function createLayerFiles(
   directory: string,
-  layer: NewLayer,
+  layer: AnyNewLayer,
   options: CreateFilesOptions,
 ): Promise<void> {
-  const table = encodeChunkTable(layer.chunks, options.limits);
+  const { table, count, dataSize } = sizedTable(layer.chunks, options.limits);
   await mkdir(directory);
   const paths = layerPaths(directory);
   const data = await open(paths.data, "wx", 0o644);
   try {
-    await data.truncate(layer.chunks.dataSize);
+    await data.truncate(dataSize);
     if (options.durable) await data.sync();
   } finally {
     await data.close();
   }
-  await writeLayerRecords(paths, { ...layer, table, count: layer.chunks.rows.length }, options);
+  await writeLayerRecords(paths, { ...layer, table, count }, options);
 }
 
 /** Writes all files of a layer but `data`. */

@@ -10,7 +10,7 @@ import type { Digest } from "../oci/index.ts";
 import type { CheckedMeta } from "./checked-meta.ts";
 import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
-import { createLayerFiles, type NewLayer } from "./create-layer.ts";
+import { type AnyNewLayer, createLayerFiles, type NewLayer } from "./create-layer.ts";
 import { LayerDirectories } from "./layer-directories.ts";
 import { type LayerContext, type LayerFiles, openLayerFiles } from "./layer-files.ts";
 import { Layer } from "./layer.ts";
@@ -83,7 +83,7 @@ export class LayerShelf {
   /** Makes and opens a layer, or opens the one that is there; one that is damaged is replaced. */
   async create(
     digest: Digest,
-    layer: NewLayer,
+    layer: AnyNewLayer,
     options: { readonly durable: boolean },
   ): Promise<LayerHandle> {
     const existing = await this.#openAgreeing(digest, layer.source);
@@ -95,9 +95,7 @@ export class LayerShelf {
         return this.#hold(opened);
       }
       const temporary = this.#layout.nextTemporary();
-      await this.#context.admitRecords(
-        layer.meta.length + layer.chunks.rows.length * ROW_SIZE + SMALL_FILES_SIZE,
-      );
+      await this.#context.admitRecords(layer.meta.length + sizeOfTable(layer.chunks) + SMALL_FILES_SIZE);
       try {
         await createLayerFiles(temporary, layer, { ...options, limits: this.#context.limits });
         await this.#directories.publish(temporary, digest, options);
@@ -269,4 +267,8 @@ function inUse(digest: Digest): EsgzError {
     "ALREADY_EXISTS",
     `Cannot make layer ${digest}: expected a layer that nobody uses, or one from the same TOC, got another in use`,
   );
+}
+
+function sizeOfTable(chunks: AnyNewLayer["chunks"]): number {
+  return "rows" in chunks ? chunks.rows.length * ROW_SIZE : chunks.table.length;
 }

@@ -13,6 +13,7 @@ import {
   type Store,
   type StoreEvent,
   type StoreOptions,
+  encodeChunkTable,
 } from "./index.ts";
 import { sampleBytes, sampleLayer, scratchDirectory, type SampleLayer } from "./sample-layer.fixture.ts";
 
@@ -81,6 +82,26 @@ test("a layer is filled in any order and read as its data device", async () => {
   assert.deepEqual(new Uint8Array(await readFile(layer.dataPath)), sample.device);
   assert.deepEqual(new Uint8Array(await readFile(layer.metaPath)), sample.layer.meta);
   assert.equal(layer.readyBlocks.count, layer.dataSize / 4096);
+});
+
+test("a layer's chunk table may be encoded elsewhere, and is checked all the same", async () => {
+  await using place = await scratch();
+  await using store = await place.open();
+  const sample = sampleLayer("a");
+  const table = encodeChunkTable(sample.layer.chunks);
+  {
+    await using handle = await store.createLayer(sample.digest, { ...sample.layer, chunks: { table } });
+    await fill(handle.layer, sample);
+    assert.deepEqual(await readAll(handle.layer), sample.device);
+  }
+  const other = sampleLayer("b");
+  const changed = Uint8Array.from(encodeChunkTable(other.layer.chunks));
+  changed[64] = 1;
+  for (const bad of [table.subarray(0, -1), new Uint8Array(64), new Uint8Array(0), changed]) {
+    const layer = { ...other.layer, chunks: { table: bad } };
+    await assert.rejects(store.createLayer(other.digest, layer), { code: "STORE_INVALID" });
+    assert.equal(await store.openLayer(other.digest).catch(() => undefined), undefined);
+  }
 });
 
 test("readRange() names the chunks that are missing", async () => {

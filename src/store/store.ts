@@ -8,7 +8,7 @@ import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { CopyOptions, CopyReport } from "./chunk-copier.ts";
 import type { ContentStore } from "./content-store.ts";
-import type { NewLayer } from "./create-layer.ts";
+import type { AnyNewLayer } from "./create-layer.ts";
 import type { LayerHandle } from "./layer-shelf.ts";
 import { agrees } from "./layer-source.ts";
 import { LayerStage } from "./layer-stage.ts";
@@ -56,7 +56,7 @@ export class Store implements AsyncDisposable {
    */
   async createLayer(
     digest: Digest,
-    layer: NewLayer,
+    layer: AnyNewLayer,
     options: { readonly durable?: boolean } = {},
   ): Promise<LayerHandle> {
     this.#assertOpen();
