@@ -207,7 +207,8 @@ export class ImageWork {
       readonly progress: PreparationProgress;
     },
   ): Promise<PreparedImage> {
-    const { store, clients, log } = this.#services;
+    const { store, clients, preparation, log } = this.#services;
+    if (this.isUnknown(request.reference)) preparation.warm();
     const repository = name.kind === "registry" ? name.reference : undefined;
     const access = repository === undefined ? {} : (request.registry ?? clients.accessOf(repository));
     const registry = repository === undefined ? undefined : await clients.clientFor(access);
@@ -216,6 +217,7 @@ export class ImageWork {
     using _silence = repository && saySilence({ registry: repository.registry, received, emit });
     const image = await prepareImage(source, {
       store,
+      threads: preparation,
       platform,
       name: request.reference,
       whole: "when-needed",

@@ -5,7 +5,6 @@
  * @module
  */
 import { join } from "node:path";
-import { rehearsePreparation } from "../lazyfs/index.ts";
 import type { Services } from "./services.ts";
 
 /** Whoever starts a daemon for a command of theirs asks for something within this time. */
@@ -64,14 +63,17 @@ export class Practice implements Disposable {
   }
 }
 
-async function practise({ store, views, clients, fetcher }: Services, signal: AbortSignal): Promise<void> {
+async function practise(
+  { store, views, clients, fetcher, preparation }: Services,
+  signal: AbortSignal,
+): Promise<void> {
   // What a machine cannot do is said when somebody asks for it.
   await views.warm().catch(() => undefined);
   await clients.clientFor({});
-  await rehearsePreparation({ signal });
+  await preparation.practise({ signal });
   if (signal.aborted) return;
   const { rehearseStart } = await import("./rehearse-start.ts");
   const { workers } = fetcher;
   fetcher.warm();
-  await rehearseStart({ directory: join(store.root, PLACE), workers, signal });
+  await rehearseStart({ directory: join(store.root, PLACE), workers, preparation, signal });
 }

@@ -14,6 +14,7 @@ import {
   type FetchWorkers,
   LayerFetcher,
   makePracticeLayer,
+  type PreparationThreads,
   type PreparedImage,
   prepareImage,
 } from "../lazyfs/index.ts";
@@ -28,6 +29,7 @@ export interface RehearseStartOptions {
   readonly directory: string;
   /** What practises, too. */
   readonly workers: FetchWorkers;
+  readonly preparation: PreparationThreads;
   readonly signal: AbortSignal;
 }
 
@@ -43,7 +45,8 @@ const FILE_SIZE = 6000;
  *
  * @throws {EsgzError} `IO_FAILED`, `NO_SPACE`, `NETWORK_FAILED`; the signal's reason. Nobody is worse off then.
  */
-export async function rehearseStart({ directory, workers, signal }: RehearseStartOptions): Promise<void> {
+export async function rehearseStart(options: RehearseStartOptions): Promise<void> {
+  const { directory, signal } = options;
   await rm(directory, { recursive: true, force: true });
   try {
     const { startRegistryServer } = await import("../registry-server/index.ts");
@@ -54,7 +57,7 @@ export async function rehearseStart({ directory, workers, signal }: RehearseStar
     await pushImage(client.repository(reference), signal);
     const store = await openStore(join(directory, "store"), { clock: systemClock, pid: process.pid });
     try {
-      await start(reference, { client, store, workers, signal });
+      await start(reference, { ...options, client, store });
     } finally {
       await store.close();
     }
@@ -89,10 +92,11 @@ async function start(
     readonly store: Store;
   },
 ): Promise<void> {
-  const { client, store, workers, signal } = options;
+  const { client, store, workers, preparation: threads, signal } = options;
   await using source = await openImageSource({ kind: "registry", reference }, { registry: client, signal });
   const name = `${reference.registry}/${reference.repository}:${TAG}`;
-  await using image = await prepareImage(source, { store, platform: PLATFORM, name, whole: "never", signal });
+  const settings = { platform: PLATFORM, whole: "never" } as const;
+  await using image = await prepareImage(source, { ...settings, store, threads, name, signal });
   await using fetcher = new LayerFetcher({
     store,
     clock: systemClock,

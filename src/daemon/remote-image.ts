@@ -24,7 +24,12 @@ import {
   openPlatformManifest,
   type PlatformManifest,
 } from "../image/index.ts";
-import { type DeclinedLayer, openLazyLayer, stageWholeLayer } from "../lazyfs/index.ts";
+import {
+  type DeclinedLayer,
+  openLazyLayer,
+  type PreparationThreads,
+  stageWholeLayer,
+} from "../lazyfs/index.ts";
 import {
   ANNOTATIONS,
   type Digest,
@@ -46,6 +51,8 @@ export type RemoteLayer =
 /** How to resolve an image. */
 export interface RemoteImageOptions extends ReadOptions {
   readonly store: Store;
+  /** Who makes layers from their tables of contents; default: this thread. */
+  readonly threads?: PreparationThreads | undefined;
   readonly source: ImageSource;
   /** Where an index does not have the layer that is asked for. */
   readonly platform: Platform;
@@ -176,11 +183,11 @@ export class RemoteImage implements AsyncDisposable {
   }
 
   async #openLazily(layer: ImageLayer): Promise<RemoteLayer | DeclinedLayer> {
-    const { store, source, verification, signal } = this.#options;
+    const { store, threads, source, verification, signal } = this.#options;
     // The lowest first, of those whose tables of contents are here.
     const turn = { signal, priority: -layer.index };
     const inTurn = <T>(make: () => Promise<T>): Promise<T> => this.#making.run(make, turn);
-    const found = await openLazyLayer(layer, { store, source, verification, signal, inTurn });
+    const found = await openLazyLayer(layer, { store, threads, source, verification, signal, inTurn });
     if (found.kind === "declined") return found;
     const { handle } = found;
     return { kind: "ready", handle, lazy: handle.layer.source.tocDigest !== undefined };

@@ -10,6 +10,7 @@ import { type Digest, type ImageReference, parseReference } from "../oci/index.t
 import { hostPlatform } from "./host-platform.ts";
 import type { RegistryClients } from "./registry-clients.ts";
 import { RemoteImage, type RemoteLayer } from "./remote-image.ts";
+import type { PreparationThreads } from "../lazyfs/index.ts";
 import type { Store } from "../store/index.ts";
 
 /** Which layer of which image. */
@@ -26,6 +27,8 @@ export interface RemoteLayerRequest {
 export interface RemoteImagesOptions {
   readonly store: Store;
   readonly clients: RegistryClients;
+  /** Who makes layers. */
+  readonly preparation: PreparationThreads;
   /** Told of an image when its manifest is there. It must not throw. */
   readonly onResolved: (image: RemoteImage) => void;
 }
@@ -116,13 +119,22 @@ export class RemoteImages implements AsyncDisposable {
     reference: ImageReference,
     { request, signal }: { readonly request: RemoteLayerRequest; readonly signal: AbortSignal },
   ): Promise<RemoteImage> {
-    const { store, clients } = this.#options;
+    const { store, clients, preparation: threads } = this.#options;
+    threads.warm();
     const registry = await clients.clientFor(clients.accessOf(reference));
     const source = await openImageSource({ kind: "registry", reference }, { registry, signal });
     const { digest, skipVerify } = request;
     const verification = skipVerify ? "computed" : "required";
     const isKnown = request.tocDigest !== undefined;
-    const options = { store, source, digest, verification, signal, platform: hostPlatform() } as const;
+    const options = {
+      store,
+      threads,
+      source,
+      digest,
+      verification,
+      signal,
+      platform: hostPlatform(),
+    } as const;
     return await RemoteImage.open({ ...options, manifestIsOptional: isKnown });
   }
 

@@ -12,6 +12,7 @@ import {
   LayerFetcher,
   LayerViews,
   type ViewEvent,
+  PreparationThreads,
 } from "../lazyfs/index.ts";
 import { openStore, type Store, type StoreEvent, type StoreOptions } from "../store/index.ts";
 import type { DeclinedSnapshot } from "./control-protocol.ts";
@@ -40,6 +41,8 @@ export interface Services extends ServicesOptions, AsyncDisposable {
   readonly keychains: Keychains;
   readonly clients: RegistryClients;
   readonly fetcher: LayerFetcher;
+  /** Threads that make layers of their tables of contents. */
+  readonly preparation: PreparationThreads;
   readonly uses: LayerUses;
   readonly views: LayerViews;
   readonly counts: EventCounts;
@@ -49,6 +52,8 @@ export interface Services extends ServicesOptions, AsyncDisposable {
 
 /** Threads that wait for reads, 13 MB each: to start them takes a tenth of a second, just when an image is being started. */
 const STANDBY_WORKERS = 2;
+/** Large layers whose tables of contents are made to metadata at once: each takes some ten times their size in memory. */
+const PREPARATION_THREADS = 4;
 /** With more, memory is for what is known of them. */
 const FEW_CHUNKS = 500_000;
 /** A server that was killed, or ends, may have the store for so long; then somebody else has it. */
@@ -85,6 +90,12 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       onEvent: (event) => noteFetchEvent(event, { log, counts }),
     }),
   );
+  const preparation = parts.use(
+    new PreparationThreads({
+      threads: Math.min(availableParallelism(), PREPARATION_THREADS),
+      idle: { clock: systemClock, keep: () => (uses.chunkCount < FEW_CHUNKS ? STANDBY_WORKERS : 0) },
+    }),
+  );
   const uses = new LayerUses(store, fetcher);
   const views = parts.use(
     await LayerViews.open({
@@ -105,6 +116,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     keychains,
     clients,
     fetcher,
+    preparation,
     uses,
     views,
     counts,

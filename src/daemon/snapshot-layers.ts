@@ -46,9 +46,14 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
 
   constructor(options: SnapshotLayersOptions) {
     this.#options = options;
-    const { store, clients } = options.services;
+    const { store, clients, preparation } = options.services;
     this.#services = options.services;
-    this.#images = new RemoteImages({ store, clients, onResolved: (image) => this.#prefetch(image) });
+    this.#images = new RemoteImages({
+      store,
+      clients,
+      preparation,
+      onResolved: (image) => this.#prefetch(image),
+    });
   }
 
   async prepare(request: RemoteRequest): Promise<RemotePreparation> {

@@ -54,13 +54,18 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
 
   /** @throws {EsgzError} `STORE_INVALID` */
   constructor(options: StoreLayersOptions) {
-    const { store, clients } = options.services;
+    const { store, clients, preparation } = options.services;
     this.#options = options;
     this.#services = options.services;
     this.pool = join(options.root, "pool");
     this.#records = new StoreLayerRecords(store);
     this.#named = new NamedImages(clients);
-    this.#images = new RemoteImages({ store, clients, onResolved: (image) => this.#prefetch(image) });
+    this.#images = new RemoteImages({
+      store,
+      clients,
+      preparation,
+      onResolved: (image) => this.#prefetch(image),
+    });
     for (const { layer, uses } of this.#records.values()) if (uses === 0) this.#leave(layer, UNUSED_MS);
   }
 

@@ -3,8 +3,8 @@ export type { CompileLayerOptions, LayerMeta } from "./compile-layer.ts";
 export type { ImageEvent, ImageObserver } from "./image-event.ts";
 export { type LayerRoot, readLayerRoot } from "./layer-root.ts";
 export { mergeLayerMetas } from "./merge-layer-metas.ts";
+export type { DeclinedLayer } from "./declined-layer.ts";
 export {
-  type DeclinedLayer,
   type LazyLayer,
   openLazyLayer,
   type OpenedLazyLayer,
@@ -51,4 +51,4 @@ export type { ForeseeReport } from "./foreseen-files.ts";
 export { ImageFiles, type FileRun, type ImageFile, type LayersMeta } from "./image-files.ts";
 export { MetaFile } from "./meta-file.ts";
 export { makePracticeLayer, type PracticeLayerOptions } from "./practice-layer.ts";
-export { rehearsePreparation } from "./rehearse-preparation.ts";
+export { PreparationThreads, type PreparationThreadsOptions } from "./preparation-threads.ts";

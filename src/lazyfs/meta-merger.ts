@@ -1,33 +1,27 @@
 /**
- * Where the metadata of layers is merged: here unless it is huge, else in a thread of its own, for a tenth of a second goes by
- * for 100,000 files, in which a server could answer no read.
+ * Where the metadata of layers is merged: by threads that are there for it; without them here unless it is huge, else in a thread
+ * of its own, for a tenth of a second goes by for 100,000 files, in which a server could answer no read.
  *
  * @module
  */
 import type { Layer } from "../store/index.ts";
-import { programBeside, WorkerPool } from "../workers/index.ts";
-import { type MergedBytes, type MergePart, mergeStoredMetas } from "./merge-stored-metas.ts";
+import { type MergedBytes, mergeStoredMetas } from "./merge-stored-metas.ts";
+import { PreparationThreads } from "./preparation-threads.ts";
 
 /**
  * With fewer chunks, and so fewer files, merging takes less than 50 ms here, where its code is compiled: about what a thread
  * takes to start, which then has its code to compile.
  */
 const FEW_CHUNKS = 60_000;
-/** Layers of so many bytes together will hardly have few files. */
-const LARGE_IMAGE = 1 << 30;
 
-/** Merges metadata. Disposing ends its thread. */
+/** Merges metadata. Disposing ends a thread of its own. */
 export class MetaMerger implements AsyncDisposable {
-  readonly #pool: WorkerPool<undefined, readonly MergePart[], MergedBytes>;
+  readonly #threads: PreparationThreads | undefined;
+  #own: PreparationThreads | undefined;
 
-  constructor() {
-    const program = programBeside(import.meta.url, "./merge-worker");
-    this.#pool = new WorkerPool({ program, start: undefined, threads: 1, name: "esgz-merge" });
-  }
-
-  /** Starts the thread if layers of this size will need it, so that it is there when their metadata is. */
-  foresee(blobBytes: number): void {
-    if (blobBytes >= LARGE_IMAGE) this.#pool.startAll();
+  /** @param threads which it uses and leaves */
+  constructor(threads?: PreparationThreads) {
+    this.#threads = threads;
   }
 
   /**
@@ -37,11 +31,14 @@ export class MetaMerger implements AsyncDisposable {
    */
   async merge(layers: readonly Layer[]): Promise<MergedBytes> {
     const parts = layers.map(({ metaPath, metaDigest, dataSize }) => ({ metaPath, metaDigest, dataSize }));
+    if (this.#threads !== undefined) return await this.#threads.merge(parts);
     const chunks = layers.reduce((sum, { chunkCount }) => sum + chunkCount, 0);
-    return chunks < FEW_CHUNKS ? await mergeStoredMetas(parts) : await this.#pool.run(parts);
+    if (chunks < FEW_CHUNKS) return await mergeStoredMetas(parts);
+    this.#own ??= new PreparationThreads({ threads: 1 });
+    return await this.#own.merge(parts);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pool[Symbol.asyncDispose]();
+    await this.#own?.[Symbol.asyncDispose]();
   }
 }

@@ -5,12 +5,13 @@
  */
 import type { ReadOptions } from "../blob/index.ts";
 import type { OverlayNamespace } from "../erofs/index.ts";
-import { type EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
-import type { Archive } from "../estargz/index.ts";
-import { type ImageSource, type Layer, openLayerArchive } from "../image/index.ts";
+import { isEsgzError } from "../errors/index.ts";
+import { type ImageSource, type Layer, readLayerArchive } from "../image/index.ts";
 import { ANNOTATIONS, type Digest, isDigest } from "../oci/index.ts";
 import type { LayerHandle, LayerLocation, LayerSource, Store } from "../store/index.ts";
-import { compileLayerArchive } from "./compile-layer-archive.ts";
+import type { DeclinedLayer } from "./declined-layer.ts";
+import { type MadeLayer, makeLayer } from "./make-layer.ts";
+import type { PreparationThreads } from "./preparation-threads.ts";
 
 /** How to open a layer. */
 export interface OpenLazyLayerOptions extends ReadOptions {
@@ -26,6 +27,8 @@ export interface OpenLazyLayerOptions extends ReadOptions {
   readonly overlayMarks?: OverlayNamespace | undefined;
   /** The digest of the layer's tar, where it becomes known only later than the layer; else that of the layer holds. */
   readonly diffId?: (() => Promise<Digest | undefined>) | undefined;
+  /** Who makes the layer from its table of contents; default: this thread. */
+  readonly threads?: PreparationThreads | undefined;
   /** Runs what makes the layer from its table of contents, when it is this layer's turn; default: at once. */
   readonly inTurn?: (<T>(make: () => Promise<T>) => Promise<T>) | undefined;
 }
@@ -34,16 +37,6 @@ export interface OpenLazyLayerOptions extends ReadOptions {
 export interface OpenedLazyLayer {
   readonly kind: "lazy";
   readonly handle: LayerHandle;
-}
-
-/** A layer that has to be read whole. */
-export interface DeclinedLayer {
-  readonly kind: "declined";
-  /** Why, for people: a clause that follows "because". */
-  readonly reason: string;
-  /** The manifest promises a table of contents that the blob does not have: damage or tampering. */
-  readonly mismatch: boolean;
-  readonly cause?: EsgzError | undefined;
 }
 
 /** What {@linkcode openLazyLayer} found. */
@@ -66,13 +59,14 @@ export async function openLazyLayer(layer: Layer, options: OpenLazyLayerOptions)
     return { kind: "lazy", handle: known };
   }
   if (location === undefined) return decline("its image is not in a registry");
-  const { verification, signal } = options;
-  const found = await openLayerArchive(layer, { verification, signal });
-  if (found.kind === "opaque") {
-    return { kind: "declined", reason: found.reason, mismatch: found.mismatch, cause: found.cause };
-  }
-  const { archive } = found;
-  const make = (): Promise<LazyLayer> => createLazyLayer(layer, { ...options, archive, location });
+  const { verification, overlayMarks, threads, signal } = options;
+  const found = await readLayerArchive(layer, { verification, signal });
+  if (found.kind === "opaque") return { ...found, kind: "declined" };
+  const material = { descriptor: layer.descriptor, raw: found.raw, verification, overlayMarks };
+  const make = async (): Promise<LazyLayer> => {
+    const made = await (threads === undefined ? makeLayer(material) : threads.makeLayer(material));
+    return made.kind === "declined" ? made : await createLazyLayer(layer, { ...options, made, location });
+  };
   return await (options.inTurn === undefined ? make() : options.inTurn(make));
 }
 
@@ -125,45 +119,26 @@ function isUsable({ layer }: LayerHandle): boolean {
 
 async function createLazyLayer(
   layer: Layer,
-  options: OpenLazyLayerOptions & { readonly archive: Archive; readonly location: LayerLocation },
+  options: OpenLazyLayerOptions & { readonly made: MadeLayer; readonly location: LayerLocation },
 ): Promise<LazyLayer> {
-  const { archive, location, store, overlayMarks } = options;
-  const compiled = compileOrDecline(archive, { overlayMarks });
-  if ("kind" in compiled) return compiled;
+  const { made, location, store } = options;
   const { mediaType, digest, size } = layer.descriptor;
   const diffId = options.diffId === undefined ? layer.diffId : await options.diffId();
   const source: LayerSource = {
     mediaType,
     blobSize: size,
-    compression: archive.compression,
-    tocDigest: archive.tocDigest,
+    compression: made.compression,
+    tocDigest: made.tocDigest,
     ...(diffId === undefined ? {} : { diffId }),
-    ...(archive.landmark === undefined ? {} : { landmark: archive.landmark }),
-    prefetchSize: archive.prefetchSize,
+    ...(made.landmark === undefined ? {} : { landmark: made.landmark }),
+    prefetchSize: made.prefetchSize,
     locations: [location],
     blobVerified: false,
   };
-  const { meta, rows, dataSize } = compiled;
-  const handle = await store.createLayer(
-    digest,
-    { meta, source, chunks: { rows, dataSize } },
-    { durable: false },
-  );
+  const { meta, table } = made;
+  const handle = await store.createLayer(digest, { meta, source, chunks: { table } }, { durable: false });
   await addLocation(handle, location);
   return { kind: "lazy", handle };
-}
-
-function compileOrDecline(
-  archive: Archive,
-  options: { readonly overlayMarks?: OverlayNamespace | undefined },
-): ReturnType<typeof compileLayerArchive> | DeclinedLayer {
-  try {
-    return compileLayerArchive(archive, options);
-  } catch (error) {
-    if (!isEsgzError(error)) throw error;
-    const reason = `its table of contents cannot be laid out (${messageOf(error)})`;
-    return { kind: "declined", reason, mismatch: false, cause: error };
-  }
 }
 
 /** Remembers one more repository that has the layer, as the first to ask. */

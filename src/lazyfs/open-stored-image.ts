@@ -22,6 +22,7 @@ import type { ImageObserver } from "./image-event.ts";
 import { ensureMergedMeta } from "./merged-meta.ts";
 import { MetaMerger } from "./meta-merger.ts";
 import { openSoundLayer } from "./open-lazy-layer.ts";
+import type { PreparationThreads } from "./preparation-threads.ts";
 import {
   closeLayers,
   createPreparedImage,
@@ -40,6 +41,8 @@ export interface OpenStoredImageOptions extends ReadOptions {
    * those that were once taken without proof.
    */
   readonly verification?: "required" | "computed" | undefined;
+  /** Who merges metadata, where that has to be done; default: this thread, or one of its own. */
+  readonly threads?: PreparationThreads | undefined;
   readonly onEvent?: ImageObserver | undefined;
 }
 
@@ -100,7 +103,7 @@ async function openRecord(
   if (layers === undefined) return undefined;
   try {
     const { name, root, manifest } = record;
-    await using merger = new MetaMerger();
+    await using merger = new MetaMerger(options.threads);
     const merged = await ensureMergedMeta(store, {
       merger,
       layers: layers.map(({ handle }) => handle.layer),

@@ -28,7 +28,9 @@ import type { ImageRecord, Store } from "../store/index.ts";
 import type { ImageObserver } from "./image-event.ts";
 import { ensureMergedMeta } from "./merged-meta.ts";
 import { MetaMerger } from "./meta-merger.ts";
-import { addLocation, type DeclinedLayer, locationOf, openLazyLayer } from "./open-lazy-layer.ts";
+import type { DeclinedLayer } from "./declined-layer.ts";
+import { addLocation, locationOf, openLazyLayer } from "./open-lazy-layer.ts";
+import type { PreparationThreads } from "./preparation-threads.ts";
 import { openStoredImage, openStoredLayer } from "./open-stored-image.ts";
 import {
   closeLayers,
@@ -53,6 +55,8 @@ export interface PrepareImageOptions extends ReadOptions {
   readonly verification?: "required" | "computed" | undefined;
   /** Where overlayfs will look for the marks of layers that are made; `trusted` by default. */
   readonly overlayMarks?: OverlayNamespace | undefined;
+  /** Who makes layers from their tables of contents, and merges them; default: this thread. */
+  readonly threads?: PreparationThreads | undefined;
   /** Layers that are read whole at once, each in a thread of its own; default 2. */
   readonly jobs?: number | undefined;
   readonly onEvent?: ImageObserver | undefined;
@@ -75,12 +79,12 @@ export async function prepareImage(
   source: ImageSource,
   options: PrepareImageOptions,
 ): Promise<PreparedImage> {
-  const { store, verification, onEvent, signal } = options;
+  const { store, verification, threads, onEvent, signal } = options;
   const opened = await openPlatformManifest(source, options);
   assertPinned(opened, options.name);
   const manifest = opened.descriptor.digest;
   onEvent?.({ kind: "manifest", manifest, layers: opened.manifest.layers.length });
-  const stored = await openStoredImage(store, manifest, { verification, signal, onEvent });
+  const stored = await openStoredImage(store, manifest, { verification, threads, signal, onEvent });
   if (stored !== undefined) return await recordAgain(stored, opened, options);
   return await new Preparation(opened, options).run();
 }
@@ -155,8 +159,7 @@ class Preparation {
     const stop = new AbortController();
     const { signal } = this.#options;
     const both = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-    await using merger = new MetaMerger();
-    merger.foresee(this.#opened.manifest.layers.reduce((sum, { size }) => sum + size, 0));
+    await using merger = new MetaMerger(this.#options.threads);
     const image = openImageConfig(this.#opened, { signal: both });
     // Whoever needs it waits for it later, and learns then that it failed.
     image.catch(() => undefined);
@@ -201,11 +204,19 @@ class Preparation {
     layer: Layer,
     { image, signal }: ReadOptions & { readonly image: Promise<Image> },
   ): Promise<PreparedLayer> {
-    const { store, verification, overlayMarks, onEvent } = this.#options;
+    const { store, verification, overlayMarks, threads, onEvent } = this.#options;
     const { source } = this.#opened;
     const { index, descriptor } = layer;
     const diffId = async (): Promise<Digest | undefined> => (await image).layers[index]?.diffId;
-    const found = await openLazyLayer(layer, { store, source, verification, overlayMarks, signal, diffId });
+    const found = await openLazyLayer(layer, {
+      store,
+      source,
+      verification,
+      overlayMarks,
+      threads,
+      signal,
+      diffId,
+    });
     const prepared: PreparedLayer =
       found.kind === "lazy"
         ? { handle: found.handle, descriptor, lazy: found.handle.layer.source.tocDigest !== undefined }

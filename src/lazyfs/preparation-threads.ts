@@ -1,0 +1,95 @@
+/**
+ * Threads that do what takes the processor when an image is prepared: tables of contents are proven and compiled there, several
+ * at once, and metadata is merged. The thread that serves reads goes on to do so meanwhile.
+ *
+ * @module
+ */
+import type { Clock } from "../async/index.ts";
+import { errorOfFailure, programBeside, WorkerPool } from "../workers/index.ts";
+import type { DeclinedLayer } from "./declined-layer.ts";
+import { type LayerMaterial, makeLayer, type MadeLayer } from "./make-layer.ts";
+import { type MergedBytes, type MergePart, mergeStoredMetas } from "./merge-stored-metas.ts";
+import type { DeclinedAnswer, PreparationAnswer, PreparationJob } from "./preparation-job.ts";
+import { makePracticeLayers } from "./rehearse-preparation.ts";
+
+/** How many threads, and for how long. */
+export interface PreparationThreadsOptions {
+  /** At most so many. */
+  readonly threads: number;
+  /** Ends threads that have had nothing to do for a while. Without it they stay. */
+  readonly idle?:
+    | {
+        readonly clock: Clock;
+        /** How many stay all the same, asked each time. */
+        readonly keep: () => number;
+      }
+    | undefined;
+}
+
+/** A thread that has done nothing for so long ends. */
+const IDLE_MS = 5000;
+/** A table of contents of so many compressed bytes has some 200 files: where no thread runs, starting one takes longer. */
+const SMALL_TOC = 16 << 10;
+/** How often one practises: then the compiler has seen what is hot. */
+const ROUNDS = 4;
+
+/** The threads. Disposing ends them at once. */
+export class PreparationThreads implements AsyncDisposable {
+  readonly #pool: WorkerPool<undefined, PreparationJob, PreparationAnswer>;
+  readonly #keep: () => number;
+
+  constructor({ threads, idle }: PreparationThreadsOptions) {
+    const program = programBeside(import.meta.url, "./preparation-worker");
+    this.#pool = new WorkerPool({
+      program,
+      start: undefined,
+      threads,
+      name: "esgz-prepare",
+      // Jobs differ by far: none is to wait for a long one while another thread is free.
+      queueDepth: 1,
+      ...(idle === undefined ? {} : { idle: { ...idle, afterMs: IDLE_MS } }),
+    });
+    this.#keep = idle?.keep ?? ((): number => threads);
+  }
+
+  /** Starts the threads if they may stay: to be called when an image is asked for, which first takes round trips. */
+  warm(): void {
+    if (this.#keep() > 0) this.#pool.startAll();
+  }
+
+  /** As `makeLayer()`. @throws {EsgzError} as that; `INTERNAL` if a thread died, `ABORTED` after disposal */
+  async makeLayer(material: LayerMaterial): Promise<MadeLayer | DeclinedLayer> {
+    const { raw } = material;
+    if (raw.bytes.length < SMALL_TOC && this.#pool.liveThreads === 0) return await makeLayer(material);
+    // A copy of what is needed: the bytes may be a part of a much larger buffer.
+    const bytes = raw.bytes.slice();
+    const sent = { ...material, raw: { ...raw, bytes } };
+    const answer = await this.#pool.run({ kind: "make", material: sent }, { transfer: [bytes.buffer] });
+    if (answer.kind === "made") return answer;
+    return declinedFrom(answer as DeclinedAnswer);
+  }
+
+  /** As `mergeStoredMetas()`. @throws {EsgzError} as that; `INTERNAL`, `ABORTED` as above */
+  async merge(parts: readonly MergePart[]): Promise<MergedBytes> {
+    if (this.#pool.liveThreads === 0 && this.#keep() === 0) return await mergeStoredMetas(parts);
+    // Its layers are made: the image waits for nothing else.
+    return (await this.#pool.run({ kind: "merge", parts }, { urgent: true })) as MergedBytes &
+      PreparationAnswer;
+  }
+
+  /** Has each thread practise, in parts: whoever comes meanwhile waits a tenth of a second at most. */
+  async practise({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const layers = await makePracticeLayers();
+    for (let round = 0; round < ROUNDS && !signal.aborted; round += 1) {
+      await this.#pool.runOnAll({ kind: "practise", layers });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+  }
+}
+
+function declinedFrom({ failure, ...declined }: DeclinedAnswer): DeclinedLayer {
+  return failure === undefined ? declined : { ...declined, cause: errorOfFailure(failure) };
+}
