@@ -91,7 +91,8 @@ export class MountWork implements AsyncDisposable {
     const id = request.id ?? randomBytes(8).toString("hex");
     await this.#remakeFailed(ready.layers.map(({ digest }) => digest));
     const record =
-      this.#standing(id, image.manifest) ?? (await this.#mountAt({ id, request, ready, signal: work.signal }));
+      this.#standing(id, image.manifest) ??
+      (await this.#mountAt({ id, request, ready, signal: work.signal }));
     // Of an image that has just come all is being brought; of one that was there much may be here, which takes time to see.
     first.addImage(ready);
     this.#extras.set(id, extra);
