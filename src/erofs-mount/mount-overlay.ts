@@ -38,6 +38,10 @@ export interface OverlayMountOptions extends MountFlags {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What the kernel says where it cannot write through the filesystem that the upper directory is on. */
+const NO_UPPER = /not supported as (upperdir|workdir)/;
+const NO_UPPER_HINT =
+  "upper and work have to lie on another filesystem, which is no overlay itself and has extended attributes";
 const HINTS: Readonly<Record<string, string>> = {
   ENODEV: "this kernel has no overlayfs",
   EINVAL: "the kernel does not take these directories together, or an option; its log may say more",
@@ -178,7 +182,10 @@ function refused(directory: string, wanted: string, found: string): EsgzError {
 }
 
 function failure(error: unknown, directory: string, kernelMessages: readonly string[] = []): unknown {
-  return mountFailure(error, { action: `mount overlay on "${directory}"`, hints: HINTS, kernelMessages });
+  const hints = kernelMessages.some((message) => NO_UPPER.test(message))
+    ? { ...HINTS, EINVAL: NO_UPPER_HINT }
+    : HINTS;
+  return mountFailure(error, { action: `mount overlay on "${directory}"`, hints, kernelMessages });
 }
 
 function hasErrno(error: unknown, errno: string): boolean {

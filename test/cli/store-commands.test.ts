@@ -78,7 +78,12 @@ storeTest("esgz mount --rw keeps changes off the image", async () => {
   assert.equal(mounted.status, 0, mounted.stderr);
   writeFileSync(join(directory, "data/hello"), "changed");
   assert.equal(readFileSync(join(directory, "data/hello"), "utf8"), "changed");
-  assert.equal((await commands.run(["umount", "--all"])).status, 0);
+  const ended = await commands.run(["umount", "--all"]);
+  assert.equal(ended.status, 0);
+  const kept = /^what was changed in .*\/writable is kept in (.*) until `esgz prune`$/m.exec(
+    ended.stderr,
+  )?.[1];
+  assert.equal(readFileSync(join(kept ?? "", "data/hello"), "utf8"), "changed");
   const again = await commands.run(["mount", commands.image, directory]);
   assert.equal(again.status, 0, again.stderr);
   assert.equal(readFileSync(join(directory, "data/hello"), "utf8"), HELLO);

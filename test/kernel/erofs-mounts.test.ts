@@ -369,6 +369,18 @@ test("an overlay that cannot be is refused with the reason", async (t) => {
       "EINVAL",
       /Unknown parameter 'nothing'/,
     );
+    const [under, over] = [makeDirectory(root, "under"), makeDirectory(root, "over")];
+    const work = makeDirectory(root, "work");
+    await using below = await mountOverlay({ lower: [lower], upper, work, directory: under });
+    const nested = { upper: makeDirectory(under, "upper"), work: makeDirectory(under, "work") };
+    await assert.rejects(
+      mountOverlay({ lower: [lower], ...nested, directory: over }),
+      isMountFailure(
+        "EINVAL",
+        /upper and work have to lie on another filesystem, which is no overlay itself/,
+      ),
+    );
+    await below.close();
     assert.deepEqual(await listMountsBelow(root), []);
   });
 });

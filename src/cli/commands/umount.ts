@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readlinkSync, realpathSync } from "node:fs";
+import { existsSync, readlinkSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { DaemonClient, MountStatus } from "../../daemon/index.ts";
@@ -12,7 +12,7 @@ import { addSharedFlags, CommandContext, type SharedFlags } from "../command-con
 import { openDaemonOfStore } from "../daemon-access.ts";
 import { describeFailure } from "../describe-failure.ts";
 import type { Environment } from "../environment.ts";
-import { addStoreFlag } from "../store-location.ts";
+import { addStoreFlag, storeOf } from "../store-location.ts";
 
 interface Flags extends SharedFlags {
   readonly all?: boolean;
@@ -56,11 +56,30 @@ async function run(
   const { directories, failures } = await unmountEach(daemon, chosen, { lazy: flags.lazy === true, signal });
   if (directories.length > 0 || failures.length === 0)
     await context.print(directories, directories.map((directory) => `unmounted ${directory}\n`).join(""));
+  await tellKept(context, { command, mounts: chosen, directories });
   const [first, ...others] = failures;
   if (first === undefined) return;
   // As JSON one failure is told, as of all commands.
   if (!context.json) for (const other of others) environment.stderr.write(`${describeFailure(other)}\n`);
   throw first;
+}
+
+/** What was written is not gone with its mount. */
+async function tellKept(
+  context: CommandContext,
+  options: {
+    readonly command: Command;
+    readonly mounts: readonly MountStatus[];
+    readonly directories: readonly string[];
+  },
+): Promise<void> {
+  if (context.json) return;
+  const store = await storeOf(context.environment, options.command);
+  for (const { id, directory, writable } of options.mounts) {
+    const kept = join(store, "kept", id);
+    if (writable && options.directories.includes(directory) && existsSync(kept))
+      context.note(`what was changed in ${directory} is kept in ${kept} until \`esgz prune\``);
+  }
 }
 
 /** One that fails does not keep the others. */
