@@ -97,7 +97,8 @@ export class ChunkTable implements Disposable {
    * @throws {EsgzError} `STORE_INVALID` if the file was changed since it was opened, or the index is none.
    */
   row(index: number): ChunkRow {
-    if (!(index >= 0 && index < this.count)) throw badTable(`an index below ${this.count}`, String(index));
+    if (!(Number.isInteger(index) && index >= 0 && index < this.count))
+      throw badTable(`an index below ${this.count}`, String(index));
     return decodeRow(this.#page(Math.floor(index / PAGE_ROWS)), (index % PAGE_ROWS) * ROW_SIZE);
   }
 
@@ -149,6 +150,8 @@ export class ChunkTable implements Disposable {
   }
 
   #page(page: number): DataView {
+    // Its number may be that of another file by now.
+    if (this.#closed) throw badTable("an open one", "a closed one");
     const cached = this.#cache.get(this, page);
     if (cached !== undefined) return cached;
     const rows = Math.min(PAGE_ROWS, this.count - page * PAGE_ROWS);

@@ -200,7 +200,8 @@ export class Layer {
 
   /** Takes note of a chunk that another thread wrote with `writeChunkSync()`, after {@link Layer.beginWriting}. */
   acceptChunk(index: number): void {
-    if (!this.#bits.filled.has(index)) this.#noteWritten(index, this.chunk(index).size);
+    const { size } = this.chunk(index);
+    if (!this.#bits.filled.has(index)) this.#noteWritten(index, size);
     this.#checkpointWhenDue();
   }
 

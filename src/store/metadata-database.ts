@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Digest } from "../oci/index.ts";
+import { type Digest, parseDigest } from "../oci/index.ts";
 import { migrate } from "./metadata-schema.ts";
 import { digestIn, numberIn, SqliteDatabase, textIn } from "./sqlite-database.ts";
 
@@ -75,6 +75,7 @@ export class MetadataDatabase implements Disposable {
   /** Notes what a reference names now. */
   setImage(image: ImageRecord, options: { readonly nowMs: number }): void {
     const { manifest, name, platform, root } = image;
+    for (const digest of [manifest, root, ...image.layers, ...image.content]) parseDigest(digest);
     this.#database.transaction(() => {
       this.#database.run("INSERT INTO images VALUES (?, ?) ON CONFLICT DO NOTHING", manifest, options.nowMs);
       this.#database.run("DELETE FROM image_layers WHERE manifest = ?", manifest);
@@ -175,6 +176,8 @@ export class MetadataDatabase implements Disposable {
   /** Takes a lease, replacing one with the same id. Without `durable`, a power loss may undo it. */
   setLease(lease: Lease, options: { readonly nowMs: number; readonly durable: boolean }): void {
     const { id, kind, detail, expiresMs = null } = lease;
+    // One that is none could not be read again, nor any beside it.
+    for (const layer of lease.layers) parseDigest(layer);
     using _sync = this.#database.synchronous(options);
     this.#database.transaction(() => {
       this.#database.run("DELETE FROM leases WHERE id = ?", id);

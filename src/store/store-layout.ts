@@ -22,7 +22,7 @@
  * @module
  */
 import { join } from "node:path";
-import { algorithmOf, type Digest, hexOf, isDigest } from "../oci/index.ts";
+import { algorithmOf, type Digest, hexOf, isDigest, parseDigest } from "../oci/index.ts";
 
 /** The version of the layout, as the file `format` says it. */
 export const STORE_FORMAT = "esgz store 1\n";
@@ -77,14 +77,14 @@ export class StoreLayout {
     this.temp = join(root, "temp");
   }
 
-  /** The directory of a layer. */
+  /** The directory of a layer. @throws {EsgzError} `DIGEST_INVALID` for what is none: it would lead out of the store */
   layer(digest: Digest): string {
-    return join(this.layers, layerDirectoryName(digest));
+    return join(this.layers, layerDirectoryName(parseDigest(digest)));
   }
 
-  /** The file of a small blob. */
+  /** The file of a small blob. @throws {EsgzError} `DIGEST_INVALID` as {@linkcode layer} */
   contentFile(digest: Digest): string {
-    return join(this.content, algorithmOf(digest), hexOf(digest));
+    return join(this.content, algorithmOf(digest), hexOf(parseDigest(digest)));
   }
 
   /** A name in `temp` that nothing else has. */

@@ -482,3 +482,38 @@ test("openStore() opens a store at a path of 492 bytes, and says what is wrong w
     message: /^Cannot open store database: expected a path of at most 504 bytes, got 505 bytes: "/,
   });
 });
+
+test("what is no digest leads out of no store, and into no lease", async () => {
+  await using place = await scratch();
+  await using store = await place.open();
+  const outside = "sha256:../../../outside" as Digest;
+  const sample = sampleLayer("inside", [{ chunks: [10] }]);
+  const invalid = { code: "DIGEST_INVALID" };
+  await assert.rejects(store.createLayer(outside, sample.layer), invalid);
+  await assert.rejects(store.openLayer(outside), invalid);
+  await assert.rejects(store.content.read(outside), invalid);
+  const lease = { id: "lease", kind: "test", layers: [outside], detail: "" };
+  assert.throws(() => store.setLease(lease), invalid);
+  const image = { name: "r.example/app:1", platform: PLATFORM, root: outside, manifest: outside };
+  assert.throws(() => store.setImage({ ...image, layers: [], content: [] }), invalid);
+  assert.deepEqual([store.leases(), store.images()], [[], []]);
+});
+
+test("a layer refuses what is no index, and everything once its handle is closed", async () => {
+  await using place = await scratch();
+  await using store = await place.open();
+  const sample = sampleLayer("misused", [{ chunks: [5000, 5000] }]);
+  const handle = await store.createLayer(sample.digest, sample.layer);
+  const { layer } = handle;
+  for (const index of [-1, 2, 0.5, Number.NaN]) {
+    assert.throws(() => layer.chunk(index), { code: "STORE_INVALID" });
+    assert.throws(() => layer.acceptChunk(index), { code: "STORE_INVALID" });
+  }
+  assert.equal(layer.filledCount, 0);
+  await handle.close();
+  await handle.close();
+  await assert.rejects(layer.readRange({ offset: 0, size: 5 }), { code: "STORE_INVALID" });
+  await assert.rejects(layer.writeChunk(0, sample.contents[0] ?? new Uint8Array()), {
+    code: "STORE_INVALID",
+  });
+});
