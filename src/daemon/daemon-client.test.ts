@@ -96,6 +96,30 @@ describe("DaemonClient", () => {
     assert.deepEqual(asked, ["/v1/pull", "/v1/pull"]);
   });
 
+  test("gives up a mount in the middle of which each server ends, and says so", async (t) => {
+    const path = await temporarySocket(t);
+    const ids = new Set<unknown>();
+    let asked = 0;
+    const server = createHttpServer().on("checkContinue", (request, response) => {
+      asked += 1;
+      response.writeContinue();
+      request.once("data", (body) => {
+        ids.add((JSON.parse(String(body)) as { id: unknown }).id);
+        request.socket.destroy();
+      });
+    });
+    t.after(() => server.close());
+    await once(server.listen(path), "listening");
+    await using client = new DaemonClient(path);
+    await assert.rejects(client.mount({ reference: "image" }), {
+      code: "DAEMON_UNAVAILABLE",
+      message:
+        "Cannot talk to the daemon: expected an answer, got 5 servers in a row that ended before it; the daemon's log may say why",
+    });
+    assert.equal(asked, 5);
+    assert.equal(ids.size, 1);
+  });
+
   test("says that nobody answers where none is to be started", async (t) => {
     await using client = new DaemonClient(await temporarySocket(t));
     await assert.rejects(client.prune({}), { code: "DAEMON_UNAVAILABLE" });

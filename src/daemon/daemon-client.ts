@@ -137,9 +137,7 @@ export class DaemonClient implements AsyncDisposable {
 
   /** Takes away what nothing needs. */
   async prune(request: PruneRequest = {}, options: CallOptions = {}): Promise<PruneSummary> {
-    return await repeated(() =>
-      this.#connection.json<PruneSummary>({ method: "POST", path: "/v1/prune", body: request, ...options }),
-    );
+    return await this.#connection.json({ method: "POST", path: "/v1/prune", body: request, ...options });
   }
 
   /** Ends the daemon and its mounts. Those in use keep it from ending unless `force`. */
@@ -205,9 +203,15 @@ async function repeated<T>(ask: () => Promise<T>): Promise<T> {
       return await ask();
     } catch (error) {
       const isLost = error instanceof EsgzError && error.details["lost"] === true;
-      if (!isLost || attempt === MAX_REPEATS) throw error;
+      if (!isLost) throw error;
+      if (attempt === MAX_REPEATS) throw serversEnd(error);
     }
   }
+}
+
+function serversEnd(cause: EsgzError): EsgzError {
+  const message = `Cannot talk to the daemon: expected an answer, got ${MAX_REPEATS} servers in a row that ended before it; the daemon's log may say why`;
+  return new EsgzError("DAEMON_UNAVAILABLE", message, { cause, details: cause.details });
 }
 
 async function lastOf<T>(lines: AsyncIterable<ControlLine<T>>, options: EventCallOptions): Promise<T> {
