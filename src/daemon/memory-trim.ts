@@ -4,8 +4,7 @@
  * @module
  */
 import { createRequire } from "node:module";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { collectGarbage } from "../workers/index.ts";
 
 /** After the work, and once more when the threads have ended that it needed. */
 const QUIET_MS = [3000, 15_000] as const;
@@ -51,10 +50,7 @@ export class MemoryTrim implements Disposable {
 
 /** Collects all garbage, then has the allocator give free pages back: neither does so by itself in a process that is idle. */
 export function trimMemory(): void {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as (options: object) => void;
-  setFlagsFromString("--no-expose-gc");
-  collect({ type: "major", execution: "sync", flavor: "last-resort" });
+  collectGarbage();
   trimAllocator();
 }
 

@@ -10,6 +10,8 @@ import type { PreparationAnswer, PreparationJob } from "./preparation-job.ts";
 import { practisePreparation } from "./rehearse-preparation.ts";
 
 const ACTION = "prepare image";
+/** An image's layers come together, and its merge behind them; then what was prepared is started. */
+const COLLECT_MS = 1500;
 
 async function answer(job: PreparationJob): Promise<PreparationAnswer> {
   switch (job.kind) {
@@ -33,4 +35,4 @@ function buffersOf(result: PreparationAnswer): ArrayBuffer[] {
   return views.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer);
 }
 
-serveJobs(() => answer, { action: ACTION, transferOf: buffersOf });
+serveJobs(() => answer, { action: ACTION, transferOf: buffersOf, collectAfterMs: COLLECT_MS });

@@ -5,6 +5,7 @@
  */
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
 import { EsgzError } from "../errors/index.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { failureOf, type JobMessage } from "./job-message.ts";
 
 /** How a thread serves. */
@@ -13,6 +14,8 @@ export interface ServeJobsOptions<Result> {
   readonly action: string;
   /** Memory of a result that changes hands instead of being copied. */
   readonly transferOf?: (result: Result) => Transferable[];
+  /** Garbage is collected when no job has come for so long; for jobs that make much of it. */
+  readonly collectAfterMs?: number;
 }
 
 /**
@@ -38,8 +41,12 @@ export function serveJobs<Start, Job, Result>(
       port.postMessage({ id, failure: failureOf(error, options.action) });
     }
   };
+  const { collectAfterMs } = options;
   let last = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
   port.on("message", (message: JobMessage) => {
+    clearTimeout(timer);
     last = last.then(() => answer(message));
+    if (collectAfterMs !== undefined) timer = setTimeout(collectGarbage, collectAfterMs).unref();
   });
 }
