@@ -11,6 +11,8 @@ import { serveJobs } from "./index.ts";
 export type ArithmeticJob =
   | { readonly kind: "add"; readonly value: number }
   | { readonly kind: "thread" }
+  /** Makes garbage; answers 1 if what it made before is still there, else 0. */
+  | { readonly kind: "litter" }
   | { readonly kind: "take"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "fail"; readonly how: "esgz" | "full" | "die" };
 
@@ -20,6 +22,7 @@ export type ArithmeticResult = number | Uint8Array<ArrayBuffer>;
 serveJobs(
   (start: number) => {
     let sum = start;
+    let litter: WeakRef<object> | undefined;
     return async (job: ArithmeticJob): Promise<ArithmeticResult> => {
       if (job.kind === "add") {
         await Promise.resolve();
@@ -27,6 +30,11 @@ serveJobs(
         return sum;
       }
       if (job.kind === "thread") return threadId;
+      if (job.kind === "litter") {
+        const isThere = litter?.deref() !== undefined;
+        litter = new WeakRef({ sum });
+        return isThere ? 1 : 0;
+      }
       if (job.kind === "take") return job.bytes.map((byte) => byte + 1);
       if (job.how === "esgz") throw new EsgzError("DIGEST_MISMATCH", "Cannot add", { details: { value: 7 } });
       if (job.how === "full") throw Object.assign(new Error("no room"), { code: "ENOSPC" });
@@ -35,6 +43,7 @@ serveJobs(
   },
   {
     action: "add number",
+    collectAfterMs: 20,
     transferOf: (result: ArithmeticResult) => (typeof result === "number" ? [] : [result.buffer]),
   },
 );

@@ -73,6 +73,15 @@ describe("WorkerPool", () => {
     assert.deepEqual(await done, Uint8Array.of(2, 3, 4));
   });
 
+  test("has threads collect their garbage when no job follows", async () => {
+    await using pool = openPool({ threads: 1 });
+    assert.equal(await pool.run({ kind: "litter" }), 0);
+    assert.equal(await pool.run({ kind: "litter" }), 1);
+    for (let left: ArithmeticResult = 1; left !== 0; left = await pool.run({ kind: "litter" })) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  });
+
   test("ends its threads after the idle time, and starts them again", async () => {
     const clock = new HeldClock();
     await using pool = openPool({ idle: { afterMs: 1234, clock } });
