@@ -74,7 +74,8 @@ async function serve(services: Services): Promise<void> {
   const end = await channel.ended;
   log.info({ end }, "ending");
   if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });
-  const closing = { graceMs: end === "stop" ? 0 : config.graceMs, reason: serverEnds() };
+  const isFollowed = end !== "stop";
+  const closing = { graceMs: isFollowed ? config.graceMs : 0, reason: serverEnds({ isFollowed }) };
   await Promise.all([
     control.close(closing),
     metrics?.close(closing),

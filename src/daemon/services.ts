@@ -215,10 +215,11 @@ function definedOnly<T extends object>(settings: T): Defined<T> {
   ) as Defined<T>;
 }
 
-/** The failure of a request to a server that ends. */
-export function serverEnds(): EsgzError {
+/** The failure of a request to a server that ends. Where another one follows, a client can have that go on. */
+export function serverEnds({ isFollowed }: { readonly isFollowed: boolean }): EsgzError {
   return new EsgzError(
     "DAEMON_UNAVAILABLE",
     "Cannot finish: expected the daemon to go on, got its end; the same command may work now",
+    { details: { lost: isFollowed } },
   );
 }

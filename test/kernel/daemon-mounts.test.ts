@@ -101,6 +101,35 @@ test("another server takes over on SIGHUP, and on request", LIMIT, async (t) => 
   assert.doesNotMatch(store.log(), /"level":50/);
 });
 
+test(
+  "a pull and a mount that last longer than the grace of a reload go on with the next server",
+  LIMIT,
+  async (t) => {
+    const reason = missingKernel();
+    if (reason !== undefined) return t.skip(reason);
+    const store = await temporaryDaemonStore(t);
+    const { image, contents } = await serveSampleFiles(t, { files: 40, size: 150_000 });
+    const configPath = join(store.directory("etc"), "config.toml");
+    await writeFile(configPath, '[daemon]\ngrace = "0s"\n');
+    const client = await store.connect({ configPath });
+    const directory = store.directory("mnt");
+    for (const work of ["mount", "pull"] as const) {
+      const first = await client.info();
+      let renewed: Promise<void> | undefined;
+      const onEvent = ({ kind }: ControlEvent): void => {
+        if (kind === "resolved") renewed ??= client.renew();
+      };
+      const request = { reference: image.name, platform };
+      if (work === "mount") await client.mount({ ...request, directory, background: false }, { onEvent });
+      else assert.equal((await client.pull(request, { onEvent })).manifest, image.manifest);
+      await renewed;
+      await until(async () => (await client.info()).pid !== first.pid, "another server");
+    }
+    for (const [name, content] of contents)
+      assert.ok(content.equals(await readByCommand(join(directory, name))));
+  },
+);
+
 test("a holder that is killed gets a successor, and mounts stay", LIMIT, async (t) => {
   const reason = missingKernel();
   if (reason !== undefined) return t.skip(reason);
