@@ -4,6 +4,7 @@
  * @module
  */
 import { resolve } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { DaemonSettings } from "../daemon/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -40,6 +41,9 @@ export async function serveStore(context: CommandContext, options: ServeStoreOpt
     );
   const [place, credentials] = [address, credentialsAddress].map((path) => path && resolve(path));
   const sockets = daemonSockets({ keychains, snapshotter }, { address: place, credentials });
+  // What has come by now is told in this turn: whoever ends this process means the daemon, which would not hear of it.
+  await setImmediate();
+  context.environment.signal.throwIfAborted();
   // The daemon handles signals by itself.
   using _signals = context.environment.leaveSignals();
   await runDaemon({ settings: { ...settings, sockets } });

@@ -10,12 +10,14 @@ import { activatedSockets } from "./service-activation.ts";
 
 /**
  * Becomes the holder of a store's daemon: this process is replaced by a smaller one, where Node can do that, and this call
- * does not return then. Else it returns when the daemon has ended.
+ * does not return then. Until then SIGTERM and SIGINT end this process, whoever listens for them. Else it returns when the daemon has ended.
  *
  * @throws {EsgzError} `ALREADY_EXISTS` if the store has a daemon; where this process could not be replaced, as `runHolder()`
  */
 export async function runDaemon(options: HolderOptions): Promise<void> {
   if (typeof process.execve === "function" && !process.execArgv.includes(HOLDER_FLAGS[0] ?? "")) {
+    // There is nothing to put in order, and nobody who would hear of them later.
+    for (const name of ENDING_SIGNALS) process.removeAllListeners(name);
     // What is to be said in this process's own way is said now.
     await assertNoDaemon(options.settings.store);
     await keepActivatedSockets();
@@ -25,6 +27,8 @@ export async function runDaemon(options: HolderOptions): Promise<void> {
   const { runHolder } = await import("./run-holder.ts");
   await runHolder(options);
 }
+
+const ENDING_SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** By its lock: to ask it would be to wait for oneself, where systemd has opened the socket. */
 async function assertNoDaemon(store: string): Promise<void> {

@@ -4,8 +4,9 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { connectDaemon, type DaemonSettings, HOLDER_FLAGS, holderProgram } from "../../src/daemon/index.ts";
@@ -73,6 +74,28 @@ test("a daemon that is told to end before it serves ends with its server", LIMIT
   assert.equal(child.exitCode, 0);
   assert.ok(!existsSync(join(store.root, "control.sock")));
 });
+
+test("a command that is told to end before it has become a daemon becomes none", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const program = join(import.meta.dirname, "../../bin/esgz.js");
+  const child = spawn(process.execPath, [program, "daemon", "--store", store.root], { stdio: "ignore" });
+  t.after(() => child.kill("SIGKILL"));
+  const { pid } = child;
+  assert.ok(pid !== undefined);
+  // As soon as the command handles signals itself, of which this is the last, they do not end it any more.
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = (): unknown => (handles(pid, constants.signals.SIGHUP) ? resolve() : setImmediate(look));
+  look();
+  await promise;
+  child.kill("SIGTERM");
+  await until(() => child.exitCode !== null || child.signalCode !== null, "the end of the command");
+  assert.ok(!existsSync(join(store.root, "control.sock")));
+});
+
+function handles(pid: number, signal: number): boolean {
+  const [, mask = "0"] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
+}
 
 test("where no daemon runs and none is to be started, that is said", LIMIT, async (t) => {
   const store = await temporaryDaemonStore(t);
