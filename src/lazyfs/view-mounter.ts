@@ -14,7 +14,7 @@ import {
   setDirectoryTime,
   unmount,
 } from "../erofs-mount/index.ts";
-import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
 import { unmountFuse } from "../fuse/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
@@ -177,7 +177,7 @@ export class ViewMounter {
       });
     } catch (cause) {
       if (!isEsgzError(cause, "MOUNT_FAILED") || process.geteuid?.() === 0) throw cause;
-      const text = `Cannot mount "${tree.place}" without privileges: expected fusermount3 to do it, got a failure; ${INSTALL_HINT}`;
+      const text = `Cannot mount "${tree.place}" without privileges: ${messageOf(cause)}; ${INSTALL_HINT}`;
       throw new EsgzError("NOT_SUPPORTED", text, { cause });
     }
   }

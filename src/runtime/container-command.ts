@@ -23,10 +23,8 @@ export interface CommandChoice {
 export function containerCommand(config: ContainerConfig, choice: CommandChoice): readonly string[] {
   const words = containerWords(config, choice);
   if (words.length === 0 || words[0] === "") {
-    throw new EsgzError(
-      "USAGE_INVALID",
-      "Cannot start container: expected a command, got an image without one",
-    );
+    const found = words.length === 0 ? "an image without one" : "an empty name";
+    throw new EsgzError("USAGE_INVALID", `Cannot start container: expected a command, got ${found}`);
   }
   const broken = words.find((word) => word.includes("\0"));
   if (broken !== undefined) {

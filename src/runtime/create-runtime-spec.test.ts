@@ -70,7 +70,14 @@ test("createRuntimeSpec() mounts parents before children, and volumes instead of
 
 test("createRuntimeSpec() refuses an image without a command, and a relative directory", () => {
   const config = { rootfs: { type: "layers" as const } };
-  assert.throws(() => createRuntimeSpec({ ...BASE, config }), { code: "USAGE_INVALID" });
+  assert.throws(() => createRuntimeSpec({ ...BASE, config }), {
+    code: "USAGE_INVALID",
+    message: "Cannot start container: expected a command, got an image without one",
+  });
+  assert.throws(() => createRuntimeSpec({ ...BASE, command: [""] }), {
+    code: "USAGE_INVALID",
+    message: "Cannot start container: expected a command, got an empty name",
+  });
   assert.throws(() => createRuntimeSpec({ ...BASE, workdir: "here" }), { code: "USAGE_INVALID" });
   assert.throws(() => createRuntimeSpec({ ...BASE, env: ["NAME"] }), { code: "USAGE_INVALID" });
 });
