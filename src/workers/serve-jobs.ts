@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { getHeapStatistics } from "node:v8";
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
 import { EsgzError } from "../errors/index.ts";
 import { collectGarbage } from "./collect-garbage.ts";
@@ -47,6 +48,13 @@ export function serveJobs<Start, Job, Result>(
   port.on("message", (message: JobMessage) => {
     clearTimeout(timer);
     last = last.then(() => answer(message));
-    if (collectAfterMs !== undefined) timer = setTimeout(collectGarbage, collectAfterMs).unref();
+    if (collectAfterMs !== undefined) timer = setTimeout(rest, collectAfterMs).unref();
   });
+}
+
+/** A heap of so many bytes was grown for a job that hardly comes again soon: its memory is worth more than speed. */
+const LARGE_HEAP = 48 << 20;
+
+function rest(): void {
+  collectGarbage({ thorough: getHeapStatistics().total_heap_size > LARGE_HEAP });
 }
