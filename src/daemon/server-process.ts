@@ -35,7 +35,8 @@ const NODE_FLAGS = [
   "--initial-old-space-size=64",
   "--disable-warning=ExperimentalWarning",
 ];
-const LEAN_VARIABLES = { MALLOC_ARENA_MAX: "2" };
+/** Large buffers are mappings of their own, however many were freed before: between others, their places would stay. */
+const LEAN_VARIABLES = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: String(1 << 20) };
 /** Standard input, output, error, and the channel. */
 const FIRST_INHERITED = 4;
 
