@@ -7,9 +7,9 @@ import { hash } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
-import type { ControlEvent } from "../../src/daemon/index.ts";
+import type { ControlEvent, DaemonClient } from "../../src/daemon/index.ts";
 import { estargzOf, PLATFORM, serveImage } from "../../src/lazyfs/image.fixture.ts";
 import { formatPlatform } from "../../src/oci/index.ts";
 import { tarOf } from "../../src/tar/make-tar.fixture.ts";
@@ -57,13 +57,9 @@ test(
   "the server is killed again and again while files are read, and no reader sees an error",
   LIMIT,
   async (t) => {
-    const reason = missingKernel();
-    if (reason !== undefined) return t.skip(reason);
-    const store = await temporaryDaemonStore(t);
-    const { image, contents } = await serveSampleFiles(t, { files: 40, size: 150_000 });
-    const client = await store.connect();
-    const directory = store.directory("mnt");
-    await client.mount({ reference: image.name, platform, directory, background: false });
+    const mounted = await mountSample(t, { files: 40, size: 150_000 });
+    if (mounted === undefined) return;
+    const { contents, client, directory } = mounted;
     const load = startReading(directory, contents);
     let { pid, holderPid } = await client.info();
     for (let kill = 0; kill < 6; kill += 1) {
@@ -82,13 +78,9 @@ test(
 );
 
 test("another server takes over on SIGHUP, and on request", LIMIT, async (t) => {
-  const reason = missingKernel();
-  if (reason !== undefined) return t.skip(reason);
-  const store = await temporaryDaemonStore(t);
-  const { image, contents } = await serveSampleFiles(t, { files: 20 });
-  const client = await store.connect();
-  const directory = store.directory("mnt");
-  await client.mount({ reference: image.name, platform, directory, background: false });
+  const mounted = await mountSample(t, { files: 20 });
+  if (mounted === undefined) return;
+  const { store, contents, client, directory } = mounted;
   const load = startReading(directory, contents);
   const first = await client.info();
   process.kill(first.holderPid, "SIGHUP");
@@ -131,13 +123,9 @@ test(
 );
 
 test("a holder that is killed gets a successor, and mounts stay", LIMIT, async (t) => {
-  const reason = missingKernel();
-  if (reason !== undefined) return t.skip(reason);
-  const store = await temporaryDaemonStore(t);
-  const { image, contents } = await serveSampleFiles(t, { files: 20 });
-  const client = await store.connect();
-  const directory = store.directory("mnt");
-  await client.mount({ reference: image.name, platform, directory, background: false });
+  const mounted = await mountSample(t, { files: 20 });
+  if (mounted === undefined) return;
+  const { contents, client, directory } = mounted;
   const load = startReading(directory, contents);
   const first = await client.info();
   process.kill(first.holderPid, "SIGKILL");
@@ -151,18 +139,10 @@ test("a holder that is killed gets a successor, and mounts stay", LIMIT, async (
 });
 
 test("when holder and server are killed, the next daemon makes the mounts again", LIMIT, async (t) => {
-  const reason = missingKernel();
-  if (reason !== undefined) return t.skip(reason);
-  const store = await temporaryDaemonStore(t);
-  const { image, contents } = await serveSampleFiles(t);
-  const client = await store.connect();
-  const directory = store.directory("mnt");
-  await client.mount({ reference: image.name, platform, directory, background: false });
-  const { pid, holderPid } = await client.info();
-  process.kill(holderPid, "SIGSTOP");
-  process.kill(pid, "SIGKILL");
-  process.kill(holderPid, "SIGKILL");
-  await until(() => !isRunning(pid) && !isRunning(holderPid));
+  const mounted = await mountSample(t);
+  if (mounted === undefined) return;
+  const { store, contents, client, directory } = mounted;
+  await killDaemon(client);
   const next = await store.connect();
   assert.deepEqual(
     (await next.mounts()).map((mount) => mount.directory),
@@ -232,11 +212,7 @@ test("mounts that lie on others are made again at their places, too", LIMIT, asy
     });
     directories.push(directory);
   }
-  const { pid, holderPid } = await client.info();
-  process.kill(holderPid, "SIGSTOP");
-  process.kill(pid, "SIGKILL");
-  process.kill(holderPid, "SIGKILL");
-  await until(() => !isRunning(pid) && !isRunning(holderPid));
+  await killDaemon(client);
   const next = await store.connect();
   assert.deepEqual(
     (await next.mounts()).map((mount) => mount.directory),
@@ -326,6 +302,40 @@ test("a mount goes with the process that owns it, whatever server looks after it
     [],
   );
 });
+
+/** Sample files, mounted by a daemon that fetches nothing ahead; undefined, and the test skipped, where the kernel cannot. */
+async function mountSample(
+  t: TestContext,
+  options: Parameters<typeof serveSampleFiles>[1] = {},
+): Promise<MountedSample | undefined> {
+  const reason = missingKernel();
+  if (reason !== undefined) {
+    t.skip(reason);
+    return undefined;
+  }
+  const store = await temporaryDaemonStore(t);
+  const { image, contents } = await serveSampleFiles(t, options);
+  const client = await store.connect();
+  const directory = store.directory("mnt");
+  await client.mount({ reference: image.name, platform, directory, background: false });
+  return { store, client, directory, contents };
+}
+
+/** Kills holder and server, the holder while it cannot notice that the server ends. */
+async function killDaemon(client: DaemonClient): Promise<void> {
+  const { pid, holderPid } = await client.info();
+  process.kill(holderPid, "SIGSTOP");
+  process.kill(pid, "SIGKILL");
+  process.kill(holderPid, "SIGKILL");
+  await until(() => !isRunning(pid) && !isRunning(holderPid));
+}
+
+interface MountedSample {
+  readonly store: Awaited<ReturnType<typeof temporaryDaemonStore>>;
+  readonly client: DaemonClient;
+  readonly directory: string;
+  readonly contents: ReadonlyMap<string, Buffer>;
+}
 
 function missingKernel(): string | undefined {
   return missingFuse() ?? (hasKernel(6, 9) ? undefined : "needs Linux 6.9");
