@@ -31,6 +31,8 @@ export interface MadeLayer {
   readonly meta: Uint8Array;
   /** Its chunk table, encoded. */
   readonly table: Uint8Array;
+  /** The size of its data device in bytes. */
+  readonly dataSize: number;
   readonly tocDigest: Digest;
   readonly compression: Archive["compression"];
   readonly landmark: Archive["landmark"];
@@ -52,7 +54,7 @@ export async function makeLayer(material: LayerMaterial): Promise<MadeLayer | De
   const { meta, rows, dataSize } = compiled;
   const { tocDigest, compression, landmark, prefetchSize } = archive;
   const table = encodeChunkTable({ rows, dataSize });
-  return { kind: "made", meta, table, tocDigest, compression, landmark, prefetchSize };
+  return { kind: "made", meta, table, dataSize, tocDigest, compression, landmark, prefetchSize };
 }
 
 function compileOrDecline(

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../async/index.ts";
 import { MemoryBlob } from "../blob/index.ts";
-import { viewOf } from "../bytes/index.ts";
 import { openRawToc, readRawToc } from "../estargz/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { ANNOTATIONS, type Digest } from "../oci/index.ts";
@@ -35,11 +34,6 @@ async function materialOf(
     },
     raw,
   };
-}
-
-/** The header of a chunk table says it at offset 24. */
-function dataSizeOf(table: Uint8Array): number {
-  return Number(viewOf(table).getBigUint64(24, true));
 }
 
 test("PreparationThreads make what this thread makes, several layers at once", async () => {
@@ -77,7 +71,7 @@ test("PreparationThreads merge what this thread merges, whether a thread runs or
       assert.ok(made.kind === "made");
       const metaPath = join(root, String(files));
       await writeFile(metaPath, made.meta);
-      return { metaPath, metaDigest: sha256(made.meta), dataSize: dataSizeOf(made.table) };
+      return { metaPath, metaDigest: sha256(made.meta), dataSize: made.dataSize };
     }),
   );
   const here = await mergeStoredMetas(parts);
