@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { encodeUtf8 } from "../bytes/index.ts";
@@ -17,7 +16,7 @@ import { imageRequest, openDaemon } from "./daemon-access.ts";
 import type { Environment } from "./environment.ts";
 import { EXIT_STATUS, exitStatusOf } from "./exit-status.ts";
 import { createEventView } from "./show-control-events.ts";
-import { storeOf } from "./store-location.ts";
+import { findKeptChanges, storeOf } from "./store-location.ts";
 import { readVariables } from "./variables.ts";
 
 /** What to run. */
@@ -165,15 +164,14 @@ async function runMounted(
     await unmountRoot(daemon, mount);
   }
   environment.setExitStatus(ended.exitStatus);
-  const kept = join(await storeOf(environment, run.command), "kept", mount.id);
+  const kept = findKeptChanges(await storeOf(environment, run.command), mount.id);
   const name = flags.name === undefined ? {} : { name: flags.name };
   report(context, {
     id: mount.id,
     ...name,
     image: mount.name,
     ...ended,
-    // What changed nothing leaves nothing.
-    ...(existsSync(kept) ? { kept } : {}),
+    ...(kept === undefined ? {} : { kept }),
   });
 }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Environment } from "./environment.ts";
 
@@ -21,4 +22,10 @@ export async function storeOf(environment: Environment, command: Command): Promi
   if (named !== undefined && named !== "") return resolve(named);
   const { storeRootOf } = await import("../daemon/index.ts");
   return await storeRootOf(environment, { configPath: config === undefined ? undefined : resolve(config) });
+}
+
+/** Where the changes of a writable mount that is gone are, until they are pruned; undefined if nothing was changed. */
+export function findKeptChanges(store: string, mount: string): string | undefined {
+  const kept = join(store, "kept", mount);
+  return existsSync(kept) ? kept : undefined;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync, readlinkSync, realpathSync } from "node:fs";
+import { readlinkSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { DaemonClient, MountStatus } from "../../daemon/index.ts";
@@ -12,7 +12,7 @@ import { addSharedFlags, CommandContext, type SharedFlags } from "../command-con
 import { openDaemonOfStore } from "../daemon-access.ts";
 import { describeFailure } from "../describe-failure.ts";
 import type { Environment } from "../environment.ts";
-import { addStoreFlag, storeOf } from "../store-location.ts";
+import { addStoreFlag, findKeptChanges, storeOf } from "../store-location.ts";
 
 interface Flags extends SharedFlags {
   readonly all?: boolean;
@@ -76,8 +76,8 @@ async function tellKept(
   if (context.json) return;
   const store = await storeOf(context.environment, options.command);
   for (const { id, directory, writable } of options.mounts) {
-    const kept = join(store, "kept", id);
-    if (writable && options.directories.includes(directory) && existsSync(kept))
+    const kept = findKeptChanges(store, id);
+    if (writable && options.directories.includes(directory) && kept !== undefined)
       context.note(`what was changed in ${directory} is kept in ${kept} until \`esgz prune\``);
   }
 }
