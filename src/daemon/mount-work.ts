@@ -259,8 +259,7 @@ export class MountWork implements AsyncDisposable {
     const ending = new AbortController();
     const before = this.#held.get(id);
     this.#held.set(id, { used, ending });
-    before?.ending.abort();
-    await before?.used[Symbol.asyncDispose]();
+    await letGo(before);
     if (!this.#extras.get(id).background) return;
     const signal = AbortSignal.any([ending.signal, this.#ending.signal]);
     this.#inBackground(this.#images.fillInBackground(used.layers, signal));
@@ -283,8 +282,7 @@ export class MountWork implements AsyncDisposable {
   async #forget({ id, directory }: MountRecord): Promise<void> {
     const held = this.#held.get(id);
     this.#held.delete(id);
-    held?.ending.abort();
-    await held?.used[Symbol.asyncDispose]();
+    await letGo(held);
     this.#extras.remove(id);
     await this.#roots.remove(directory);
   }
@@ -294,6 +292,11 @@ export class MountWork implements AsyncDisposable {
     const layers = this.#held.get(record.id)?.used.layers ?? [];
     return mountStatus(record, { layers, fetcher, statistics: await views.statistics(record.id) });
   }
+}
+
+async function letGo(held: HeldMount | undefined): Promise<void> {
+  held?.ending.abort();
+  await held?.used[Symbol.asyncDispose]();
 }
 
 function overlayOf({ overlay }: MountRecord): Pick<MountResult, "overlay"> {

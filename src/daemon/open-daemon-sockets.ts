@@ -51,12 +51,14 @@ export function openDaemonSockets({
  * @throws {EsgzError} `ALREADY_EXISTS`, `IO_FAILED`, `NOT_SUPPORTED`
  */
 export function openDaemonSocket(place: SocketPlace): ListeningSocket {
-  makeDirectoriesSync(dirname(place.path), { mode: 0o755 });
-  assertNobodyListens(place.path);
-  return openInDirectory(place);
+  return openInDirectory(place, assertNobodyListens);
 }
 
-function openInDirectory({ name, path }: SocketPlace): ListeningSocket {
+function openInDirectory(
+  { name, path }: SocketPlace,
+  check: (path: string) => void = () => undefined,
+): ListeningSocket {
   makeDirectoriesSync(dirname(path), { mode: 0o755 });
+  check(path);
   return openListeningSocket(name, path);
 }

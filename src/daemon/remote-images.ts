@@ -6,11 +6,11 @@
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { openImageSource } from "../image/index.ts";
+import type { PreparationThreads } from "../lazyfs/index.ts";
 import { type Digest, type ImageReference, parseReference } from "../oci/index.ts";
 import { hostPlatform } from "./host-platform.ts";
 import type { RegistryClients } from "./registry-clients.ts";
 import { RemoteImage, type RemoteLayer } from "./remote-image.ts";
-import type { PreparationThreads } from "../lazyfs/index.ts";
 import type { Store } from "../store/index.ts";
 
 /** Which layer of which image. */

@@ -10,7 +10,8 @@ import { activatedSockets } from "./service-activation.ts";
 
 /**
  * Becomes the holder of a store's daemon: this process is replaced by a smaller one, where Node can do that, and this call
- * does not return then. Until then SIGTERM and SIGINT end this process, whoever listens for them. Else it returns when the daemon has ended.
+ * does not return then. Until then SIGTERM and SIGINT end this process, whoever listens for them. Else it returns when the
+ * daemon has ended.
  *
  * @throws {EsgzError} `ALREADY_EXISTS` if the store has a daemon; where this process could not be replaced, as `runHolder()`
  */

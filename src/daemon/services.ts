@@ -11,8 +11,8 @@ import {
   isLayerStoreFuse,
   LayerFetcher,
   LayerViews,
-  type ViewEvent,
   PreparationThreads,
+  type ViewEvent,
 } from "../lazyfs/index.ts";
 import { openStore, type Store, type StoreEvent, type StoreOptions } from "../store/index.ts";
 import type { DeclinedSnapshot } from "./control-protocol.ts";
@@ -50,7 +50,10 @@ export interface Services extends ServicesOptions, AsyncDisposable {
   readonly declined: DeclinedSnapshot[];
 }
 
-/** Threads that wait for reads, 13 MB each: to start them takes a tenth of a second, just when an image is being started. */
+/**
+ * Threads of each kind that wait, for reads and for images, 13 MB each: to start them takes a tenth of a second, just when an
+ * image is being started.
+ */
 const STANDBY_WORKERS = 2;
 /** Large layers whose tables of contents are made to metadata at once: each takes some ten times their size in memory. */
 const PREPARATION_THREADS = 4;
@@ -78,13 +81,14 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const { credentials } = keychains;
   const onWarning = (warning: string): void => log.warn(warning);
   const clients = parts.use(new RegistryClients({ store, config, environment, credentials, onWarning }));
+  const standby = (): number => (uses.chunkCount < FEW_CHUNKS ? STANDBY_WORKERS : 0);
   const fetcher: LayerFetcher = parts.use(
     new LayerFetcher({
       store,
       clock: systemClock,
       random: Math.random,
       jobs: config.jobs ?? availableParallelism(),
-      keepWorkers: () => (uses.chunkCount < FEW_CHUNKS ? STANDBY_WORKERS : 0),
+      keepWorkers: standby,
       openBlob: async (layer) => await clients.openBlob(layer),
       tuning: definedOnly(config.fetch),
       onEvent: (event) => noteFetchEvent(event, { log, counts }),
@@ -93,7 +97,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const preparation = parts.use(
     new PreparationThreads({
       threads: Math.min(availableParallelism(), PREPARATION_THREADS),
-      idle: { clock: systemClock, keep: () => (uses.chunkCount < FEW_CHUNKS ? STANDBY_WORKERS : 0) },
+      idle: { clock: systemClock, keep: standby },
     }),
   );
   const uses = new LayerUses(store, fetcher);

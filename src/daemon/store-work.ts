@@ -50,11 +50,8 @@ export class StoreWork {
   async remove(name: string, options: { readonly platform: string | undefined }): Promise<void> {
     const platform =
       options.platform === undefined ? undefined : formatPlatform(parsePlatform(options.platform));
-    const { store, log } = this.#services;
-    const isKnown = await store.withRoom(() =>
-      Promise.resolve(store.remove(recordedName(name), { platform })),
-    );
-    if (!isKnown) throw unknownImage(name, options.platform);
+    const { log } = this.#services;
+    if (!(await this.#removeRecord(recordedName(name), platform))) throw unknownImage(name, options.platform);
     log.info({ name, platform }, "forgot an image");
     this.#forgetRegistries();
   }
@@ -106,12 +103,17 @@ export class StoreWork {
     if (layers.length > 0) log.info({ layers: layers.length, bytes }, "pruned");
   }
 
+  /** Also on a disk without room for a note. */
+  async #removeRecord(name: string, platform: string | undefined): Promise<boolean> {
+    const { store } = this.#services;
+    return await store.withRoom(() => Promise.resolve(store.remove(name, { platform })));
+  }
+
   async #forgetUnmounted(): Promise<readonly string[]> {
     const { store } = this.#services;
     const mounted = this.#mountedManifests();
     const unused = store.images().filter(({ manifest }) => !mounted.has(manifest));
-    for (const { name, platform } of unused)
-      await store.withRoom(() => Promise.resolve(store.remove(name, { platform })));
+    for (const { name, platform } of unused) await this.#removeRecord(name, platform);
     return [...new Set(unused.map(({ name }) => name))];
   }
 
