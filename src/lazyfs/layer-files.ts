@@ -37,6 +37,7 @@ interface Serving {
 export class LayerFiles {
   readonly #context: LayerFilesContext;
   #serving: Promise<Serving> | undefined;
+  #ensuring: Promise<Serving> | undefined;
   #isClosing = false;
 
   constructor(context: LayerFilesContext) {
@@ -87,7 +88,13 @@ export class LayerFiles {
     }
   }
 
+  /** The layers of a mount ask at once: only one of them may replace a connection that is gone. */
   async #ensure(): Promise<Serving> {
+    this.#ensuring ??= this.#ensureMounted().finally(() => (this.#ensuring = undefined));
+    return await this.#ensuring;
+  }
+
+  async #ensureMounted(): Promise<Serving> {
     const serving = await this.#serving;
     if (serving !== undefined && (serving.server.isOver || !(await this.#isMounted())))
       await this.#dropUnmounted(serving);

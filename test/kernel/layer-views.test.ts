@@ -278,6 +278,9 @@ test("layer files that somebody else took away come again when nobody has them",
   const place = join(store.root, "fuse");
   await views.warm();
   await unmount(place, { lazy: true });
+  // As the layers of an image do: they ask for their files at once.
+  await Promise.all(Array.from({ length: 8 }, () => views.warm()));
+  assert.equal((await readMountsAt(place)).length, 1);
   await views.mountImage(image, { directory: target, id: "first" });
   await unmount(place, { lazy: true });
   const other = join(root, "other");
