@@ -7,6 +7,7 @@ import { mapConcurrent } from "../async/index.ts";
 import { type BlobSource, type BufferBudget, type FlowMonitor, receiveRange } from "../blob/index.ts";
 import { type Descriptor, digestMismatch } from "../oci/index.ts";
 import { OrderedHash } from "./ordered-hash.ts";
+import { raceWithSignal } from "./race-with-signal.ts";
 
 /** A part of a blob. */
 export interface BlobPart {
@@ -77,6 +78,7 @@ async function movePart(
       });
       await options.store(part, bytes);
     }
+    // If an earlier part fails, this one's turn never comes.
     await raceWithSignal(hashed.hashed, signal);
   } finally {
     lease.release();
@@ -94,17 +96,4 @@ function receivedCounter(
     before = size;
     onSize(size);
   };
-}
-
-/** Parts are hashed in order: if an earlier one fails, this one's turn never comes. */
-async function raceWithSignal(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

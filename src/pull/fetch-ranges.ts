@@ -18,6 +18,7 @@ import {
 } from "../blob/index.ts";
 import type { HashedPart, OrderedHash } from "./ordered-hash.ts";
 import type { PullProgress } from "./pull-progress.ts";
+import { raceWithSignal } from "./race-with-signal.ts";
 import type { Batch, RangePlan } from "./range-plan.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
@@ -112,11 +113,12 @@ async function fetchRange(
 
 async function releaseWhenUnused(
   { lease, writer, part }: { lease: BufferLease; writer: BatchWriter; part: HashedPart | undefined },
-  { fail }: RangeOptions,
+  { fail, signal }: RangeOptions,
 ): Promise<void> {
   try {
     await writer.finished();
-    await part?.hashed;
+    // If an earlier range fails, this one's turn to be hashed never comes.
+    if (part !== undefined) await raceWithSignal(part.hashed, signal);
   } catch (error) {
     fail(error);
   }
