@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { type ByteRange, MemoryBlob, type ReadOptions } from "../blob/index.ts";
 import { RangeStream } from "./range-stream.ts";
 
@@ -25,6 +26,21 @@ class StuckBlob extends MemoryBlob {
       aborted.reject(signal.reason);
     });
     await aborted.promise;
+  }
+}
+
+/** Its second stream does not hear that its reader went away, and answers when it is told to; the third one after that. */
+class DeafBlob extends StuckBlob {
+  readonly late: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly last: PromiseWithResolvers<void> = Promise.withResolvers();
+
+  #streams = 0;
+
+  override async *stream(range: ByteRange, options: ReadOptions = {}): AsyncIterable<Uint8Array> {
+    this.#streams += 1;
+    if (this.#streams === 2) await this.late.promise;
+    if (this.#streams === 3) await this.last.promise;
+    yield* super.stream(range, options);
   }
 }
 
@@ -58,6 +74,21 @@ describe("RangeStream", () => {
       { offset: 250, size: 700 },
     ]);
     assert.equal(blob.aborted, 1);
+    await stream.close();
+  });
+
+  test("takes nothing of a second connection that was left and answers late", async () => {
+    const blob = new DeafBlob(CONTENT);
+    const stream = new RangeStream(blob, { offset: 50, end: 950, signal });
+    await stream.next();
+    await stream.next();
+    const rest = readAll(stream);
+    stream.hedge();
+    stream.hedge({ anew: true });
+    blob.late.resolve();
+    await setImmediate();
+    blob.last.resolve();
+    assert.deepEqual(new Uint8Array(await rest), CONTENT.slice(250, 950));
     await stream.close();
   });
 

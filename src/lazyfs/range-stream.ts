@@ -74,7 +74,8 @@ export class RangeStream {
     const arrived = async (): Promise<void> => {
       try {
         connection.first = await connection.iterator.next();
-        this.#switched.resolve("switched");
+        // One that was left may answer all the same: nobody would switch to it, and `next()` would try for ever.
+        if (this.#successor === connection) this.#switched.resolve("switched");
       } catch {
         // The first connection has not failed: it goes on.
         this.#connections.delete(connection);
