@@ -47,13 +47,17 @@ export class ControlServer {
   readonly #server: Server;
   readonly #options: ControlServerOptions;
   readonly #ending = new AbortController();
+  readonly #answers = new Set<Promise<void>>();
   #active = 0;
   #served = 0;
   #onActivity: () => void = () => undefined;
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
-    this.#server = createServer((request, response) => void this.#answer(request, response));
+    this.#server = createServer((request, response) => {
+      const answer = this.#answer(request, response).finally(() => this.#answers.delete(answer));
+      this.#answers.add(answer);
+    });
     // Long calls send events when there are any.
     this.#server.requestTimeout = 0;
     this.#server.timeout = 0;
@@ -96,7 +100,7 @@ export class ControlServer {
 
   /**
    * Accepts no more, answers what was accepted, aborts what takes longer than `graceMs`. A client keeps no connection for
-   * another request, so all end by themselves.
+   * another request, so all end by themselves. Also what clients have left behind has ended then, or had time to.
    */
   async close(options: { readonly graceMs: number; readonly reason: EsgzError }): Promise<void> {
     const closed = Promise.withResolvers<void>();
@@ -106,8 +110,13 @@ export class ControlServer {
       this.#ending.abort(options.reason);
       this.#server.closeIdleConnections();
     }, options.graceMs);
-    const last = setTimeout(() => this.#server.closeAllConnections(), options.graceMs + ABORT_MS);
+    const late = Promise.withResolvers<void>();
+    const last = setTimeout(() => {
+      this.#server.closeAllConnections();
+      late.resolve();
+    }, options.graceMs + ABORT_MS);
     await closed.promise;
+    await Promise.race([Promise.allSettled(this.#answers), late.promise]);
     clearTimeout(grace);
     clearTimeout(last);
   }
@@ -179,6 +188,8 @@ async function sendText(response: ServerResponse, text: string): Promise<void> {
 
 /** Resolves when the answer is out, or its reader is gone. */
 async function end(response: ServerResponse, text: string): Promise<void> {
+  // One that was gone before says so no more.
+  if (response.closed) return;
   await new Promise<void>((resolve) => {
     response.once("close", resolve);
     response.end(text, () => resolve());
