@@ -144,19 +144,19 @@ export class LayerShelf {
     }
   }
 
-  /** Drops a layer that nobody has open; false if somebody has. @throws {EsgzError} `IO_FAILED` */
+  /** Drops a layer that nobody has open and no lease holds; false if that is not so. @throws {EsgzError} `IO_FAILED` */
   async drop(digest: Digest): Promise<boolean> {
     return await this.#inTurn(digest, async () => {
-      if (this.#open.has(digest)) return false;
+      if (this.#isHeld(digest)) return false;
       await this.#directories.discard(digest);
       return true;
     });
   }
 
-  /** Gives up the data of a layer that nobody has open, and keeps its metadata; false if that is not possible. */
+  /** Gives up the data of a layer as {@link LayerShelf.drop}, and keeps its metadata; false if that is not possible. */
   async empty(digest: Digest): Promise<boolean> {
     return await this.#inTurn(digest, async () => {
-      if (this.#open.has(digest)) return false;
+      if (this.#isHeld(digest)) return false;
       const table = this.openTable(digest);
       if (table === undefined) return false;
       const { count, dataSize } = table;
@@ -195,6 +195,11 @@ export class LayerShelf {
     this.#open.clear();
     const outcomes = await Promise.allSettled(layers.map((layer) => layer.end()));
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  }
+
+  /** Asked in the layer's turn: who chose it looked some time ago, and a mount of a complete layer keeps nothing open. */
+  #isHeld(digest: Digest): boolean {
+    return this.#open.has(digest) || this.#context.isPinned(digest);
   }
 
   /** Opens the layer that is there, if it is sound and tells the same as what a caller would make. */

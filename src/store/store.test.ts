@@ -386,6 +386,33 @@ test("evict() gives up what was used least recently, and never what is pinned", 
   });
 });
 
+test("evict() leaves a layer that was leased while it took others", async () => {
+  await using place = await scratch();
+  const samples = ["first", "dropped", "emptied"].map((name) => sampleLayer(name));
+  const [first, dropped, emptied] = samples;
+  assert.ok(first !== undefined && dropped !== undefined && emptied !== undefined);
+  const lease = { id: "m", kind: "mount", layers: [dropped.digest, emptied.digest], detail: "" };
+  const taken: unknown[] = [];
+  await using store = await place.open({
+    onEvent(event) {
+      if (event.kind !== "layer-evicted") return;
+      taken.push(event.layer);
+      store.setLease(lease);
+    },
+  });
+  for (const sample of samples) {
+    await addLayer(store, sample);
+    place.clock.now += 1000;
+  }
+  const manifest = sampleLayer("manifest").digest;
+  const image = { name: "n", platform: PLATFORM, root: manifest, manifest, content: [] };
+  store.setImage({ ...image, layers: [emptied.digest] });
+  await store.evict(1e12);
+  assert.deepEqual(taken, [first.digest]);
+  await useLayer(store, dropped, async (layer) => assert.deepEqual(await readAll(layer), dropped.device));
+  await useLayer(store, emptied, async (layer) => assert.deepEqual(await readAll(layer), emptied.device));
+});
+
 test("a quota evicts, and then refuses with NO_SPACE", async () => {
   await using place = await scratch();
   // A sample takes about 130 kB of data and 20 kB of other files.
