@@ -5,7 +5,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { SingleFlight, systemClock } from "../async/index.ts";
+import { KeyLocks, systemClock } from "../async/index.ts";
 import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { LayerStoreHost, StoreLayer } from "../lazyfs/index.ts";
@@ -17,7 +17,7 @@ import type { RemoteImage } from "./remote-image.ts";
 import { RemoteImages } from "./remote-images.ts";
 import type { Services } from "./services.ts";
 import { storeLayerInfo } from "./store-layer-info.ts";
-import { StoreLayerRecords } from "./store-layer-records.ts";
+import { type StoreLayerRecord, StoreLayerRecords } from "./store-layer-records.ts";
 import type { StoreWork } from "./store-work.ts";
 
 /** What it works with. */
@@ -45,7 +45,8 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
   readonly #named: NamedImages;
   readonly #images: RemoteImages;
   readonly #windows = new BlobWindows();
-  readonly #showing = new SingleFlight<Digest, string>();
+  /** By blob: one layer is shown, or taken away, at a time. */
+  readonly #showing = new KeyLocks<Digest>();
   readonly #ending = new AbortController();
   /** When layers that nobody uses are to go. */
   readonly #leaving = new Map<StoreLayer, number>();
@@ -85,24 +86,19 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
   }
 
   async findLayer(wanted: Wanted, options: ReadOptions): Promise<StoreLayer | undefined> {
-    const known = this.#records.get(wanted);
-    if (known !== undefined && (await this.#isThere(known.layer))) {
-      if (known.uses === 0) this.#leave(known.layer, UNUSED_MS);
-      return known.layer;
-    }
-    const found = await this.#resolve(wanted, options);
+    const known = this.#records.get(wanted)?.layer;
+    const isThere = known !== undefined && (await this.#isThere(known));
+    const found = isThere ? known : await this.#resolve(wanted, options);
     if (found === undefined) return undefined;
-    const layer = known?.layer ?? found;
-    if (known === undefined) {
-      this.#records.set({ layer, uses: 0 });
-      this.#leave(layer, UNUSED_MS);
-    }
+    // Meanwhile somebody else may have found it too, and use it.
+    const { layer, uses } = this.#records.get(wanted) ?? this.#note(found);
+    if (uses === 0) this.#leave(layer, UNUSED_MS);
     return layer;
   }
 
   async showLayer(layer: StoreLayer, options: ReadOptions): Promise<string> {
     options.signal?.throwIfAborted();
-    return await this.#showing.run(layer.blob, async () => {
+    return await this.#showing.run([layer.blob], async () => {
       const id = `layer-${hexOf(layer.blob).slice(0, 40)}`;
       const { views, config } = this.#services;
       const standing = views.mounts().find((mount) => mount.id === id);
@@ -166,6 +162,12 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     return { ...wanted, blob: digest, blobSize: size, info: storeLayerInfo(found.layer, wanted.digest) };
   }
 
+  #note(layer: StoreLayer): StoreLayerRecord {
+    const record = { layer, uses: 0 };
+    this.#records.set(record);
+    return record;
+  }
+
   #leave(layer: StoreLayer, ms: number): void {
     this.#leaving.set(layer, systemClock.nowMs() + ms);
     this.#schedule();
@@ -176,7 +178,7 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     if (this.#leaving.size === 0 || this.#ending.signal.aborted) return;
     const ms = Math.max(0, Math.min(...this.#leaving.values()) - systemClock.nowMs());
     this.#timer = setTimeout(() => {
-      this.#tidying = this.#tidy();
+      this.#tidying = this.#tidying.then(() => this.#tidy());
     }, ms);
     this.#timer.unref();
   }
@@ -186,7 +188,7 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     const nowMs = systemClock.nowMs();
     const due = [...this.#leaving].filter(([, atMs]) => atMs <= nowMs).map(([layer]) => layer);
     try {
-      for (const layer of due) await this.#forget(layer);
+      for (const layer of due) if (this.#isDue(layer, nowMs)) await this.#forget(layer);
       if (due.length > 0) await this.#options.stored.pruneLayers({ signal: this.#ending.signal });
     } catch (error) {
       if (!this.#ending.signal.aborted) this.#services.log.warn({ err: error }, "cannot tidy up");
@@ -194,14 +196,20 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     this.#schedule();
   }
 
+  /** Engines take up layers while others are let go of. */
+  #isDue(layer: StoreLayer, nowMs: number): boolean {
+    return (this.#leaving.get(layer) ?? Infinity) <= nowMs;
+  }
+
   async #forget(layer: StoreLayer): Promise<void> {
     this.#leaving.delete(layer);
+    if ((this.#records.get(layer)?.uses ?? 0) > 0) return;
     this.#records.remove(layer);
-    if (this.#records.hasBlob(layer.blob)) return;
     await this.#showing
-      .run(layer.blob, async () => {
+      .run([layer.blob], async () => {
+        // Another image may have it, or somebody found it again.
+        if (this.#records.hasBlob(layer.blob)) return;
         await this.#options.mounts.unmount(`layer-${hexOf(layer.blob).slice(0, 40)}`, { lazy: true });
-        return "";
       })
       .catch((error: unknown) => {
         if (!isEsgzError(error, "FILE_NOT_FOUND")) throw error;

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { describe, test, type TestContext } from "node:test";
+import { systemClock } from "../async/index.ts";
+import type { StoreLayer } from "../lazyfs/index.ts";
+import type { Digest } from "../oci/index.ts";
+import { StoreLayers, type StoreLayersOptions } from "./store-layers.ts";
+
+/** Longer than a layer is kept that was let go of. */
+const LATER_MS = 10_000;
+
+/** Layers of a host that notes what is asked of it; what it takes away goes when it is told to. */
+function openLayers(t: TestContext): {
+  readonly layers: StoreLayers;
+  readonly asked: string[];
+  readonly takenAway: PromiseWithResolvers<void>;
+  readonly wait: () => void;
+} {
+  const asked: string[] = [];
+  const takenAway = Promise.withResolvers<void>();
+  const standing = new Map<string, { readonly id: string; readonly directory: string }>();
+  const store = {
+    leases: () => [],
+    setLease: () => undefined,
+    removeLease: () => undefined,
+    openLayer: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }),
+  };
+  const mounts = {
+    mountLayer: (_: unknown, mount: { readonly id: string; readonly directory: string }) => {
+      asked.push(`mount ${nameOf(mount.id)}`);
+      standing.set(mount.id, mount);
+      return Promise.resolve();
+    },
+    unmount: async (id: string) => {
+      asked.push(`unmount ${nameOf(id)}`);
+      await takenAway.promise;
+      standing.delete(id);
+    },
+  };
+  const views = { mounts: () => [...standing.values()] };
+  const services = { store, views, config: { background: false }, log: { warn: () => undefined } };
+  const stored = { pruneLayers: () => Promise.resolve() };
+  const options = { services, mounts, stored, root: "/store" };
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let nowMs = 0;
+  t.mock.method(systemClock, "nowMs", () => nowMs);
+  const layers = new StoreLayers(options as unknown as StoreLayersOptions);
+  t.after(() => layers[Symbol.asyncDispose]());
+  const wait = (): void => {
+    nowMs += LATER_MS;
+    t.mock.timers.tick(LATER_MS);
+  };
+  return { layers, asked, takenAway, wait };
+}
+
+function layerNamed(name: string): StoreLayer {
+  const digest: Digest = `sha256:${name.repeat(64)}`;
+  return { reference: "registry.example/app:1", digest, blob: digest, blobSize: 1, info: "" };
+}
+
+function nameOf(id: string): string {
+  return id.slice(-1);
+}
+
+/** Lets all go on that waits for nothing but its turn. */
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe("StoreLayers", () => {
+  test("keeps a layer that is taken up while another one is let go of", async (t) => {
+    const { layers, asked, takenAway, wait } = openLayers(t);
+    const [first, second] = [layerNamed("a"), layerNamed("b")];
+    for (const layer of [first, second]) {
+      layers.useLayer(layer);
+      layers.releaseLayer(layer);
+    }
+    wait();
+    await turn();
+    assert.deepEqual(asked, ["unmount a"]);
+    layers.useLayer(second);
+    takenAway.resolve();
+    await turn();
+    assert.deepEqual(asked, ["unmount a"]);
+    assert.deepEqual([...layers.layers()], [second]);
+  });
+
+  test("shows a layer again that is asked for while it is being taken away", async (t) => {
+    const { layers, asked, takenAway, wait } = openLayers(t);
+    const layer = layerNamed("a");
+    layers.useLayer(layer);
+    const directory = await layers.showLayer(layer, {});
+    layers.releaseLayer(layer);
+    wait();
+    await turn();
+    const shown = layers.showLayer(layer, {});
+    takenAway.resolve();
+    assert.equal(await shown, directory);
+    assert.deepEqual(asked, ["mount a", "unmount a", "mount a"]);
+  });
+});
