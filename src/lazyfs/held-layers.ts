@@ -54,9 +54,9 @@ export class HeldLayers {
       opening = this.#open(digest).finally(() => this.#opening.delete(digest));
       this.#opening.set(digest, opening);
     }
-    const holding = await opening;
-    holding.holders += 1;
-    return holding;
+    await opening;
+    // Somebody else may have held it since, and let go of it.
+    return await this.hold(digest);
   }
 
   /** Lets go of a layer once. */
