@@ -20,6 +20,6 @@ export interface AdoptedFuse {
 export interface FuseKeeper {
   /** Takes a copy of a descriptor of this process, before anything depends on the mount. */
   readonly adopt: (fuse: AdoptedFuse & { readonly pid: number }) => Promise<void>;
-  /** Closes the copy: the mount is gone. */
-  readonly disown: (id: string) => Promise<void>;
+  /** Closes the copy: the mount is gone. `fd` is this process's descriptor, or was. */
+  readonly disown: (id: string, fd: number) => Promise<void>;
 }

@@ -77,7 +77,7 @@ export class KeptFuse {
     if (this.#isClosed) return;
     this.#isClosed = true;
     closeSync(this.fd);
-    if (forgotten) await this.#keeper?.disown(this.id);
+    if (forgotten) await this.#keeper?.disown(this.id, this.fd);
   }
 }
 

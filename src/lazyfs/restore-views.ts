@@ -176,7 +176,7 @@ async function dismiss(context: ViewContext, left: readonly AdoptedFuse[]): Prom
       await context.mounter.takeAway(target, { lazy: true }).catch(() => undefined);
     }
     closeSync(fd);
-    await context.keeper?.disown(id);
+    await context.keeper?.disown(id, fd);
   }
 }
 
