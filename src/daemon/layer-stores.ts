@@ -5,6 +5,7 @@
  */
 import { mkdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { KeyLocks } from "../async/index.ts";
 import { EsgzError, messageOf } from "../errors/index.ts";
 import { isLayerStoreFuse, LayerStore, type LayerStoreOptions } from "../lazyfs/index.ts";
 import { readMountTable } from "../erofs-mount/index.ts";
@@ -27,6 +28,8 @@ export class LayerStores implements AsyncDisposable {
   readonly #options: LayerStoresOptions;
   readonly #services: Services;
   readonly #stores = new Map<string, LayerStore>();
+  /** By directory: one store is mounted there, or taken away, at a time. */
+  readonly #locks = new KeyLocks<string>();
   #layers: Promise<StoreLayers> | undefined;
 
   constructor(options: LayerStoresOptions) {
@@ -62,25 +65,23 @@ export class LayerStores implements AsyncDisposable {
   /** Has a store mounted at a directory, which is made if there is none. @throws {EsgzError} `MOUNT_FAILED`, `NOT_SUPPORTED` */
   async serve(wanted: string): Promise<void> {
     const directory = await realPlace(wanted);
-    if (this.#stores.has(directory)) return;
-    // A dead mount says that it is there, in its way.
-    await mkdir(directory, { mode: 0o711 }).catch(() => undefined);
-    const made = await LayerStore.mount(directory, await this.#storeOptions());
-    this.#services.store.setLease({ id: `${KIND}:${directory}`, kind: KIND, layers: [], detail: directory });
-    this.#note(made);
-    this.#services.log.info({ directory }, "serving layers to container engines");
+    await this.#locks.run([directory], async () => {
+      if (!this.#stores.has(directory)) await this.#mount(directory);
+    });
   }
 
   /** Takes a store away. @throws {EsgzError} `FILE_NOT_FOUND`, `MOUNT_FAILED` */
   async remove(wanted: string): Promise<void> {
     const directory = await realPlace(wanted);
-    const store = this.#stores.get(directory);
-    if (store === undefined) {
-      const text = `Cannot unmount "${wanted}": expected a layer store, got none`;
-      throw new EsgzError("FILE_NOT_FOUND", text);
-    }
-    await store.unmount();
-    this.#forget(directory);
+    await this.#locks.run([directory], async () => {
+      const store = this.#stores.get(directory);
+      if (store === undefined) {
+        const text = `Cannot unmount "${wanted}": expected a layer store, got none`;
+        throw new EsgzError("FILE_NOT_FOUND", text);
+      }
+      await store.unmount();
+      this.#forget(directory);
+    });
   }
 
   /** Takes all away. What cannot be taken away is logged. */
@@ -97,6 +98,15 @@ export class LayerStores implements AsyncDisposable {
     for (const store of this.#stores.values()) await store.close();
     this.#stores.clear();
     await (await this.#layers)?.[Symbol.asyncDispose]();
+  }
+
+  async #mount(directory: string): Promise<void> {
+    // A dead mount says that it is there, in its way.
+    await mkdir(directory, { mode: 0o711 }).catch(() => undefined);
+    const made = await LayerStore.mount(directory, await this.#storeOptions());
+    this.#services.store.setLease({ id: `${KIND}:${directory}`, kind: KIND, layers: [], detail: directory });
+    this.#note(made);
+    this.#services.log.info({ directory }, "serving layers to container engines");
   }
 
   async #serveAgain(directory: string): Promise<void> {
@@ -120,7 +130,11 @@ export class LayerStores implements AsyncDisposable {
   }
 
   async #storeOptions(): Promise<LayerStoreOptions> {
-    this.#layers ??= this.#openLayers();
+    this.#layers ??= this.#openLayers().catch((error: unknown) => {
+      // A disk that is full now may have room later.
+      this.#layers = undefined;
+      throw error;
+    });
     const { log, channel, counts } = this.#services;
     return {
       host: await this.#layers,

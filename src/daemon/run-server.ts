@@ -52,10 +52,11 @@ async function serve(services: Services): Promise<void> {
   logRestored(restored, log);
   const work = createWork(services);
   const { control, mounts, upkeep } = work;
-  for (const { name, fd } of start.listening) if (name === "control") await control.listen({ fd });
-  const metrics = await listenForMetrics(services, work);
+  // Before anybody is answered: a store that is asked for again would be mounted over the one that stands.
   await mounts.resume(restored);
   await work.stores.resume();
+  for (const { name, fd } of start.listening) if (name === "control") await control.listen({ fd });
+  const metrics = await listenForMetrics(services, work);
   const snapshots = await openSnapshots(services, work);
   const credentials = await openCredentials(services);
   using idle = watchIdleness(services, work);

@@ -161,3 +161,12 @@ test("Podman runs an image whose layers it has not downloaded", async (t) => {
   await podman.remove(name);
   await until(async () => (await client.mounts()).length === 0, "the end of all mounts");
 });
+
+test("commands that want the same store at once get one", async (t) => {
+  if (process.getuid?.() !== 0) return t.skip("mounting needs root");
+  const store = await temporaryDaemonStore(t);
+  const client = await store.connect();
+  const directory = `${store.root}-layers`;
+  await Promise.all(Array.from({ length: 4 }, () => client.serveLayers(directory)));
+  assert.deepEqual(mountsBelow(directory), [directory]);
+});
