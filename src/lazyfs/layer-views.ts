@@ -18,6 +18,7 @@ import { LayerFiles } from "./layer-files.ts";
 import { createMountState } from "./create-mount-state.ts";
 import type { MountRecord, ViewMethod } from "./mount-record.ts";
 import type { ViewSupport } from "./probe-views.ts";
+import { NewestKeeper } from "./newest-keeper.ts";
 import { readOwnerMap, type OwnerMap } from "./owner-map.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 import { remakeFailed, type RemakeReport } from "./remake-failed.ts";
@@ -94,7 +95,8 @@ export class LayerViews implements AsyncDisposable {
    * before this one may have left mounts.
    */
   static async open(options: LayerViewsOptions): Promise<LayerViews> {
-    const { store, fetcher, keeper, clock, onEvent = () => undefined } = options;
+    const { store, fetcher, clock, onEvent = () => undefined } = options;
+    const keeper = options.keeper === undefined ? undefined : new NewestKeeper(options.keeper);
     await makeDirectories(join(options.directory, "mounts"), { mode: 0o711 });
     const directory = await realpath(options.directory);
     const onReadFailed = (error: unknown): void =>
@@ -191,7 +193,7 @@ export class LayerViews implements AsyncDisposable {
     const { id } = view.record;
     await this.#unmounts.run(id, async () => {
       await view.unmount({ lazy: options.lazy === true, keep: options.keep });
-      this.#views.delete(id);
+      this.#drop(id, view);
     });
   }
 
@@ -285,9 +287,14 @@ export class LayerViews implements AsyncDisposable {
       await view.make({ methods, metaSource: options.metaSource, signal });
       return view.record;
     } catch (error) {
-      this.#views.delete(id);
+      this.#drop(id, view);
       throw error;
     }
+  }
+
+  /** The id may be another's by now. */
+  #drop(id: string, view: View): void {
+    if (this.#views.get(id) === view) this.#views.delete(id);
   }
 
   async #claim(id: string, wanted: string): Promise<string> {

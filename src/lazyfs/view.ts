@@ -45,7 +45,7 @@ export class View {
   readonly #context: ViewContext;
   #state: MountState;
   #served: readonly ServedTree[] = [];
-  /** Guards what is mounted once it is served: it is made again, or taken away. */
+  /** Guards what is mounted: it is made, made again, left to another process, or taken away. */
   readonly #turn = new Semaphore(1);
   #isGone = false;
 
@@ -84,20 +84,22 @@ export class View {
     readonly metaSource: string | undefined;
     readonly signal: AbortSignal | undefined;
   }): Promise<void> {
-    try {
-      this.#remember({});
-      await makeHome(this.home);
-      await makeDirectories(directoriesOf(this.#state.plan, this.home));
-      if (options.metaSource !== undefined) await keepMeta(options.metaSource, this.home);
-      await this.#mountFirst(options.methods, options.signal);
-    } catch (error) {
-      await this.#forget();
-      throw error;
-    }
+    await this.#turn.run(async () => {
+      try {
+        this.#remember({});
+        await makeHome(this.home);
+        await makeDirectories(directoriesOf(this.#state.plan, this.home));
+        if (options.metaSource !== undefined) await keepMeta(options.metaSource, this.home);
+        await this.#mountFirst(options.methods, options.signal);
+      } catch (error) {
+        await this.#forget();
+        throw error;
+      }
+    });
   }
 
   /**
-   * Takes it away and forgets it.
+   * Takes it away and forgets it; one that is being made is waited for.
    *
    * @param options.keep where to move what was written to it.
    * @throws {EsgzError} `MOUNT_FAILED` with errno EBUSY if it is in use; it stays then.
@@ -110,6 +112,8 @@ export class View {
     readonly keep?: string | undefined;
   }): Promise<void> {
     await this.#turn.run(async () => {
+      // It could not be made: its id and place may be another's by now.
+      if (this.#isGone) return;
       await this.#takeAway({ lazy });
       await this.#release({ waitMs: lazy ? 0 : RELEASE_MS });
       if (keep !== undefined) await keepChanges(this.home, keep);
@@ -119,11 +123,13 @@ export class View {
 
   /** Stops serving its tree, whose mount stays for another process. */
   async stopServing(): Promise<void> {
-    for (const { fuse, server } of this.#served) {
-      await server.close();
-      await fuse.close({ forgotten: false });
-    }
-    this.#served = [];
+    await this.#turn.run(async () => {
+      for (const { fuse, server } of this.#served) {
+        await server.close();
+        await fuse.close({ forgotten: false });
+      }
+      this.#served = [];
+    });
   }
 
   /** Whether its mounts are all there. Nothing is asked but the mount table. */
