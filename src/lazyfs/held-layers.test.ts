@@ -36,7 +36,7 @@ test("hold() gives an open layer when another holder came and went while it was 
   };
   const held: HeldLayers = new HeldLayers(
     store,
-    fetcherWith(() => queueMicrotask(() => (brief ??= comeAndGo()))),
+    fetcherWith(() => queueMicrotask(() => void (brief ??= comeAndGo()))),
   );
   const holding = await held.hold(digest);
   await brief;

@@ -122,7 +122,8 @@ export class LayerFilesServer {
   /** Lets go of a layer once; settles when the kernel has closed its file, if this was the last user. */
   async release(digest: Digest): Promise<void> {
     const file = [...this.#files.values()].find(({ held }) => held.layer.digest === digest);
-    if (file === undefined || file.users === 0) return;
+    // At the end all are let go.
+    if (file === undefined || file.users === 0 || this.#isOver) return;
     file.users -= 1;
     if (file.users > 0) {
       await this.#options.held.release(digest);
@@ -200,7 +201,8 @@ function settling(): PromiseWithResolvers<void> {
   return settle;
 }
 
-function notServed(directory: string): EsgzError {
+/** The error for who wants a layer shown where nobody serves layers any more. */
+export function notServed(directory: string): EsgzError {
   const text = `Cannot show layers in "${directory}": expected somebody to serve it, got an end`;
   return new EsgzError("MOUNT_FAILED", text, { details: { errno: "ENOTCONN" } });
 }

@@ -10,7 +10,7 @@ import type { Digest } from "../oci/index.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
 import type { HeldLayers } from "./held-layers.ts";
 import { KeptFuse } from "./kept-fuse.ts";
-import { LayerFilesServer } from "./layer-files-server.ts";
+import { LayerFilesServer, notServed } from "./layer-files-server.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 
 /** What it works with. */
@@ -71,6 +71,8 @@ export class LayerFiles {
   /** Stops serving; `unmount` takes the mount away too. Idempotent. */
   async close(options: { readonly unmount: boolean }): Promise<void> {
     this.#isClosing = true;
+    // What is being made is served when that ends; nothing is made after it.
+    await this.#ensuring?.catch(() => undefined);
     const serving = await this.#serving?.catch(() => undefined);
     this.#serving = undefined;
     if (serving === undefined) return;
@@ -95,6 +97,7 @@ export class LayerFiles {
   }
 
   async #ensureMounted(): Promise<Serving> {
+    if (this.#isClosing) throw notServed(this.#context.directory);
     const serving = await this.#serving;
     if (serving !== undefined && (serving.server.isOver || !(await this.#isMounted())))
       await this.#dropUnmounted(serving);
