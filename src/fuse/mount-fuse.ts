@@ -84,14 +84,11 @@ export async function mountFuse(target: string, options: FuseMountOptions = {}):
   const place = await resolveTarget(target);
   const ids = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
   const method = options.method ?? chooseMethod(ids.uid);
-  if (method === "fusermount") {
-    return await openMount(await mountByFusermount(place, options), { place, method });
-  }
   const plan = planMount(options, ids);
-  const fd = openDevice(place);
+  const fd = method === "fusermount" ? await mountByFusermount(place, options) : openDevice(place);
   try {
     if (method === "call") mountByCall(place, { fd, plan });
-    else await mountByCommand(place, { fd, plan, signal: options.signal });
+    if (method === "command") await mountByCommand(place, { fd, plan, signal: options.signal });
     return await openMount(fd, { place, method });
   } catch (error) {
     closeSync(fd);
