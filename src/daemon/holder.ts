@@ -66,7 +66,7 @@ export class Holder implements Disposable {
   #watch: DeathWatch | undefined;
   #trimTimer: NodeJS.Timeout | undefined;
   #restarts: number;
-  #stopping: { readonly why: "asked" | "idle"; attempts: number } | undefined;
+  #stopping: { why: "asked" | "idle"; attempts: number } | undefined;
   #failure: ControlFailure | undefined;
   #lastConfig: string | undefined;
   #wasReady: boolean;
@@ -117,10 +117,11 @@ export class Holder implements Disposable {
     return await this.#ended.promise;
   }
 
-  /** Ends the server, which ends the mounts, and then this holder. Once more: does not wait for the server. */
+  /** Ends the server, which ends the mounts, and then this holder. Asked once more: does not wait for the server. */
   stop(why: "asked" | "idle"): void {
     if (this.#stopping !== undefined) {
-      if (why === "asked") this.#server?.kill();
+      if (why === "asked" && this.#stopping.why === "asked") this.#server?.kill();
+      else if (why === "asked") this.#stopping.why = why;
       return;
     }
     this.#stopping = { why, attempts: 0 };
@@ -249,8 +250,8 @@ export class Holder implements Disposable {
       return;
     }
     stopping.attempts += 1;
-    // One that was killed while it cleaned up has left something to clean up.
-    const isLeft = !cleanly && this.#shelf.sessions.length > 0 && stopping.attempts < STOP_ATTEMPTS;
+    // One that was killed while it cleaned up, or ended for another one to go on, has left something to clean up.
+    const isLeft = this.#shelf.sessions.length > 0 && stopping.attempts < STOP_ATTEMPTS;
     if (isLeft) this.#spawn();
     else this.#finish();
   }

@@ -6,6 +6,7 @@ import { execFile, spawn } from "node:child_process";
 import { hash } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
@@ -16,7 +17,7 @@ import { tarOf } from "../../src/tar/make-tar.fixture.ts";
 import { isRunning, mountsBelow, serveSampleFiles, temporaryDaemonStore, until } from "./daemon-setup.ts";
 import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const platform = formatPlatform(PLATFORM);
 const run = promisify(execFile);
 
@@ -231,7 +232,7 @@ test(
     const store = await temporaryDaemonStore(t);
     const { image, contents, name, line } = await serveSampleFiles(t);
     const config = join(store.directory("etc"), "config.toml");
-    await writeFile(config, '[fetch]\ndeadline = "4s"\nbackground = false\n');
+    await writeFile(config, '[fetch]\ndeadline = "8s"\nbackground = false\n');
     const client = await store.connect({ configPath: config });
     const directory = store.directory("mnt");
     await client.mount({ reference: name, platform, directory });
@@ -241,7 +242,7 @@ test(
     await line.cut();
     const { pid } = await client.info();
     process.kill(pid, "SIGKILL");
-    await new Promise((r) => setTimeout(r, 1500));
+    await until(async () => (await client.info()).pid !== pid, "another server");
     assert.ok(first[1].equals(await readByCommand(join(directory, first[0]))));
     const last = [...contents].at(-1);
     assert.ok(last !== undefined);
@@ -275,6 +276,24 @@ test("SIGTERM ends the daemon with its mounts, those in use included", LIMIT, as
   process.kill(holderPid, "SIGTERM");
   await until(() => !isRunning(pid) && !isRunning(holderPid));
   assert.deepEqual([...mountsBelow(used), ...mountsBelow(unused), ...mountsBelow(store.root)], []);
+});
+
+test("SIGTERM ends the mounts also while one server ends and another one is to go on", LIMIT, async (t) => {
+  const mounted = await mountSample(t);
+  if (mounted === undefined) return;
+  const { store, client, directory } = mounted;
+  const { pid, holderPid } = await client.info();
+  // A server that was accepted lets a request arrive before it ends.
+  const caller = connect(join(store.root, "control.sock"));
+  caller.on("error", () => undefined);
+  caller.write("GET /v1/info HTTP/1.1\r\n");
+  await client.info();
+  process.kill(holderPid, "SIGHUP");
+  await until(() => store.log().includes('"end":"retire"'), "the end of the server");
+  process.kill(holderPid, "SIGTERM");
+  caller.destroy();
+  await until(() => !isRunning(pid) && !isRunning(holderPid));
+  assert.deepEqual([...mountsBelow(directory), ...mountsBelow(store.root)], []);
 });
 
 test("a mount goes with the process that owns it, whatever server looks after it then", LIMIT, async (t) => {
