@@ -60,6 +60,8 @@ export class HolderChannel {
 
   /** Has the holder keep the descriptor of a FUSE session, so that the mount outlives this server. */
   async adopt({ id, fd, negotiated, target }: AdoptedSession): Promise<void> {
+    // Its end has been told: nobody would answer.
+    if (!process.connected) throw orphaned();
     const session = { id, fd, negotiated, target };
     const request = this.#requests;
     this.#requests += 1;

@@ -77,6 +77,7 @@ async function readyLine(
   const stream = child.stdio[READY_FD] as Readable;
   const onAbort = (): void => void stream.destroy();
   signal?.addEventListener("abort", onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
   try {
     for await (const line of splitLines(stream)) return JSON.parse(line) as ReadyLine;
     return undefined;
