@@ -56,7 +56,7 @@ test("LayerFetcher serves right bytes from memory while the disk is full, and fi
   await readAll();
   const startMs = performance.now();
   while (layer.filledCount === filled) {
-    assert.ok(performance.now() - startMs < 10_000, "writing is not tried again");
+    assert.ok(performance.now() - startMs < 60_000, "writing is not tried again");
     await readAll();
   }
   await fetcher.fill([layer], { priority: "pull" });

@@ -12,10 +12,11 @@ import { type Asked, type Fault, type FaultyImage, serveFaultyImage } from "./fa
 import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 import { lookAt, readByCommand, writeConfig } from "./trust-setup.ts";
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const platform = formatPlatform(PLATFORM);
-const QUICK = '[fetch]\ndeadline = "800ms"\nbackground = false\nprefetch = false\n';
-const PATIENT = QUICK.replace("800ms", "30s");
+/** Reads that can be answered are, in far less, and others end soon. */
+const QUICK = '[fetch]\ndeadline = "3s"\nbackground = false\nprefetch = false\n';
+const PATIENT = QUICK.replace("3s", "30s");
 /** Bytes of an eStargz footer, and more than the tables of these images take. */
 const FOOTER = 51;
 
