@@ -15,9 +15,14 @@ import { type FileSpec, tarOf } from "../../src/tar/make-tar.fixture.ts";
 import { temporaryDaemonStore, until } from "./daemon-setup.ts";
 import { missingFuse } from "./fuse-mounts.ts";
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const PROGRAM = "/bin/cat";
 const run = promisify(execFile);
+/** Bytes in the program's layer that it does not read. */
+const BESIDE_PROGRAM = 800_000;
+/** How much of a layer is there is counted in blocks, and told in whole bytes of its blob. */
+const BLOCK = 4096;
+const SHARE_ERROR = 0.0001;
 
 function missingProgram(): string | undefined {
   if (process.getuid?.() !== 0) return "needs root, to change the root";
@@ -41,6 +46,10 @@ async function programFiles(): Promise<readonly FileSpec[]> {
   );
 }
 
+function blocksOf(size: number): number {
+  return Math.ceil(size / BLOCK);
+}
+
 /**
  * An image of a program, of files that it does not read, one of them in the program's layer, and of a small layer; and a daemon that
  * has nothing of it.
@@ -48,7 +57,10 @@ async function programFiles(): Promise<readonly FileSpec[]> {
 async function serveProgram(t: TestContext) {
   const store = await temporaryDaemonStore(t);
   const other = (size: number): FileSpec => ({ name: "data", content: randomBytes(size) });
-  const trees = [[other(4_000_000)], [...(await programFiles()), other(800_000)], [other(200_000)]];
+  const files = await programFiles();
+  const program = files.reduce((sum, { content = "" }) => sum + blocksOf(content.length), 0);
+  const needed = program / (program + blocksOf(BESIDE_PROGRAM));
+  const trees = [[other(4_000_000)], [...files, other(BESIDE_PROGRAM)], [other(200_000)]];
   const layers = await Promise.all(trees.map(async (files) => await estargzOf(tarOf(files))));
   const image = await serveImage(t, layers, { run: { Cmd: ["cat"] } });
   const client = await store.connect();
@@ -61,24 +73,24 @@ async function serveProgram(t: TestContext) {
     Number(/^esgz_stalls_total (\d+)$/m.exec(await client.metrics())?.[1]);
   const isThere = async (): Promise<readonly number[]> =>
     (await client.mounts())[0]?.layers.map(({ size, presentBytes }) => presentBytes / size) ?? [];
-  return { image, mount, pull, stalls, isThere };
-}
-
-/** Waits for what the program reads and the small layer, of which nothing else is there. */
-async function untilForeseen(isThere: () => Promise<readonly number[]>): Promise<void> {
-  await until(async () => ((await isThere())[1] ?? 0) > 0.5, "what the program needs");
-  await until(async () => (await isThere())[2] === 1, "the small layer");
-  const [first, second = 1] = await isThere();
-  assert.equal(first, 0);
-  assert.ok(second < 1);
+  /** Waits for all that the program reads and the small layer, of which nothing else is there. */
+  const untilForeseen = async (): Promise<void> => {
+    const isAll = async (): Promise<boolean> => ((await isThere())[1] ?? 0) > needed - SHARE_ERROR;
+    await until(isAll, "what the program needs");
+    await until(async () => (await isThere())[2] === 1, "the small layer");
+    const [first, second = 1] = await isThere();
+    assert.equal(first, 0);
+    assert.ok(second < needed + SHARE_ERROR, `${second} of the program's layer, which has ${needed} of it`);
+  };
+  return { image, mount, pull, stalls, isThere, untilForeseen };
 }
 
 test("a program whose command is known before it is mounted starts without waiting", LIMIT, async (t) => {
   const reason = missingFuse() ?? missingProgram();
   if (reason !== undefined) return t.skip(reason);
-  const { image, mount, stalls, isThere } = await serveProgram(t);
+  const { image, mount, stalls, untilForeseen } = await serveProgram(t);
   const directory = await mount({ start: { command: ["cat"] } });
-  await untilForeseen(isThere);
+  await untilForeseen();
   const asked = image.requests.length;
   const before = await stalls();
   const { stdout } = await run("/usr/sbin/chroot", [directory, PROGRAM, "--version"]);
@@ -101,14 +113,14 @@ test("nothing is foreseen where a user wants no prefetch", LIMIT, async (t) => {
 test("a pull of what a start reads is enough to start it", LIMIT, async (t) => {
   const reason = missingFuse() ?? missingProgram();
   if (reason !== undefined) return t.skip(reason);
-  const { image, mount, pull, stalls, isThere } = await serveProgram(t);
+  const { image, mount, pull, stalls, untilForeseen } = await serveProgram(t);
   const pulled = await pull({ lazy: true, prefetch: true });
   assert.deepEqual(
     pulled.layers.map(({ present }) => present),
     [false, false, true],
   );
   const directory = await mount({ resolve: "missing", prefetch: false });
-  await untilForeseen(isThere);
+  await untilForeseen();
   const asked = image.requests.length;
   await run("/usr/sbin/chroot", [directory, PROGRAM, "--version"]);
   assert.equal(await stalls(), 0);
