@@ -67,8 +67,12 @@ async function startDockerRegistry(): Promise<string> {
     config,
     `version: 0.1\nlog: { level: error }\nstorage: { filesystem: { rootdirectory: ${root} } }\nhttp: { addr: "127.0.0.1:${port}" }\n`,
   );
-  children.push(spawn("docker-registry", ["serve", config], { stdio: "ignore" }));
-  while (!(await answers(port))) await delay(50);
+  const child = spawn("docker-registry", ["serve", config], { stdio: "ignore" });
+  children.push(child);
+  while (!(await answers(port))) {
+    assert.equal(child.exitCode, null, "the registry ended while it started");
+    await delay(50);
+  }
   return `127.0.0.1:${port}`;
 }
 

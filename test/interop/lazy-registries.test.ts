@@ -14,6 +14,7 @@ import {
   type RequestInfo,
   startRegistryServer,
 } from "../../src/registry-server/index.ts";
+import { freePort } from "../registry/free-port.ts";
 import { LazyNode, whyNoNode } from "./lazy-node.ts";
 import { busyboxFiles, dataFiles, type LayerPlan, layersOf, pushImage, sumsOf } from "./runnable-image.ts";
 
@@ -53,9 +54,10 @@ test("layers of a private registry are fetched with Docker's credentials, also a
   const htpasswd = (await run("htpasswd", ["-nbB", "user", "first"])).stdout;
   const other = (await run("htpasswd", ["-nbB", "user", "second"])).stdout;
   const root = join(folder, "registry");
-  let registry = await startRegistryServer({ root, htpasswd });
+  // One that nobody is given between the two.
+  const port = await freePort();
+  let registry = await startRegistryServer({ root, htpasswd, port });
   t.after(() => registry.close());
-  const { port } = registry;
   const address = `127.0.0.1:${port}`;
   const credentials = { credentialFor: () => Promise.resolve({ username: "user", password: "first" }) };
   const plans = await samplePlans();

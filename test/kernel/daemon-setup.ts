@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -14,12 +14,15 @@ import { isEsgzError } from "../../src/errors/index.ts";
 import { estargzOf, plainOf, type ServedImage, serveImage } from "../../src/lazyfs/image.fixture.ts";
 import { unmountFuse } from "../../src/fuse/index.ts";
 import { tarOf } from "../../src/tar/make-tar.fixture.ts";
+import { freePort } from "../registry/free-port.ts";
 import { leftoversOf, mountsBelow } from "./daemon-leftovers.ts";
 
 export { mountsBelow } from "./daemon-leftovers.ts";
 
 const PAUSE_MS = 20;
-const PATIENCE_MS = 30_000;
+/** Far more than anything takes that happens at all, also where tests run side by side on a slow machine. */
+const PATIENCE_MS = 90_000;
+const IDLE_EXIT_MS = 60_000;
 
 /** A store in a temporary directory, whose daemon is stopped and which is removed when the test ends. */
 export interface TestStore {
@@ -56,7 +59,7 @@ export async function temporaryDaemonStore(t: TestContext): Promise<TestStore> {
       return path;
     },
     connect: async (start = {}) => {
-      const client = await connectDaemon({ store: root, start: { idleExitMs: PATIENCE_MS, ...start } });
+      const client = await connectDaemon({ store: root, start: { idleExitMs: IDLE_EXIT_MS, ...start } });
       t.after(() => client.close());
       return client;
     },
@@ -146,8 +149,10 @@ export class Line {
   /** Opens a way to a port of this machine, until the test ends. */
   static async open(t: TestContext, target: number): Promise<Line> {
     const server = createServer();
-    await listen(server, 0);
-    const line = new Line(target, { server, port: (server.address() as AddressInfo).port });
+    // One that nobody is given while the line is cut.
+    const port = await freePort();
+    await listen(server, port);
+    const line = new Line(target, { server, port });
     line.#serve();
     t.after(() => line.cut());
     return line;
