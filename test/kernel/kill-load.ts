@@ -8,14 +8,15 @@ import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import type { DaemonClient } from "../../src/daemon/index.ts";
 
-/** Reads all files in an order of its own, past the page cache, and says the digests, until its input has a line. */
+/** Reads all files in an order of its own, past the page cache, and says the digests, once and until its input has a line. */
 const READER = `
-  while ! read -t 0.01 stop; do
+  while :; do
     ls -l > /dev/null || exit 1
     for file in $(ls | shuf); do
       dd if=$file iflag=nocache count=0 status=none || exit 1
       sha256sum $file || exit 1
     done
+    read -t 0.01 stop && exit 0
   done`;
 
 /** What readers saw. */

@@ -13,7 +13,7 @@ import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 import { killAgainAndAgain, ReadLoad } from "./kill-load.ts";
 import { lookAt, readByCommand, writeConfig } from "./trust-setup.ts";
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const platform = formatPlatform(PLATFORM);
 const LAZY = '[fetch]\ndeadline = "30s"\nbackground = false\nprefetch = false\n';
 
@@ -33,7 +33,8 @@ for (const view of ["auto", "tree"] as const) {
     const { failures, wrong, files } = await load.end();
     assert.deepEqual({ failures, wrong }, { failures: 0, wrong: [] });
     assert.ok(files >= 4 * 30);
-    assert.equal(descriptorsOf(holderPid), before);
+    // Those of servers that have ended go when their ends are noticed.
+    await until(() => descriptorsOf(holderPid) <= before, "the end of descriptors");
   });
 }
 
