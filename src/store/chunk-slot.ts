@@ -8,7 +8,7 @@
  */
 import { createHash, hash } from "node:crypto";
 import { type FileHandle } from "node:fs/promises";
-import { writevSync } from "node:fs";
+import { readSync, writevSync } from "node:fs";
 import { encodeHex, equalBytes } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { type Digest, digestMismatch } from "../oci/index.ts";
@@ -86,6 +86,17 @@ export async function isStored(data: FileHandle, slot: ChunkSlot): Promise<boole
     done += bytesRead;
   }
   return equalBytes(sum.digest(), slot.digest) && (await isPaddingZero(data, slot));
+}
+
+/** As {@linkcode isStored}, for a chunk that must be known at once. */
+export function isStoredSync(fd: number, slot: ChunkSlot): boolean {
+  const bytes = new Uint8Array(slot.size + slot.padding);
+  for (let done = 0; done < bytes.length;) {
+    const count = readSync(fd, bytes, done, bytes.length - done, slot.place + done);
+    if (count === 0) return false;
+    done += count;
+  }
+  return isChunk(slot, bytes.subarray(0, slot.size)) && bytes.subarray(slot.size).every((byte) => byte === 0);
 }
 
 async function isPaddingZero(data: FileHandle, slot: ChunkSlot): Promise<boolean> {

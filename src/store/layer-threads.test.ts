@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { StandingClock } from "../async/standing-clock.fixture.ts";
 import type { ChunkWriterData, ChunkWriterRequest } from "./chunk-writer.fixture.ts";
-import { isRangeReady, openStore } from "./index.ts";
+import { isRangeReady, openStore, writeChunkSync } from "./index.ts";
 import { sampleBytes, sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 
 const OPTIONS = { clock: new StandingClock(), pid: process.pid };
@@ -101,6 +101,34 @@ test("a copy of a chunk that was changed under the store does not count", async 
   await file.close();
   assert.deepEqual(await store.copyKnownChunks(target.layer), { chunks: 0, bytes: 0 });
   assert.equal(await target.layer.readChunk(1), undefined);
+});
+
+test("a wrong copy over a chunk that another thread has just written does not count either", async () => {
+  await using directory = await scratchDirectory();
+  await using store = await openStore(join(directory.path, "store"), OPTIONS);
+  const [old, next] = [sampleLayer("old", undefined, "same"), sampleLayer("next", undefined, "same")];
+  await using source = await store.createLayer(old.digest, old.layer);
+  await using target = await store.createLayer(next.digest, next.layer);
+  const { layer } = target;
+  const [, bytes = new Uint8Array()] = next.contents;
+  await source.layer.writeChunk(1, bytes);
+  const file = await open(source.layer.dataPath, "r+");
+  await file.write(Uint8Array.of(1, 2, 3), 0, 3, 4096);
+  await file.close();
+  await using data = await open(layer.dataPath, "r+");
+  const write = async (): Promise<void> => {
+    await layer.beginWriting(bytes.length);
+    writeChunkSync(data.fd, layer.slot(1), bytes);
+  };
+  await write();
+  assert.equal(await layer.copyChunk(1, { layer: source.layer, index: 1 }), false);
+  layer.acceptChunk(1);
+  // Where the kernel could not copy, nothing was written over it.
+  const read = await layer.readChunk(1);
+  if (read !== undefined) assert.deepEqual(read, bytes);
+  await write();
+  layer.acceptChunk(1);
+  assert.deepEqual(await layer.readChunk(1), bytes);
 });
 
 test("isRangeReady() looks at every block of a range", () => {

@@ -9,7 +9,7 @@ import type { Digest } from "../oci/index.ts";
 import type { BitSet } from "./bit-set.ts";
 import { ChunkChecks, type ReverifyReport } from "./chunk-checks.ts";
 import type { ChunkRow } from "./chunk-row.ts";
-import { type ChunkSlot, verifyChunk, writeSlot } from "./chunk-slot.ts";
+import { type ChunkSlot, isStoredSync, verifyChunk, writeSlot } from "./chunk-slot.ts";
 import type { IndexRange } from "./chunk-table.ts";
 import { copySlot, type DataFile, readDataFile } from "./data-file.ts";
 import { type LayerBits, slotAt } from "./layer-bits.ts";
@@ -42,6 +42,8 @@ export class Layer {
   readonly #context: LayerContext;
   readonly #checks: ChunkChecks;
   readonly #pending = new Set<Promise<unknown>>();
+  /** Chunks with a wrong copy in their places, and over what others may have written there without saying so yet. */
+  readonly #spoiled = new Set<number>();
   #source: LayerSource;
 
   constructor(digest: Digest, files: LayerFiles, context: LayerContext) {
@@ -286,14 +288,19 @@ export class Layer {
   ): Promise<boolean> {
     await this.#context.admit(slot.size + slot.padding);
     await this.#files.journal.begin();
+    // It may have come meanwhile, and is shown.
+    if (this.#bits.filled.has(index)) return true;
     const original = { data: from.layer.#data, slot: from.slot };
+    this.#spoiled.add(index);
     if (!(await copySlot(original, { data: this.#data, slot }))) return false;
+    this.#spoiled.delete(index);
     this.#noteWritten(index, slot.size);
     this.#context.onEvent({ kind: "chunk-copied", layer: this.digest, index, from: from.layer.digest });
     return true;
   }
 
   #noteWritten(index: number, size: number): void {
+    if (this.#spoiled.delete(index) && !isStoredSync(this.#files.data.fd, this.slot(index))) return;
     this.#bits.fill(index);
     this.#files.journal.noteWritten(index, size);
   }
