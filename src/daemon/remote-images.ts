@@ -38,6 +38,8 @@ interface KnownImage {
   readonly ending: AbortController;
   readonly beganMs: number;
   askedMs: number;
+  /** Requests under way. */
+  waiting: number;
   hasFailed: boolean;
   timer: NodeJS.Timeout | undefined;
 }
@@ -65,31 +67,54 @@ export class RemoteImages implements AsyncDisposable {
     const known = this.#images.get(key) ?? this.#begin(key, { reference, request });
     known.askedMs = systemClock.nowMs();
     if (!known.hasFailed) this.#keep(key, known, KEPT_MS);
-    const image = await known.image;
+    known.waiting += 1;
+    try {
+      const isFixed = reference.digest !== undefined;
+      const found = await this.#find(known, { request, isFixed });
+      if (found !== undefined) return found;
+    } finally {
+      known.waiting -= 1;
+      known.askedMs = systemClock.nowMs();
+    }
+    this.#forget(key, known);
+    return await this.layer(request);
+  }
+
+  /** A layer of an image; undefined if its tag may name another image by now, which has it. */
+  async #find(
+    { beganMs, image: opening }: KnownImage,
+    { request, isFixed }: { readonly request: RemoteLayerRequest; readonly isFixed: boolean },
+  ): Promise<RemoteLayer | undefined> {
+    const image = await opening;
     const found = image.layer(request.digest);
     if (found !== undefined) return agreed(await found, request);
-    const isFresh = reference.digest !== undefined || systemClock.nowMs() - known.beganMs <= FRESH_MS;
-    if (!isFresh && !image.hasOthers) {
-      this.#forget(key, known);
-      return await this.layer(request);
-    }
+    const isFresh = isFixed || systemClock.nowMs() - beganMs <= FRESH_MS;
+    if (!isFresh && !image.hasOthers) return undefined;
     const { digest, tocDigest } = request;
     if (tocDigest !== undefined) return await image.otherLayer({ digest, tocDigest });
     return { kind: "declined", reason: `"${request.reference}" has no such layer any more` };
   }
 
-  /** Gives back the layers of images that nobody has asked for in the last `ms`; resolves with the number of other images. */
+  /**
+   * Gives back the layers of images that nobody waits for, or has asked for in the last `ms`; resolves with the number of other
+   * images.
+   */
   async forgetIdle(ms: number): Promise<number> {
     const nowMs = systemClock.nowMs();
-    const idle = [...this.#images].filter(([, { askedMs }]) => nowMs - askedMs >= ms);
-    for (const [key, known] of idle) this.#forget(key, known);
-    await Promise.allSettled(idle.map(async ([, { image }]) => (await image)[Symbol.asyncDispose]()));
+    await this.#forgetAll(
+      [...this.#images].filter(([, { askedMs, waiting }]) => waiting === 0 && nowMs - askedMs >= ms),
+    );
     return this.#images.size;
   }
 
-  /** Gives back all layers. */
+  /** Gives back all layers; who waits for one is told that it cannot be had. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.forgetIdle(0);
+    await this.#forgetAll([...this.#images]);
+  }
+
+  async #forgetAll(images: readonly (readonly [string, KnownImage])[]): Promise<void> {
+    for (const [key, known] of images) this.#forget(key, known);
+    await Promise.allSettled(images.map(async ([, { image }]) => (await image)[Symbol.asyncDispose]()));
   }
 
   #begin(
@@ -104,6 +129,7 @@ export class RemoteImages implements AsyncDisposable {
       ending,
       beganMs,
       askedMs: beganMs,
+      waiting: 0,
       hasFailed: false,
       timer: undefined,
     };
@@ -140,7 +166,10 @@ export class RemoteImages implements AsyncDisposable {
 
   #keep(key: string, known: KnownImage, ms: number): void {
     clearTimeout(known.timer);
-    known.timer = setTimeout(() => this.#forget(key, known), ms);
+    known.timer = setTimeout(() => {
+      if (known.waiting === 0) this.#forget(key, known);
+      else this.#keep(key, known, ms);
+    }, ms);
     known.timer.unref();
   }
 
