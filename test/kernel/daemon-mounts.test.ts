@@ -232,7 +232,7 @@ test(
     const store = await temporaryDaemonStore(t);
     const { image, contents, name, line } = await serveSampleFiles(t);
     const config = join(store.directory("etc"), "config.toml");
-    await writeFile(config, '[fetch]\ndeadline = "8s"\nbackground = false\n');
+    await writeFile(config, '[fetch]\ndeadline = "6s"\nbackground = false\n');
     const client = await store.connect({ configPath: config });
     const directory = store.directory("mnt");
     await client.mount({ reference: name, platform, directory });
