@@ -255,7 +255,13 @@ export class MountWork implements AsyncDisposable {
 
   /** Keeps the layers of a mount open until it ends, and fills them if that is wanted. */
   async #hold({ id, layers }: MountRecord): Promise<void> {
-    const used = await this.#services.uses.use(layers);
+    const { uses, views } = this.#services;
+    const used = await uses.use(layers);
+    // Somebody may have ended it meanwhile, and would not let go of what is held from now on.
+    if (!views.mounts().some((mount) => mount.id === id)) {
+      await used[Symbol.asyncDispose]();
+      return;
+    }
     const ending = new AbortController();
     const before = this.#held.get(id);
     this.#held.set(id, { used, ending });
