@@ -43,7 +43,7 @@ export class ChunkCopier {
 
   /** Copies chunks that a layer lacks; each is verified before it counts. @throws {EsgzError} `NO_SPACE`, `IO_FAILED` */
   async copyInto(layer: Layer, options: CopyOptions): Promise<CopyReport> {
-    const index = await (this.#index ??= this.#buildIndex());
+    const index = await (this.#index ??= this.#forgetFailure(this.#buildIndex()));
     await using sources = new LayerSources(this.#options.shelf);
     let [chunks, bytes] = [0, 0];
     for (const at of options.indexes ?? Array.from({ length: layer.chunkCount }, (_, number) => number)) {
@@ -57,18 +57,26 @@ export class ChunkCopier {
 
   /** Takes note of a layer that was made. */
   async noteLayer(digest: Digest): Promise<void> {
-    const index = await this.#index;
+    const index = await this.#index?.catch(() => undefined);
     if (index !== undefined) this.#add(index, digest);
   }
 
   /** Takes note of a layer that is gone. */
   async noteDropped(digest: Digest): Promise<void> {
-    (await this.#index)?.remove(digest);
+    (await this.#index?.catch(() => undefined))?.remove(digest);
   }
 
   /** Frees the memory of the index. */
   forget(): void {
     this.#index = undefined;
+  }
+
+  /** The next search begins anew. */
+  #forgetFailure(building: Promise<ChunkIndex>): Promise<ChunkIndex> {
+    building.catch(() => {
+      if (this.#index === building) this.#index = undefined;
+    });
+    return building;
   }
 
   async #buildIndex(): Promise<ChunkIndex> {

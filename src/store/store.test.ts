@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { StandingClock } from "../async/standing-clock.fixture.ts";
@@ -249,6 +249,21 @@ test("chunks that another layer has are copied, not fetched", async () => {
   await fill(handle.layer, next, [3, 4]);
   assert.deepEqual(await readAll(handle.layer), next.device);
   assert.equal(place.events.filter(({ kind }) => kind === "chunk-copied").length, 4);
+});
+
+test("a search for chunks that failed once is done again", async () => {
+  await using place = await scratch();
+  await using store = await place.open();
+  const [old, next] = [sampleLayer("old", undefined, "same"), sampleLayer("next", undefined, "same")];
+  await addLayer(store, old);
+  await using handle = await store.createLayer(next.digest, next.layer);
+  const layers = join(place.root, "layers");
+  await rename(layers, `${layers}.away`);
+  await assert.rejects(store.copyKnownChunks(handle.layer), { code: "IO_FAILED" });
+  await rename(`${layers}.away`, layers);
+  const { chunks } = await store.copyKnownChunks(handle.layer);
+  assert.equal(chunks, next.contents.length);
+  assert.equal(handle.layer.complete, true);
 });
 
 test("chunks are found in layers that were made after the first search, and in the layer itself", async () => {
