@@ -181,6 +181,29 @@ for (const status of [401, 403]) {
   });
 }
 
+test("a token that several requests find taken back is renewed once, also for those that hear of it later", async () => {
+  const renewed = Promise.withResolvers<void>();
+  let refusals = 0;
+  const refuse: Script = async (_request, response) => {
+    refusals += 1;
+    if (refusals > 1) await renewed.promise;
+    answer(response, 401, { "www-authenticate": "Bearer error=invalid_token" });
+  };
+  await withTokenServer(
+    async ({ registry, tokens, valid }, client) => {
+      const a = client.repository({ registry: registry.host, repository: "a" });
+      await a.fetchManifest("latest");
+      valid.clear();
+      const fetches = [1, 2, 3].map(() => a.fetchManifest("latest"));
+      await Promise.race(fetches);
+      renewed.resolve();
+      await Promise.all(fetches);
+      assert.deepEqual([refusals, tokens.requests.length], [3, 2]);
+    },
+    { refuse },
+  );
+});
+
 test("a fresh token that is refused is not asked for again", async () => {
   const token: Script = (_request, response) => answer(response, 200, {}, '{"token":"useless"}');
   await withTokenServer(

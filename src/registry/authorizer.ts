@@ -116,7 +116,10 @@ export class Authorizer {
     const scopes = mergeScopes([...used.scopes, ...(bearer?.params.get("scope") ?? "").split(" ")]);
     const wanted = { scopes, repository: request.repository };
     const wider = scopes.join(" ") !== used.scopes.join(" ");
-    if (used.header === undefined || wider) {
+    // Of requests that are refused at once, the first renews the token for all.
+    const cached = this.#tokens.get(tokenKey(request.repository, scopes));
+    const isRenewed = cached !== undefined && cached.header !== used.header;
+    if (used.header === undefined || wider || isRenewed) {
       const grant = await this.#grant(wanted);
       if (grant.header !== undefined && grant.header !== used.header) return grant;
     }

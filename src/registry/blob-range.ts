@@ -83,12 +83,16 @@ async function requestRange(request: RangeRequest): Promise<HttpResponse> {
   const { endpoint, redirects, repository, digest } = request;
   const known = redirects.get(endpoint);
   if (known !== undefined) {
-    // Forgotten first: a target that cannot be reached is not asked twice either.
-    redirects.delete(endpoint);
-    const response = await endpoint.send(getRequest(request, known));
-    if (response.ok) redirects.set(endpoint, known);
-    if (!EXPIRED.has(response.status)) return response;
-    await response.discard();
+    let isGood = false;
+    try {
+      const response = await endpoint.send(getRequest(request, known));
+      isGood = response.ok;
+      if (!EXPIRED.has(response.status)) return response;
+      await response.discard();
+    } finally {
+      // A target that cannot be reached is not asked twice either. Another range may have found a new one meanwhile.
+      if (!isGood && redirects.get(endpoint) === known) redirects.delete(endpoint);
+    }
   }
   const url = endpoint.urlOf(`${repository}/blobs/${digest}`);
   const response = await endpoint.send(getRequest(request, url));

@@ -78,6 +78,24 @@ test("a redirect target is kept until it expires, then the registry is asked onc
   );
 });
 
+test("a redirect target holds for ranges that are read at once", async () => {
+  const both = Promise.withResolvers<void>();
+  await using store = await startScriptedServer(async (request, response) => {
+    // The first read is alone; of the next two, none is answered before both are here.
+    if (store.requests.length === 3) both.resolve();
+    if (store.requests.length > 1) await both.promise;
+    answerRange(request, response, BYTES);
+  });
+  await using registry = await startScriptedServer((_request, response) => {
+    answer(response, 307, { location: `${store.url}/object` });
+  });
+  await using client = createClient();
+  const blob = blobOf(client, registry.host);
+  await blob.read(RANGE);
+  await Promise.all([blob.read(RANGE), blob.read(RANGE)]);
+  assert.deepEqual([registry.requests.length, store.requests.length], [1, 3]);
+});
+
 test("relative redirects over several hops are followed, ten and no more", async () => {
   await using registry = await startScriptedServer((request, response) => {
     const hop = Number(/hop(\d+)$/.exec(request.url)?.[1] ?? 0);
