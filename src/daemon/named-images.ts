@@ -19,6 +19,8 @@ export interface NamedImage {
 interface Known {
   readonly image: Promise<NamedImage>;
   readonly beganMs: number;
+  /** Of who asked first. */
+  readonly signal: AbortSignal | undefined;
 }
 
 /** An engine asks for all layers of an image, one after the other. */
@@ -63,11 +65,23 @@ export class NamedImages {
   ): Promise<NamedImage> {
     const known = this.#images.get(reference);
     const nowMs = systemClock.nowMs();
-    if (known !== undefined && nowMs - known.beganMs < maxAgeMs) return await known.image;
+    if (known === undefined || nowMs - known.beganMs >= maxAgeMs) return await this.#begin(reference, signal);
+    try {
+      return await known.image;
+    } catch (error) {
+      // Whoever asked first has left: that is no answer for others.
+      if (known.signal?.aborted !== true || signal?.aborted === true) throw error;
+      return await this.#recent(reference, { signal, maxAgeMs });
+    }
+  }
+
+  async #begin(reference: string, signal: AbortSignal | undefined): Promise<NamedImage> {
     const image = this.#open(reference, { signal });
     this.#images.delete(reference);
-    this.#images.set(reference, { image, beganMs: nowMs });
-    image.catch(() => this.#images.delete(reference));
+    this.#images.set(reference, { image, beganMs: systemClock.nowMs(), signal });
+    image.catch(() => {
+      if (this.#images.get(reference)?.image === image) this.#images.delete(reference);
+    });
     for (const oldest of this.#images.keys()) {
       if (this.#images.size <= MAX_IMAGES) break;
       this.#images.delete(oldest);
