@@ -139,7 +139,7 @@ export class LayerViews implements AsyncDisposable {
    * Writable mounts of a process that may not mount overlays have nothing at their directory, but `overlay` in the record.
    *
    * @throws {EsgzError} `MOUNT_FAILED`; `NOT_SUPPORTED` where no way works, and for `layered` if a layer has hard links to files
-   * of layers below; `ALREADY_EXISTS` for an id or directory in use.
+   * of layers below; `ALREADY_EXISTS` for an id or directory in use; `ABORTED` after `close()`.
    */
   async mountImage(
     image: ViewedImage,
@@ -279,6 +279,7 @@ export class LayerViews implements AsyncDisposable {
         before: topmostAt(await readMountsAt(directory), directory)?.id ?? 0,
         createdMs: this.#options.clock.wallMs(),
       });
+      if (this.#closed !== undefined) throw closedViews(id);
       const made = new View(this.#context, { state, home: request.home });
       this.#views.set(id, made);
       return made;
@@ -316,6 +317,10 @@ export class LayerViews implements AsyncDisposable {
       [...this.#views.values()].find(({ record }) => record.directory === plain)
     );
   }
+}
+
+function closedViews(id: string): EsgzError {
+  return new EsgzError("ABORTED", `Cannot mount "${id}": expected open views, got closed ones`);
 }
 
 async function realDirectory(wanted: string): Promise<string> {

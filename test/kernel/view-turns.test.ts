@@ -82,6 +82,16 @@ test("views that are closed while they are warmed leave no mount", OPTIONS, asyn
   await assertNothingLeft(setup);
 });
 
+test("views that are closed while something is about to be mounted leave no mount", OPTIONS, async (t) => {
+  const setup = await setUpViews(t);
+  const { views, image, target } = setup;
+  const mounting = views.mountImage(image, { directory: target, id: "late", method: "tree" });
+  const refused = assert.rejects(mounting, { code: "ABORTED" });
+  await views.close();
+  await refused;
+  await assertNothingLeft(setup);
+});
+
 test("a layer file that is let go of while its server ends is let go of once", OPTIONS, async (t) => {
   const { root, store, fetcher, handles } = await setUpViews(t);
   const [handle] = handles;
