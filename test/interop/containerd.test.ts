@@ -38,7 +38,7 @@ async function startContainerd(
   t.after(async () => {
     child.kill();
     await gone;
-    await rm(folder, { recursive: true });
+    await rm(folder, { recursive: true, maxRetries: 10 });
   });
   await Promise.race([
     appeared,

@@ -6,6 +6,7 @@ import { RegistryClient } from "../../src/registry/index.ts";
 import { type RequestInfo, startRegistryServer } from "../../src/registry-server/index.ts";
 import type { LayerBlob } from "../../src/lazyfs/image.fixture.ts";
 import { Line, mountsBelow, until } from "../kernel/daemon-setup.ts";
+import { containerId } from "../snapshotter/private-containerd.ts";
 import { LazyNode, whyNoNode } from "./lazy-node.ts";
 import { busyboxFiles, dataFiles, type LayerPlan, layersOf, pushImage, sumsOf } from "./runnable-image.ts";
 
@@ -69,13 +70,14 @@ test("an image runs without being pulled, by runc and crun, over a restart of co
   const size = layers.reduce((sum, { blob }) => sum + blob.length, 0);
   assert.ok(sent() < size / 3, `${sent()} of ${size} bytes travelled`);
 
-  await node.ctr("run", "--detach", "--snapshotter", "stargz", name, "long", "/bin/sleep", "1000");
+  const id = containerId();
+  await node.ctr("run", "--detach", "--snapshotter", "stargz", name, id, "/bin/sleep", "1000");
   await node.stopContainerd();
   await node.startContainerd();
-  const exec = ["tasks", "exec", "--exec-id", "e1", "long", "/bin/cat", "/etc/layer"];
+  const exec = ["tasks", "exec", "--exec-id", "e1", id, "/bin/cat", "/etc/layer"];
   assert.equal(await node.ctr(...exec), "2\n");
   assert.match(await node.ctr("snapshots", "--snapshotter", "stargz", "usage"), /MiB|KiB/);
-  await node.removeContainer("long");
+  await node.removeContainer(id);
   await node.ctr("images", "rm", "--sync", name);
   await until(() => mountsBelow(`${node.store}/containerd`).length === 0, "the end of all mounts");
   assert.equal((await node.info()).mounts, 0);

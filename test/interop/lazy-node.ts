@@ -12,8 +12,9 @@ import type { TestContext } from "node:test";
 import { promisify } from "node:util";
 import { connectDaemon, type DaemonInfo } from "../../src/daemon/index.ts";
 import { unmount } from "../../src/erofs-mount/index.ts";
+import { systemCodeOf } from "../../src/errors/index.ts";
 import { isRunning, mountsBelow, until } from "../kernel/daemon-setup.ts";
-import { isInstalled, whyNoContainerd } from "../snapshotter/private-containerd.ts";
+import { containerId, isInstalled, whyNoContainerd } from "../snapshotter/private-containerd.ts";
 
 const run = promisify(execFile);
 const PROGRAM = resolve(import.meta.dirname, "../../bin/esgz.js");
@@ -231,7 +232,7 @@ export class LazyNode {
 
   /** Runs a container until its command ends; resolves with what it prints. */
   async container(name: string, command: readonly string[], flags: readonly string[] = []): Promise<string> {
-    const id = `c${Math.random().toString(36).slice(2)}`;
+    const id = containerId();
     return await this.ctr("run", "--rm", "--snapshotter", "stargz", ...flags, name, id, ...command);
   }
 
@@ -240,7 +241,7 @@ export class LazyNode {
     name: string,
     script: string,
   ): Promise<{ readonly output: Promise<string>; readonly begun: string }> {
-    const id = `c${Math.random().toString(36).slice(2)}`;
+    const id = containerId();
     const flags = ["--address", this.socket, "run", "--rm", "--snapshotter", "stargz"];
     const child = spawn("ctr", [...flags, name, id, "/bin/sh", "-c", script], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -302,7 +303,7 @@ export class LazyNode {
       await this.stopDaemon();
       left.push(...mountsBelow(this.base).filter((path) => !path.startsWith(join(this.base, "state"))));
     } finally {
-      for (const pid of processesWith(this.base)) process.kill(pid, "SIGKILL");
+      for (const pid of processesWith(this.base)) killIfThere(pid);
       for (const path of mountsBelow(this.base).toReversed()) await unmount(path, { lazy: true });
       await rm(this.base, { recursive: true, force: true, maxRetries: 5 });
     }
@@ -313,8 +314,8 @@ export class LazyNode {
   async #killContainers(): Promise<void> {
     const shims = processesWith(this.socket).filter((pid) => commandOf(pid).includes("containerd-shim"));
     for (const shim of shims) {
-      for (const child of childrenOf(shim)) process.kill(child, "SIGKILL");
-      process.kill(shim, "SIGKILL");
+      for (const child of childrenOf(shim)) killIfThere(child);
+      killIfThere(shim);
     }
     await until(() => shims.every((pid) => !existsSync(`/proc/${pid}`) || commandOf(pid) === ""));
   }
@@ -332,6 +333,15 @@ function processesWith(text: string): readonly number[] {
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .map(Number)
     .filter((pid) => commandOf(pid).includes(text));
+}
+
+/** Kills a process that may be about to end by itself, as shims are whose container has ended. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (systemCodeOf(error) !== "ESRCH") throw error;
+  }
 }
 
 function childrenOf(pid: number): readonly number[] {

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { createClient, createUnixTransport, ImageService } from "../../src/grpc/index.ts";
 import { RegistryClient } from "../../src/registry/index.ts";
 import { startRegistryServer } from "../../src/registry-server/index.ts";
+import { containerId } from "../snapshotter/private-containerd.ts";
 import { LazyNode, whyNoNode } from "./lazy-node.ts";
 import { busyboxFiles, dataFiles, layersOf, pushImage, sumsOf } from "./runnable-image.ts";
 
@@ -50,7 +51,7 @@ image_service_path = "${join(base, "containerd.sock")}"
 
   await node.killServer();
   await node.reconnected();
-  const container = ["-n", "k8s.io", "run", "--rm", "--snapshotter", "stargz", name, "c"];
+  const container = ["-n", "k8s.io", "run", "--rm", "--snapshotter", "stargz", name, containerId()];
   assert.equal(await node.ctr(...container, "/bin/sh", "-c", "sha256sum /data/*"), sumsOf(plans));
   await images.removeImage({ image });
   assert.ok(!node.log().some(({ msg }) => String(msg).includes("a secret")));

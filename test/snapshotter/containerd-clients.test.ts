@@ -18,6 +18,7 @@ import {
 } from "../../src/snapshotter/index.ts";
 import { DirectoryLayers } from "./directory-layers.ts";
 import {
+  containerId,
   isInstalled,
   type PrivateContainerd,
   startContainerd,
@@ -120,15 +121,7 @@ async function rpull(setup: Setup, name: string, ...flags: string[]): Promise<vo
 }
 
 async function runContainer({ ctr }: Setup, name: string, ...command: string[]): Promise<string> {
-  return await ctr(
-    "run",
-    "--rm",
-    "--snapshotter",
-    "stargz",
-    name,
-    `c${Math.random().toString(36).slice(2)}`,
-    ...command,
-  );
+  return await ctr("run", "--rm", "--snapshotter", "stargz", name, containerId(), ...command);
 }
 
 test("containerd unpacks, runs and removes an ordinary image on the snapshotter", async (t) => {
@@ -146,7 +139,7 @@ test("containerd unpacks, runs and removes an ordinary image on the snapshotter"
   await assert.rejects(runContainer(setup, image.name, "/bin/cat", "/gone"), /No such file/);
   // The same, by containerd's own snapshotter.
   await ctr("images", "import", image.archive);
-  assert.equal(await ctr("run", "--rm", image.name, "own"), "2\n");
+  assert.equal(await ctr("run", "--rm", image.name, containerId()), "2\n");
 
   const list = await ctr("snapshots", "--snapshotter", "stargz", "ls");
   assert.equal(list.match(/Committed/g)?.length, 3);
@@ -193,21 +186,25 @@ test("ctr-remote pulls an image without its layers, in two namespaces, and a con
   // The second namespace gets the same snapshots.
   await rpull(setup, name, "--namespace", "other");
   assert.equal(setup.snapshotter.list(["kind==committed"]).length, 3);
-  assert.equal(await ctr("-n", "other", "run", "--rm", "--snapshotter", "stargz", name, "c"), "2\n");
+  assert.equal(
+    await ctr("-n", "other", "run", "--rm", "--snapshotter", "stargz", name, containerId()),
+    "2\n",
+  );
 
-  await ctr("run", "--detach", "--snapshotter", "stargz", name, "long", "/bin/sleep", "1000");
+  const long = containerId();
+  await ctr("run", "--detach", "--snapshotter", "stargz", name, long, "/bin/sleep", "1000");
   layers.isDown = true;
   await setup.restart();
   await setup.snapshotter.restored();
   assert.equal(
-    await ctr("tasks", "exec", "--exec-id", "e1", "long", "/bin/cat", "/etc/layer-1", "/etc/layer"),
+    await ctr("tasks", "exec", "--exec-id", "e1", long, "/bin/cat", "/etc/layer-1", "/etc/layer"),
     "2\n",
   );
   layers.isDown = false;
   assert.equal(await runContainer(setup, name), "2\n");
-  await ctr("tasks", "kill", "--signal", "SIGKILL", "long");
-  await ctr("tasks", "delete", "--force", "long").catch(() => undefined);
-  await ctr("containers", "rm", "long");
+  await ctr("tasks", "kill", "--signal", "SIGKILL", long);
+  await ctr("tasks", "delete", "--force", long).catch(() => undefined);
+  await ctr("containers", "rm", long);
 
   await ctr("images", "rm", "--sync", name);
   await ctr("-n", "other", "images", "rm", "--sync", name);

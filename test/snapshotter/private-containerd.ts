@@ -2,6 +2,7 @@
  * A containerd of its own, with root, state and sockets in a folder.
  */
 import { execFile, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { existsSync, watch } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -32,6 +33,11 @@ export async function whyNoContainerd(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "containerd needs root";
   for (const tool of ["containerd", "ctr"]) if (!(await isInstalled(tool))) return `${tool} is not installed`;
   return undefined;
+}
+
+/** An id of its own: control groups are named after containers, for every containerd of the machine. */
+export function containerId(): string {
+  return `c${randomUUID()}`;
 }
 
 /** What to start. */
@@ -69,7 +75,8 @@ export async function startContainerd(
     child.kill();
     await gone;
     await options.onEnd?.();
-    await rm(folder, { recursive: true });
+    // Shims of containers that have ended end a moment after them, and write until then.
+    await rm(folder, { recursive: true, maxRetries: 10 });
   });
   await Promise.race([
     appeared,
