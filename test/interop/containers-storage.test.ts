@@ -13,6 +13,7 @@ import { EVERYTHING, sampleLayers, Workshop } from "../../src/convert/sample-ima
 import type { ConvertOptions } from "../../src/convert/index.ts";
 import { type Descriptor, type Digest, hexOf, parseImageConfig, parseManifest } from "../../src/oci/index.ts";
 import { type TarEvent, TarDecoder } from "../../src/tar/index.ts";
+import { buildGoProgram, type GoProgram } from "./go-program.ts";
 
 const run = promisify(execFile);
 const PROGRAM = join(import.meta.dirname, "containers-storage");
@@ -31,12 +32,13 @@ interface Applied {
 
 let shop: Workshop;
 let buildDirectory: string;
-let binary: { readonly path: string } | { readonly missing: string };
+let binary: GoProgram;
 before(async () => {
   shop = await Workshop.open();
   buildDirectory = await mkdtemp(join(tmpdir(), "esgz-containers-storage-"));
   const reason = await noOverlay();
-  binary = reason === undefined ? await buildProgram() : { missing: reason };
+  const path = join(buildDirectory, "containers-storage");
+  binary = reason === undefined ? await buildGoProgram(PROGRAM, { path, tags: TAGS }) : { missing: reason };
 });
 after(async () => {
   await shop[Symbol.asyncDispose]();
@@ -48,23 +50,6 @@ async function noOverlay(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "an overlay of its own needs root";
   const { type } = await statfs(buildDirectory);
   return type === OVERLAYFS ? "the temporary directory lies on an overlay" : undefined;
-}
-
-/** Builds the witness outside of the checkout; says what is missing where it cannot. */
-async function buildProgram(): Promise<typeof binary> {
-  try {
-    await run("go", ["version"]);
-  } catch {
-    return { missing: "go is not installed" };
-  }
-  try {
-    await run("go", ["mod", "download"], { cwd: PROGRAM });
-  } catch (error) {
-    return { missing: `the modules of containers-storage cannot be fetched: ${String(error)}` };
-  }
-  const path = join(buildDirectory, "containers-storage");
-  await run("go", ["build", "-mod=readonly", "-tags", TAGS, "-o", path, "."], { cwd: PROGRAM });
-  return { path };
 }
 
 /** The vectors' tar without the entry whose name occurs again: the library takes no name twice. */
@@ -154,8 +139,9 @@ test("podman pulls a layer in parts", async (t) => {
       `[storage.options]\npull_options = {enable_partial_images = "true"}\n`,
   );
   const env = { ...process.env, CONTAINERS_STORAGE_CONF: configuration };
+  // A place of its own for what Podman keeps while the machine runs, too: a reset takes it away.
   const podman = async (...args: string[]): Promise<string> =>
-    (await run("podman", args, { env })).stdout.trim();
+    (await run("podman", ["--tmpdir", `${root}/tmp`, ...args], { env })).stdout.trim();
   t.after(async () => {
     await podman("image", "umount", "--all", "--force");
     await podman("system", "reset", "--force");

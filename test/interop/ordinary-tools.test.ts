@@ -145,8 +145,9 @@ test("podman pulls converted images from a registry", async (t) => {
   const layers = (await sampleLayers()).slice(1);
   await shop.makeImage(shop.image("podman"), { layers });
   const storage = ["--root", join(shop.directory, "storage"), "--runroot", join(shop.directory, "run")];
+  const engine = [...storage, "--storage-driver", "vfs", "--tmpdir", join(shop.directory, "podman")];
   const podman = async (...args: string[]): Promise<string> =>
-    (await run("podman", [...storage, "--storage-driver", "vfs", ...args])).stdout.trim();
+    (await run("podman", [...engine, ...args])).stdout.trim();
   for (const format of ["estargz", "zstd:chunked"] as const) {
     const name = shop.image(`podman/${format.replace(":", "-")}`);
     await shop.convert(shop.image("podman"), name, { format });

@@ -13,6 +13,7 @@ import type { ConvertOptions } from "../../src/convert/index.ts";
 import { EVERYTHING, Workshop } from "../../src/convert/sample-image.fixture.ts";
 import { createCompressor } from "../../src/estargz/index.ts";
 import { type Descriptor, hexOf, parseManifest } from "../../src/oci/index.ts";
+import { buildGoProgram, type GoProgram } from "./go-program.ts";
 
 const run = promisify(execFile);
 const PROGRAM = join(import.meta.dirname, "reference");
@@ -59,7 +60,8 @@ interface ReadResult {
 
 let shop: Workshop;
 let expected: Readonly<Record<string, ExpectedFile>>;
-let binary: { readonly path: string } | { readonly missing: string };
+let binary: GoProgram;
+let buildDirectory: string;
 
 before(async () => {
   shop = await Workshop.open();
@@ -67,31 +69,13 @@ before(async () => {
   await shop.makeImage(shop.layout("source"), {
     layers: [{ tar: await readFile(EVERYTHING), compression: "uncompressed" }],
   });
-  binary = await buildProgram();
+  buildDirectory = await mkdtemp(join(tmpdir(), "esgz-reference-"));
+  binary = await buildGoProgram(PROGRAM, { path: join(buildDirectory, "reference") });
 });
-let buildDirectory: string | undefined;
 after(async () => {
   await shop[Symbol.asyncDispose]();
-  if (buildDirectory !== undefined) await rm(buildDirectory, { recursive: true });
+  await rm(buildDirectory, { recursive: true });
 });
-
-/** Builds the witness outside of the checkout; says what is missing where it cannot. */
-async function buildProgram(): Promise<typeof binary> {
-  try {
-    await run("go", ["version"]);
-  } catch {
-    return { missing: "go is not installed" };
-  }
-  try {
-    await run("go", ["mod", "download"], { cwd: PROGRAM });
-  } catch (error) {
-    return { missing: `the modules of the reference library cannot be fetched: ${String(error)}` };
-  }
-  buildDirectory = await mkdtemp(join(tmpdir(), "esgz-reference-"));
-  const path = join(buildDirectory, "reference");
-  await run("go", ["build", "-mod=readonly", "-o", path, "."], { cwd: PROGRAM });
-  return { path };
-}
 
 interface Variant {
   readonly name: string;
