@@ -4,7 +4,7 @@
  * @module
  */
 import { mkdir, rename, rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
 import type { BlobSource } from "../blob/index.ts";
 import { EsgzError, ioCodeOf, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
@@ -116,10 +116,15 @@ async function copyBlob(copy: BlobCopy, context: CopyContext): Promise<number> {
   const name = `${algorithmOf(descriptor.digest)}-${hexOf(descriptor.digest)}`;
   const path = join(directory, PARTIAL_DIRECTORY, name);
   try {
+    // Another pull that has just ended may have removed it.
+    await mkdir(dirname(path), { recursive: true });
     const reused = await fillPartial(path, copy, context);
     const blobs = join(directory, "blobs", algorithmOf(descriptor.digest));
     await mkdir(blobs, { recursive: true });
-    await rename(path, join(blobs, hexOf(descriptor.digest)));
+    await rename(path, join(blobs, hexOf(descriptor.digest))).catch(async (error: unknown) => {
+      // Another pull has completed the same file, and given it its name.
+      if (systemCodeOf(error) !== "ENOENT" || !(await destination.hasBlob(descriptor, context))) throw error;
+    });
     return reused;
   } catch (error) {
     throw writeFailure(directory, error);
@@ -168,8 +173,8 @@ async function moveInto(
 }
 
 function ignoreLeftovers(error: unknown): void {
-  // Unfinished blobs of another image stay for the pull that will continue them.
-  if (systemCodeOf(error) !== "ENOTEMPTY" && systemCodeOf(error) !== "EEXIST") throw error;
+  // Unfinished blobs of another image stay for the pull that will continue them; another pull may have removed it.
+  if (!["EEXIST", "ENOENT", "ENOTEMPTY"].includes(systemCodeOf(error) ?? "")) throw error;
 }
 
 function writeFailure(directory: string, error: unknown): unknown {

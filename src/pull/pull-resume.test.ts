@@ -135,6 +135,25 @@ describe("pullImage() to other targets", () => {
     assert.ok(again.layers.every(({ blobDigest }) => blobDigest === "reused"));
   });
 
+  test("two pulls into one layout at once both succeed", async () => {
+    await using image = await serveImage([plainLayerOf(FILES, "gzip")]);
+    const directory = join(image.directory, "layout");
+    const [a, b] = await Promise.all(
+      ["a", "b"].map((tag) =>
+        pullImage(image.source, { kind: "oci", directory, tag }, { platform: image.platform }),
+      ),
+    );
+    assert.equal(a?.digest, b?.digest);
+    await using layout = await openImageSource(`oci:${directory}:b`, {});
+    const { layers } = await openImage(layout, { platform: image.platform });
+    const blobs = join(directory, "blobs", "sha256");
+    for (const { descriptor } of layers)
+      assert.equal(
+        sha256(readFileSync(join(blobs, descriptor.digest.slice("sha256:".length)))),
+        descriptor.digest,
+      );
+  });
+
   test("a docker archive has the layers' tars", async () => {
     const layers = [await estargzOf(FILES), plainLayerOf([{ name: "x", content: encodeUtf8("x") }], "gzip")];
     await using image = await serveImage(layers);
