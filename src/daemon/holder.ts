@@ -150,7 +150,17 @@ export class Holder implements Disposable {
   #spawn(): void {
     clearTimeout(this.#timer);
     this.#shelf.releaseDead();
-    const server = new ServerProcess({
+    try {
+      this.#server = this.#startServer();
+    } catch (error) {
+      // Where there is no memory for another process now, there may be some soon.
+      this.#failure = { code: "DAEMON_UNAVAILABLE", message: `Cannot start server: ${messageOf(error)}` };
+      this.#onExit({ code: null, signal: null, servedMs: undefined });
+    }
+  }
+
+  #startServer(): ServerProcess {
+    const server: ServerProcess = new ServerProcess({
       start: {
         settings: this.#settings,
         listening: this.#listening,
@@ -163,8 +173,8 @@ export class Holder implements Disposable {
       onMessage: (message) => this.#take(message, server),
       onExit: (exit) => this.#onExit(exit),
     });
-    this.#server = server;
     if (server.pid !== undefined) this.#watch = new DeathWatch(server.pid, () => this.#shelf.sessions);
+    return server;
   }
 
   #take(message: HolderMessage, server: ServerProcess): void {
