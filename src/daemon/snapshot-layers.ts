@@ -165,7 +165,7 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
       }
     };
     this.#pruning = setTimeout(() => {
-      this.#pruned = prune();
+      this.#pruned = this.#pruned.then(prune);
     }, PRUNE_DELAY_MS);
     this.#pruning.unref();
   }
