@@ -34,7 +34,7 @@ function suite(runtime: RuntimeKind): void {
     body: (scratch: Scratch, t: TestContext) => Promise<void>,
     owner = 0,
   ): void => {
-    test(name, { timeout: 30_000 }, async (t) => {
+    test(name, { timeout: 240_000 }, async (t) => {
       const missing =
         (await missingForContainers(runtime)) ?? (owner === 0 ? undefined : await missingForUsers());
       if (missing !== undefined) return t.skip(missing);

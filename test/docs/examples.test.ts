@@ -23,7 +23,7 @@ for (const file of documents()) {
       const run = promisify(execFile)(process.execPath, ["--import", RESOLVER, path], {
         cwd: ROOT,
         env: { ...process.env, NODE_PATH: join(ROOT, "node_modules") },
-        timeout: 60_000,
+        timeout: 240_000,
       });
       const { stderr } = await run;
       assert.equal(stderr, "");

@@ -79,7 +79,7 @@ export class Podman {
       ...places,
     ];
     const { stdout } = await run("unshare", [...alone, ...engine, ...command], {
-      timeout: 60_000,
+      timeout: 240_000,
       env: { ...process.env, CONTAINERS_STORAGE_CONF: join(this.#directory, "storage.conf") },
     });
     return stdout;

@@ -16,7 +16,7 @@ import { formatPlatform } from "../../src/oci/index.ts";
 import { freePort } from "../registry/free-port.ts";
 import { isRunning, serveSampleFiles, temporaryDaemonStore, type TestStore, until } from "./daemon-setup.ts";
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const platform = formatPlatform(PLATFORM);
 
 test("commands that come at once get one daemon, which ends when it is idle", LIMIT, async (t) => {

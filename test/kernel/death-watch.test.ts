@@ -18,7 +18,7 @@ import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 
 test(
   "a server that was killed while it waited for its own mount ends when it is answered for",
-  { timeout: 60_000 },
+  { timeout: 240_000 },
   async (t) => {
     const reason = missingFuse() ?? (hasKernel(6, 9) ? undefined : "needs Linux 6.9");
     if (reason !== undefined) return t.skip(reason);

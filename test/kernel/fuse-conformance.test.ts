@@ -35,7 +35,7 @@ const WAYS: Readonly<Record<string, Way>> = {
 };
 
 for (const [name, way] of Object.entries(WAYS)) {
-  test(`a filesystem ${name}`, { timeout: 60_000 }, async (t) => {
+  test(`a filesystem ${name}`, { timeout: 240_000 }, async (t) => {
     const reason = missingFuse();
     if (reason !== undefined) return t.skip(reason);
     const { mount } = await serveSample(t, way);

@@ -25,7 +25,7 @@ import {
   temporaryDirectory,
 } from "./fuse-mounts.ts";
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: 120_000 };
 const run = promisify(execFile);
 
 /** A filesystem that answers deferred reads, and nothing else. */

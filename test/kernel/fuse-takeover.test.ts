@@ -12,7 +12,7 @@ import { beginSession, type FuseMount, type Negotiated, serveFuse } from "../../
 import { hasKernel, missingFuse, mountForTest, SAMPLE } from "./fuse-mounts.ts";
 import { bigContent, type SampleOptions } from "./sample-filesystem.ts";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const KILLS = 6;
 const OFFSETS = [1_000_000, 2_000_000, 3_000_000];
 const SIZE = 5000;

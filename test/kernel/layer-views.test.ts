@@ -17,7 +17,7 @@ import { missingFuse } from "./fuse-mounts.ts";
 import { twoLayers, twoLayersMerged } from "./view-images.ts";
 import { describeElsewhere, openSecond, run, setUpViews, startUser, type ViewSetup } from "./view-setup.ts";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const METHODS: readonly ViewMethod[] = ["erofs-file", "erofs-loop", "tree"];
 /** Of the root of both layers, in nanoseconds. */
 const ROOT_TIME_NS = 1_700_000_000_123_456_789n;

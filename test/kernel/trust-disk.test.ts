@@ -31,7 +31,7 @@ import { type FaultyImage, serveFaultyImage } from "./faulty-registry.ts";
 import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 import { lookAt, writeConfig } from "./trust-setup.ts";
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const platform = formatPlatform(PLATFORM);
 const LAZY = '[fetch]\ndeadline = "10s"\nbackground = false\nprefetch = false\n';
 const ALL_RIGHT = { wrong: [], right: 4, errors: 0 };

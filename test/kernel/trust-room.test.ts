@@ -18,7 +18,7 @@ import { serveFaultyImage } from "./faulty-registry.ts";
 import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 import { lookAt, writeConfig } from "./trust-setup.ts";
 
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 300_000 };
 const platform = formatPlatform(PLATFORM);
 const run = promisify(execFile);
 const LAZY = '[fetch]\ndeadline = "20s"\nbackground = false\nprefetch = false\n';

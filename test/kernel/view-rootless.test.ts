@@ -13,7 +13,7 @@ import { deviceContent, describeTree, type Descriptions } from "./erofs-trees.ts
 import { missingFuse } from "./fuse-mounts.ts";
 import { twoLayersMerged } from "./view-images.ts";
 
-const LIMIT = { timeout: 30_000 };
+const LIMIT = { timeout: 120_000 };
 const NOBODY = 65534;
 /** Some machines let only root use the device: in a mount namespace of its own everybody may. */
 const PREPARE = `mknod -m 666 "$0/device" c 10 229 && mount --bind "$0/device" /dev/fuse && exec "$@"`;

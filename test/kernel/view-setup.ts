@@ -86,7 +86,7 @@ export async function run(
   ...parameters: string[]
 ): Promise<{ readonly status: number; readonly stdout: Buffer; readonly stderr: string }> {
   return await new Promise((resolve) => {
-    execFile(program, parameters, { encoding: "buffer", timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(program, parameters, { encoding: "buffer", timeout: 120_000 }, (error, stdout, stderr) => {
       const code = error?.code;
       const status = error === null ? 0 : typeof code === "number" ? code : -1;
       resolve({ status, stdout, stderr: stderr.toString() });

@@ -16,7 +16,7 @@ import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 import { copyDescriptor } from "./linux.ts";
 import type { ViewServerMessage, ViewServerOptions } from "./view-server-process.ts";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 const KILLS = 4;
 const FIRST_FD = 4;
 
