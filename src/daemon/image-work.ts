@@ -229,8 +229,14 @@ export class ImageWork {
         progress.onEvent(event);
       },
     });
-    if (repository !== undefined) clients.remember(repository, access);
-    return image;
+    try {
+      if (repository !== undefined) clients.remember(repository, access);
+      return image;
+    } catch (error) {
+      // Or its layers could not be pruned, where the disk is full.
+      await image.close();
+      throw error;
+    }
   }
 
   async #fill(
