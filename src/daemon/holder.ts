@@ -260,6 +260,7 @@ export class Holder implements Disposable {
       return;
     }
     stopping.attempts += 1;
+    this.#shelf.releaseDead();
     // One that was killed while it cleaned up, or ended for another one to go on, has left something to clean up.
     const isLeft = this.#shelf.sessions.length > 0 && stopping.attempts < STOP_ATTEMPTS;
     if (isLeft) this.#spawn();

@@ -74,6 +74,8 @@ async function serve(services: Services): Promise<void> {
   upkeep.beginReverifying();
   const end = await channel.ended;
   log.info({ end }, "ending");
+  // What it practises with ends before it would.
+  practice?.[Symbol.dispose]();
   if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });
   const isFollowed = end !== "stop";
   const closing = { graceMs: isFollowed ? config.graceMs : 0, reason: serverEnds({ isFollowed }) };
