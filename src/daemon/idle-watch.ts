@@ -24,6 +24,11 @@ export class IdleWatch implements Disposable {
     this.touch();
   }
 
+  /** Whether it waits no more: nobody was there for long enough, or it was disposed of. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Something has happened: the wait begins anew. */
   touch(): void {
     if (this.#isOver) return;

@@ -78,7 +78,9 @@ async function serve(services: Services): Promise<void> {
   practice?.[Symbol.dispose]();
   if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });
   const isFollowed = end !== "stop";
-  const closing = { graceMs: isFollowed ? config.graceMs : 0, reason: serverEnds({ isFollowed }) };
+  // Who came just as nobody was there may come again: there is another daemon then.
+  const reason = serverEnds({ isFollowed: isFollowed || idle?.isOver === true });
+  const closing = { graceMs: isFollowed ? config.graceMs : 0, reason };
   await Promise.all([
     control.close(closing),
     metrics?.close(closing),

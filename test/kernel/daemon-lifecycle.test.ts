@@ -34,6 +34,25 @@ test("commands that come at once get one daemon, which ends when it is idle", LI
   assert.notEqual(again?.holderPid, first.holderPid);
 });
 
+test("who comes just as a daemon has found that it is idle is served by the next one", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const { image, name } = await serveSampleFiles(t, { files: 8, size: 2_000_000 });
+  const client = await store.connect({ idleExitMs: 300 });
+  const { holderPid } = await client.info();
+  t.after(() => isRunning(holderPid) && process.kill(holderPid, "SIGCONT"));
+  // The server says that nobody is there, and is told to end when somebody is.
+  process.kill(holderPid, "SIGSTOP");
+  await until(() => store.log().includes("nothing to do"), "idleness");
+  let isTold = false;
+  const onEvent = (): void => {
+    if (!isTold) process.kill(holderPid, "SIGCONT");
+    isTold = true;
+  };
+  const pulled = await client.pull({ reference: name, platform }, { onEvent });
+  assert.equal(pulled.manifest, image.manifest);
+  assert.ok(pulled.layers.every(({ present }) => present));
+});
+
 test("stores side by side have daemons of their own, however long their paths are", LIMIT, async (t) => {
   const store = await temporaryDaemonStore(t);
   const other = await temporaryDaemonStore(t);
