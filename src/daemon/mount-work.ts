@@ -254,12 +254,14 @@ export class MountWork implements AsyncDisposable {
   }
 
   /** Keeps the layers of a mount open until it ends, and fills them if that is wanted. */
-  async #hold({ id, layers }: MountRecord): Promise<void> {
+  async #hold(record: MountRecord): Promise<void> {
+    const { id, layers } = record;
     const { uses, views } = this.#services;
     const used = await uses.use(layers);
     // Somebody may have ended it meanwhile, and would not let go of what is held from now on.
     if (!views.mounts().some((mount) => mount.id === id)) {
       await used[Symbol.asyncDispose]();
+      await this.#forget(record);
       return;
     }
     const ending = new AbortController();
