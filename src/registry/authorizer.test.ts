@@ -204,6 +204,34 @@ test("a token that several requests find taken back is renewed once, also for th
   );
 });
 
+test("a credential is asked for anew once for requests that are refused at once", async () => {
+  const all = Promise.withResolvers<void>();
+  let refusals = 0;
+  const refuse: Script = async (_request, response) => {
+    refusals += 1;
+    if (refusals === 3) all.resolve();
+    await all.promise;
+    answer(response, 401, { "www-authenticate": "Bearer error=invalid_token" });
+  };
+  let questions = 0;
+  const credentialFor = async (): Promise<Credential> => {
+    questions += 1;
+    const password = String(questions);
+    await new Promise((resolve) => setImmediate(resolve));
+    return { username: "user", password };
+  };
+  await withTokenServer(
+    async ({ registry, valid }, client) => {
+      const a = client.repository({ registry: registry.host, repository: "a" });
+      await a.fetchManifest("latest");
+      valid.clear();
+      await Promise.all([1, 2, 3].map(() => a.fetchManifest("latest")));
+      assert.deepEqual([refusals, questions], [3, 2]);
+    },
+    { refuse, credentials: { credentialFor } },
+  );
+});
+
 test("a fresh token that is refused is not asked for again", async () => {
   const token: Script = (_request, response) => answer(response, 200, {}, '{"token":"useless"}');
   await withTokenServer(

@@ -209,13 +209,19 @@ export class Authorizer {
     );
     if (this.#credentials.size >= MAX_CACHED) this.#credentials.clear();
     this.#credentials.set(key, asked);
-    asked.catch(() => this.#credentials.delete(key));
+    asked.catch(() => {
+      if (this.#credentials.get(key) === asked) this.#credentials.delete(key);
+    });
     return asked;
   }
 
   /** Asks the provider again; whether it now says something else than `used`. */
   async #forgetCredential(repository: string | undefined, used: Credential | undefined): Promise<boolean> {
-    this.#credentials.delete(repository ?? "");
+    const key = repository ?? "";
+    const known = this.#credentials.get(key);
+    // Of requests that are refused at once, the first asks for all: it may start a program, or a person.
+    const isUsed = (await known?.catch(() => undefined)) === used;
+    if (isUsed && this.#credentials.get(key) === known) this.#credentials.delete(key);
     return !sameCredential(used, await this.#credentialFor(repository));
   }
 }
