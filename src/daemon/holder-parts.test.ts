@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isRunning, processOf } from "./process-identity.ts";
+import { isRunning, processOf } from "../files/index.ts";
 import { RespawnDelay } from "./respawn-delay.ts";
 import { activatedSockets } from "./service-activation.ts";
 import { splitLines } from "./split-lines.ts";

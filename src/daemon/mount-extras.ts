@@ -4,7 +4,7 @@
  * @module
  */
 import type { Store } from "../store/index.ts";
-import type { ProcessIdentity } from "./process-identity.ts";
+import type { ProcessIdentity } from "../files/index.ts";
 
 /** One mount. */
 export interface MountExtra {

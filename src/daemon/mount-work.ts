@@ -18,7 +18,7 @@ import { MountExtras, type MountExtra } from "./mount-extras.ts";
 import { MountRoots } from "./mount-roots.ts";
 import { mountStatus } from "./mount-status.ts";
 import { type OrphanMount, OwnerWatch } from "./owner-watch.ts";
-import { isRunning, processOf } from "./process-identity.ts";
+import { isRunning, processOf } from "../files/index.ts";
 import type { UsedLayers } from "./layer-uses.ts";
 import type { Services } from "./services.ts";
 

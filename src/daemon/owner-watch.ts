@@ -4,7 +4,7 @@
  * @module
  */
 import type { MountExtras } from "./mount-extras.ts";
-import { isRunning, type ProcessIdentity } from "./process-identity.ts";
+import { isRunning, type ProcessIdentity } from "../files/index.ts";
 
 /** A mount whose owner has ended. */
 export interface OrphanMount {

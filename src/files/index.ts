@@ -3,3 +3,4 @@ export * from "./if-exists.ts";
 export * from "./make-directories.ts";
 export * from "./open-own-file.ts";
 export * from "./process-alive.ts";
+export * from "./process-identity.ts";

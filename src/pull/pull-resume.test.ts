@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { encodeUtf8 } from "../bytes/index.ts";
+import { isEsgzError } from "../errors/index.ts";
 import { openImage, openImageSource, streamLayerTar } from "../image/index.ts";
 import type { FileSpec } from "../tar/make-tar.fixture.ts";
 import { pullImage, type PullReport } from "./index.ts";
@@ -81,6 +82,20 @@ describe("pullImage() after kill -9", () => {
       bytesSent(image) < content - report.bytes.reused + 600_000 + index,
       `${bytesSent(image)} bytes were sent`,
     );
+  });
+
+  test("leaves a root to the pull that is at work there", async () => {
+    await using image = await serveImage([await estargzOf(FILES, 256 << 10)]);
+    const directory = join(image.directory, "root");
+    const target = { kind: "rootfs", directory } as const;
+    const pull = async (): Promise<PullReport> =>
+      await pullImage(image.source, target, { platform: image.platform });
+    const outcomes = await Promise.allSettled([pull(), pull()]);
+    const refused = outcomes.filter((outcome) => outcome.status === "rejected");
+    assert.equal(refused.length, 1);
+    assert.ok(isEsgzError(refused[0]?.reason, "ALREADY_EXISTS"));
+    assert.equal(refused[0].reason.details["pid"], String(process.pid));
+    assertFiles(directory);
   });
 
   test("does not stage again a layer without index that was finished", async () => {

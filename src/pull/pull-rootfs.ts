@@ -39,13 +39,13 @@ interface RootPull extends PullSession {
 /**
  * Pulls an image into a directory, which must be empty, missing, or left by an interrupted pull of the same image.
  *
- * @throws {EsgzError} `ALREADY_EXISTS`, `DIGEST_MISMATCH`, `COMPRESSION_INVALID`, `TAR_INVALID`, `NO_SPACE`,
+ * @throws {EsgzError} `ALREADY_EXISTS` also while another process pulls into it, `DIGEST_MISMATCH`, `COMPRESSION_INVALID`, `TAR_INVALID`, `NO_SPACE`,
  * `IO_FAILED`; codes of the medium.
  */
 export async function pullToRootfs(session: PullSession, directory: string): Promise<TargetOutcome> {
   const { image, phases, emit } = session;
   await makeDirectories(directory);
-  const state = PullState.claim(directory, image.descriptor.digest);
+  using state = PullState.claim(directory, image.descriptor.digest);
   await using pool = startWorkers(session.tuning.workers, { directory: state.directory });
   const root = await openMergedRoot(session, { state, pool });
   const pull: RootPull = { ...session, state, pool, root };

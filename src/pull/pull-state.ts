@@ -2,6 +2,7 @@
  * The state of an unfinished pull, kept inside the directory that it fills.
  *
  * ```text
+ * DIR/.esgz-pull/owner                 the process that pulls
  * DIR/.esgz-pull/image.json            whose content this is, and since which start of the machine
  * DIR/.esgz-pull/layers/3/0/1536       staged file of layer 3, by its place in the tar
  * DIR/.esgz-pull/layers/3.entries      the entries of layer 3: it is complete and was verified
@@ -23,6 +24,7 @@ import { join, resolve } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import type { LayerTree } from "../image/index.ts";
 import type { Digest } from "../oci/index.ts";
+import { OWNER_NAME, releaseOwnership, takeOwnership } from "./pull-owner.ts";
 import type { StagePlace } from "./stage-layer.ts";
 import { isStageRecord, readStageRecord } from "./stage-record.ts";
 
@@ -32,8 +34,8 @@ export const STATE_NAME = ".esgz-pull";
 const IMAGE_FILE = "image.json";
 const VERSION = 1;
 
-/** A directory that belongs to one pull until it is done. */
-export class PullState {
+/** A directory that belongs to one pull until it is done, or given back for another to go on with. */
+export class PullState implements Disposable {
   /** The directory that is filled; absolute. */
   readonly directory: string;
   /** Whether an earlier pull of the same image began here. */
@@ -52,7 +54,7 @@ export class PullState {
   /**
    * Takes a directory that is empty or left by an interrupted pull of the same image.
    *
-   * @throws {EsgzError} `ALREADY_EXISTS` if it holds anything else; `IO_FAILED`
+   * @throws {EsgzError} `ALREADY_EXISTS` if it holds anything else, or another process pulls into it; `IO_FAILED`
    */
   static claim(directory: string, manifestDigest: Digest): PullState {
     const absolute = resolve(directory);
@@ -61,10 +63,10 @@ export class PullState {
       if (found.length === 0) return PullState.#begin(absolute, manifestDigest);
       const marker = readMarker(absolute);
       if (marker === undefined && isBarelyBegun(absolute, found)) {
-        rmSync(join(absolute, STATE_NAME), { recursive: true });
         return PullState.#begin(absolute, manifestDigest);
       }
       if (marker?.image === manifestDigest) {
+        takeOwnership(join(absolute, STATE_NAME));
         ensureDirectory(join(absolute, STATE_NAME, "layers"));
         return new PullState(absolute, { resumed: true, sameBoot: marker.boot === bootId() });
       }
@@ -85,7 +87,12 @@ export class PullState {
     // Also takes off a setgid bit, which would give new files another group.
     chmodSync(directory, 0o700);
     const state = join(directory, STATE_NAME);
-    mkdirSync(join(state, "layers"), { recursive: true, mode: 0o700 });
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    takeOwnership(state);
+    for (const name of readdirSync(state)) {
+      if (name !== OWNER_NAME) rmSync(join(state, name), { recursive: true, force: true });
+    }
+    mkdirSync(join(state, "layers"), { mode: 0o700 });
     const marker = { version: VERSION, image: manifestDigest, boot: bootId() };
     writeFileSync(join(state, "image.tmp"), JSON.stringify(marker), { flag: "wx" });
     renameSync(join(state, "image.tmp"), join(state, IMAGE_FILE));
@@ -129,6 +136,11 @@ export class PullState {
     return { entries: { [Symbol.iterator]: () => readStageRecord(record) } };
   }
 
+  /** Lets another pull have the directory. Idempotent. */
+  [Symbol.dispose](): void {
+    releaseOwnership(join(this.directory, STATE_NAME));
+  }
+
   #recordPath(layer: number): string {
     return `${this.stagePath(layer)}.entries`;
   }
@@ -137,7 +149,8 @@ export class PullState {
   remove(): void {
     const state = join(this.directory, STATE_NAME);
     for (const name of readdirSync(state)) {
-      if (name !== IMAGE_FILE) rmSync(join(state, name), { recursive: true, force: true });
+      if (name !== IMAGE_FILE && name !== OWNER_NAME)
+        rmSync(join(state, name), { recursive: true, force: true });
     }
     rmSync(state, { recursive: true, force: true });
   }
