@@ -44,10 +44,10 @@ export class MountExtras {
 
   /** @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
   set(mount: string, extra: MountExtra): void {
-    this.#extras.set(mount, extra);
     const lease = { id: leaseOf(mount), kind: KIND, layers: [], detail: JSON.stringify(extra) };
     // A power loss ends the mount as well.
     this.#store.setLease(lease, { durable: false });
+    this.#extras.set(mount, extra);
   }
 
   /** Forgets a mount. @throws {EsgzError} `STORE_INVALID` */

@@ -95,7 +95,7 @@ export class MountWork implements AsyncDisposable {
       (await this.#mountAt({ id, request, ready, signal: work.signal }));
     // Of an image that has just come all is being brought; of one that was there much may be here, which takes time to see.
     first.addImage(ready);
-    this.#extras.set(id, extra);
+    await this.#noteExtra(record, extra);
     this.#owners.watch();
     await this.#hold(record);
     return {
@@ -210,6 +210,17 @@ export class MountWork implements AsyncDisposable {
       ...(discard === true ? { discard } : {}),
       ...(owner === undefined ? {} : { owner }),
     };
+  }
+
+  /** A mount of which it cannot be noted whose it is would stay when its owner has ended. */
+  async #noteExtra({ id, directory }: MountRecord, extra: MountExtra): Promise<void> {
+    try {
+      this.#extras.set(id, extra);
+    } catch (error) {
+      await this.#services.views.unmount(id, { lazy: true });
+      await this.#roots.remove(directory);
+      throw error;
+    }
   }
 
   /** What a server before this one has mounted, and could not tell. */

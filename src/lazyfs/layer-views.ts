@@ -191,8 +191,10 @@ export class LayerViews implements AsyncDisposable {
       throw new EsgzError("FILE_NOT_FOUND", text);
     }
     const { id } = view.record;
-    await this.#unmounts.run(id, async () => {
-      await view.unmount({ lazy: options.lazy === true, keep: options.keep });
+    const lazy = options.lazy === true;
+    // Who takes it away in any case does not fail with who would rather not.
+    await this.#unmounts.run(`${id} ${lazy}`, async () => {
+      await view.unmount({ lazy, keep: options.keep });
       this.#drop(id, view);
     });
   }

@@ -2,7 +2,7 @@
  * Views of which several things are asked at once.
  */
 import assert from "node:assert/strict";
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { listMountsBelow } from "../../src/erofs-mount/index.ts";
@@ -46,6 +46,20 @@ test("a mount that is taken away while it is being made leaves nothing", OPTIONS
   assert.equal((await mounting).id, "early");
   await unmounting;
   await assertNothingLeft(setup);
+});
+
+test("a mount that is in use is taken away from those who want it gone in any case", OPTIONS, async (t) => {
+  const setup = await setUpViews(t);
+  const { views, image, target } = setup;
+  await views.mountImage(image, { directory: target, id: "used", method: "tree" });
+  const held = await open(target);
+  t.after(() => held.close());
+  const [wish, order] = await Promise.allSettled([
+    views.unmount("used"),
+    views.unmount("used", { lazy: true }),
+  ]);
+  assert.deepEqual([wish.status, order.status], ["rejected", "fulfilled"]);
+  assert.deepEqual([views.mounts(), await listMountsBelow(setup.root)], [[], []]);
 });
 
 test("a mount that could not be made is not taken away from the next one of its name", OPTIONS, async (t) => {
