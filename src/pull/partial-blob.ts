@@ -4,6 +4,7 @@
  * ```text
  * NAME          the bytes, at their places
  * NAME.parts    one line per part that is complete: "OFFSET SIZE\n"
+ * NAME.owner    the process that writes it
  * ```
  *
  * @module
@@ -11,6 +12,7 @@
 import { constants, readFileSync } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import type { BlobPart } from "./blob-parts.ts";
+import { releaseOwnership, takeOwnership } from "./pull-owner.ts";
 
 /** An unfinished blob on the disk. */
 export class PartialBlob implements AsyncDisposable {
@@ -29,8 +31,18 @@ export class PartialBlob implements AsyncDisposable {
     this.#complete = options.complete;
   }
 
-  /** Opens what an earlier run left, or begins. */
-  static async open(path: string): Promise<PartialBlob> {
+  /** Opens what an earlier run left, or begins; undefined while another pull writes it. */
+  static async open(path: string): Promise<PartialBlob | undefined> {
+    if (takeOwnership(ownerOf(path)) !== undefined) return undefined;
+    try {
+      return await PartialBlob.#openOwn(path);
+    } catch (error) {
+      releaseOwnership(ownerOf(path));
+      throw error;
+    }
+  }
+
+  static async #openOwn(path: string): Promise<PartialBlob> {
     const { O_CREAT, O_RDWR, O_APPEND, O_NOFOLLOW } = constants;
     const file = await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o644);
     try {
@@ -83,7 +95,12 @@ export class PartialBlob implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file.close();
     await this.#log.close();
+    releaseOwnership(ownerOf(this.#path));
   }
+}
+
+function ownerOf(path: string): string {
+  return `${path}.owner`;
 }
 
 function lineOf({ offset, size }: BlobPart): string {

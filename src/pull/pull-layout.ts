@@ -5,7 +5,7 @@
  */
 import { mkdir, rename, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { mapConcurrent } from "../async/index.ts";
+import { mapConcurrent, systemClock } from "../async/index.ts";
 import type { BlobSource } from "../blob/index.ts";
 import { EsgzError, ioCodeOf, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import { type ImageDestination, OciLayoutDestination } from "../image/index.ts";
@@ -20,6 +20,8 @@ import type { PullSession, TargetOutcome } from "./pull-session.ts";
 const PARTIAL_DIRECTORY = ".esgz-partial";
 /** Blobs in work at once; the connections are shared among them. */
 const BLOBS_AT_ONCE = 4;
+/** How often it is looked whether another pull has brought a blob, or ended without it. */
+const WAIT_MS = 50;
 
 /**
  * Pulls an image into a layout. Blobs that are there already are not fetched, unfinished ones are continued, and the
@@ -105,40 +107,50 @@ interface BlobCopy {
 
 type CopyContext = LayerCopy & { readonly session: PullSession; readonly signal: AbortSignal };
 
-/** Returns the bytes that were there already. */
+/** Returns the bytes that were there already. What another pull brings is waited for. */
 async function copyBlob(copy: BlobCopy, context: CopyContext): Promise<number> {
   const { descriptor } = copy;
-  const { destination, directory, session } = context;
-  if (await destination.hasBlob(descriptor, context)) {
-    session.progress.expect(copy.index, 0);
-    return descriptor.size;
-  }
-  const name = `${algorithmOf(descriptor.digest)}-${hexOf(descriptor.digest)}`;
-  const path = join(directory, PARTIAL_DIRECTORY, name);
+  const { destination, directory, session, signal } = context;
   try {
-    // Another pull that has just ended may have removed it.
-    await mkdir(dirname(path), { recursive: true });
-    const reused = await fillPartial(path, copy, context);
-    const blobs = join(directory, "blobs", algorithmOf(descriptor.digest));
-    await mkdir(blobs, { recursive: true });
-    await rename(path, join(blobs, hexOf(descriptor.digest))).catch(async (error: unknown) => {
-      // Another pull has completed the same file, and given it its name.
-      if (systemCodeOf(error) !== "ENOENT" || !(await destination.hasBlob(descriptor, context))) throw error;
-    });
-    return reused;
+    for (;;) {
+      if (await destination.hasBlob(descriptor, context)) {
+        session.progress.expect(copy.index, 0);
+        return descriptor.size;
+      }
+      const reused = await fillBlob(copy, context);
+      if (reused !== undefined) return reused;
+      await systemClock.sleep(WAIT_MS, { signal });
+    }
   } catch (error) {
     throw writeFailure(directory, error);
   }
 }
 
-/** Completes the partial file. If what an earlier run left turns out to be wrong, once more from the start. */
-async function fillPartial(path: string, copy: BlobCopy, context: CopyContext): Promise<number> {
+/**
+ * Completes the partial file and gives it its name; undefined while another pull is at it. If what an earlier run left turns out
+ * to be wrong, once more from the start.
+ */
+async function fillBlob(copy: BlobCopy, context: CopyContext): Promise<number | undefined> {
+  const { descriptor } = copy;
+  const { destination, directory } = context;
+  const [algorithm, hex] = [algorithmOf(descriptor.digest), hexOf(descriptor.digest)];
+  const path = join(directory, PARTIAL_DIRECTORY, `${algorithm}-${hex}`);
+  const blobs = join(directory, "blobs", algorithm);
+  // Another pull that has just ended may have removed it.
+  for (const place of [dirname(path), blobs]) await mkdir(place, { recursive: true });
   for (let attempt = 0; ; attempt += 1) {
     await using partial = await PartialBlob.open(path);
+    if (partial === undefined) return undefined;
+    // Another pull may have brought it just now.
+    if (await destination.hasBlob(descriptor, context)) {
+      await partial.discard();
+      return undefined;
+    }
     const continued = partial.completeParts > 0;
     try {
       const reused = await moveInto(partial, copy, context);
       await partial.complete();
+      await rename(path, join(blobs, hex));
       return reused;
     } catch (error) {
       if (!isEsgzError(error, "DIGEST_MISMATCH")) throw error;

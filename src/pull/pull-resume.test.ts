@@ -94,7 +94,7 @@ describe("pullImage() after kill -9", () => {
     const refused = outcomes.filter((outcome) => outcome.status === "rejected");
     assert.equal(refused.length, 1);
     assert.ok(isEsgzError(refused[0]?.reason, "ALREADY_EXISTS"));
-    assert.equal(refused[0].reason.details["pid"], String(process.pid));
+    assert.equal(refused[0].reason.details["pid"], process.pid);
     assertFiles(directory);
   });
 
@@ -150,8 +150,9 @@ describe("pullImage() to other targets", () => {
     assert.ok(again.layers.every(({ blobDigest }) => blobDigest === "reused"));
   });
 
-  test("two pulls into one layout at once both succeed", async () => {
-    await using image = await serveImage([plainLayerOf(FILES, "gzip")]);
+  test("two pulls into one layout at once both succeed, and fetch everything once", async () => {
+    const layer = plainLayerOf(FILES, "gzip");
+    await using image = await serveImage([layer]);
     const directory = join(image.directory, "layout");
     const [a, b] = await Promise.all(
       ["a", "b"].map((tag) =>
@@ -159,6 +160,7 @@ describe("pullImage() to other targets", () => {
       ),
     );
     assert.equal(a?.digest, b?.digest);
+    assert.equal((a?.bytes.reused ?? 0) + (b?.bytes.reused ?? 0), layer.blob.length);
     await using layout = await openImageSource(`oci:${directory}:b`, {});
     const { layers } = await openImage(layout, { platform: image.platform });
     const blobs = join(directory, "blobs", "sha256");

@@ -24,7 +24,7 @@ import { join, resolve } from "node:path";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import type { LayerTree } from "../image/index.ts";
 import type { Digest } from "../oci/index.ts";
-import { OWNER_NAME, releaseOwnership, takeOwnership } from "./pull-owner.ts";
+import { releaseOwnership, takeOwnership } from "./pull-owner.ts";
 import type { StagePlace } from "./stage-layer.ts";
 import { isStageRecord, readStageRecord } from "./stage-record.ts";
 
@@ -32,6 +32,7 @@ import { isStageRecord, readStageRecord } from "./stage-record.ts";
 export const STATE_NAME = ".esgz-pull";
 
 const IMAGE_FILE = "image.json";
+const OWNER_FILE = "owner";
 const VERSION = 1;
 
 /** A directory that belongs to one pull until it is done, or given back for another to go on with. */
@@ -66,7 +67,7 @@ export class PullState implements Disposable {
         return PullState.#begin(absolute, manifestDigest);
       }
       if (marker?.image === manifestDigest) {
-        takeOwnership(join(absolute, STATE_NAME));
+        takeState(absolute);
         ensureDirectory(join(absolute, STATE_NAME, "layers"));
         return new PullState(absolute, { resumed: true, sameBoot: marker.boot === bootId() });
       }
@@ -88,9 +89,9 @@ export class PullState implements Disposable {
     chmodSync(directory, 0o700);
     const state = join(directory, STATE_NAME);
     mkdirSync(state, { recursive: true, mode: 0o700 });
-    takeOwnership(state);
+    takeState(directory);
     for (const name of readdirSync(state)) {
-      if (name !== OWNER_NAME) rmSync(join(state, name), { recursive: true, force: true });
+      if (name !== OWNER_FILE) rmSync(join(state, name), { recursive: true, force: true });
     }
     mkdirSync(join(state, "layers"), { mode: 0o700 });
     const marker = { version: VERSION, image: manifestDigest, boot: bootId() };
@@ -138,7 +139,7 @@ export class PullState implements Disposable {
 
   /** Lets another pull have the directory. Idempotent. */
   [Symbol.dispose](): void {
-    releaseOwnership(join(this.directory, STATE_NAME));
+    releaseOwnership(join(this.directory, STATE_NAME, OWNER_FILE));
   }
 
   #recordPath(layer: number): string {
@@ -149,11 +150,18 @@ export class PullState implements Disposable {
   remove(): void {
     const state = join(this.directory, STATE_NAME);
     for (const name of readdirSync(state)) {
-      if (name !== IMAGE_FILE && name !== OWNER_NAME)
+      if (name !== IMAGE_FILE && name !== OWNER_FILE)
         rmSync(join(state, name), { recursive: true, force: true });
     }
     rmSync(state, { recursive: true, force: true });
   }
+}
+
+function takeState(directory: string): void {
+  const pid = takeOwnership(join(directory, STATE_NAME, OWNER_FILE));
+  if (pid === undefined) return;
+  const text = `Cannot pull into directory "${directory}": expected nobody else to, got process ${pid} that does`;
+  throw new EsgzError("ALREADY_EXISTS", text, { details: { pid } });
 }
 
 /** Undefined if there is no marker, or not one in a real directory of ours. */
