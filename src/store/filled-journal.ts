@@ -87,13 +87,15 @@ export class FilledJournal {
     await this.checkpoint();
     const { bits, data, meta } = this.#options;
     if (bits.claimed.count > 0) return;
+    // What comes from now on may not be on the disk when the file says what is.
+    const bitmap = this.#bitmap();
     // All of it, times too: after a power loss they must be those of the fingerprint.
     await data.sync();
     const clean = {
       data: fingerprintOf(await data.stat({ bigint: true })),
       meta: meta.fingerprint,
     };
-    await this.#write({ clean });
+    await this.#write({ clean, bitmap });
     this.#state = "clean";
   }
 
