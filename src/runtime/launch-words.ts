@@ -44,6 +44,8 @@ export function runtimeWords(
   // Rootless, crun asks for a cgroup of systemd's where runc goes without.
   const manager = runtime.kind === "crun" && rootless ? ["--cgroup-manager=disabled"] : [];
   const files = ["--bundle", directory.path, "--pid-file", directory.pid];
-  const log = ["--log", directory.log, "--log-format", "json"];
+  // What crun finds before a colon is for it a kind of log, not part of a path; runc knows only paths.
+  const file = runtime.kind === "crun" ? `file:${directory.log}` : directory.log;
+  const log = ["--log", file, "--log-format", "json"];
   return [runtime.program, "--root", directory.state, ...log, ...manager, "run", ...files, directory.id];
 }

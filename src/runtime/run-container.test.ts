@@ -87,6 +87,13 @@ function suite(runtime: RuntimeKind): void {
     await assert.rejects(run(scratch, "id", { user: "7" }), /"\/etc\/group of the image is no file"/);
   });
 
+  testRun("keeps what it needs in a directory of any name", async (scratch) => {
+    const stateDirectory = await scratch.directory("state, a:b\\c=\nd");
+    const { lines, errors } = await run(scratch, "echo here", { stateDirectory });
+    assert.deepEqual({ lines, errors }, { lines: ["here"], errors: "" });
+    assert.deepEqual(await readdir(stateDirectory), []);
+  });
+
   testRun("makes the working directory", async (scratch) => {
     const { lines } = await run(scratch, "pwd", { config: imageOf({ WorkingDir: "/srv/new place" }) });
     assert.deepEqual(lines, ["/srv/new place"]);
