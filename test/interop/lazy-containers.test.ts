@@ -160,6 +160,7 @@ test("a server that is killed while an image is asked for leaves nothing half-ma
   await node.killServer();
   await first;
   await node.reconnected();
+  await node.collectGarbage();
   await node.rpull(name, "--plain-http");
   assert.equal(await node.container(name, SUM_ALL), sumsOf(plans));
   await node.ctr("images", "rm", "--sync", name);

@@ -204,6 +204,15 @@ export class LazyNode {
     await this.ctr(...ask, "rm", "probe");
   }
 
+  /**
+   * Has containerd remove what nothing needs, and waits for it. What a pull that failed leaves goes in containerd's own time, which
+   * may be while the next pull builds upon it.
+   */
+  async collectGarbage(): Promise<void> {
+    const lease = await this.ctr("leases", "create");
+    await this.ctr("leases", "delete", "--sync", lease.trim());
+  }
+
   /** Runs a command of esgz on the store; resolves with what it prints. */
   async esgz(...args: readonly string[]): Promise<string> {
     return (await run(process.execPath, [PROGRAM, ...args, "--store", this.store])).stdout;
