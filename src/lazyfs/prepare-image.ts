@@ -40,6 +40,7 @@ import {
   type PreparedLayer,
   recordedName,
 } from "./prepared-image.ts";
+import { StageThreads } from "./stage-threads.ts";
 import { stageWholeLayer } from "./stage-whole-layer.ts";
 
 /** How to prepare an image. */
@@ -148,6 +149,7 @@ class Preparation {
   readonly #layers = new Map<Digest, PreparedLayer>();
   readonly #flights = new SingleFlight<Digest, PreparedLayer>();
   readonly #whole: Semaphore;
+  readonly #stageThreads = new StageThreads();
 
   constructor(opened: PlatformManifest, options: PrepareImageOptions) {
     this.#opened = opened;
@@ -160,6 +162,7 @@ class Preparation {
     const { signal } = this.#options;
     const both = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
     await using merger = new MetaMerger(this.#options.threads);
+    await using _stageThreads = this.#stageThreads;
     const image = openImageConfig(this.#opened, { signal: both });
     // Whoever needs it waits for it later, and learns then that it failed.
     image.catch(() => undefined);
@@ -250,6 +253,7 @@ class Preparation {
       location: locationOf(this.#opened.source),
       overlayMarks,
       onProgress,
+      stageThreads: this.#stageThreads,
       signal,
     });
     return { handle, descriptor, lazy: false, reason };

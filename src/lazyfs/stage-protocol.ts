@@ -1,5 +1,5 @@
 /**
- * What the main thread and the thread that stages a layer say to each other.
+ * What the main thread and a thread that stages layers say to each other.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { OverlayNamespace } from "../erofs/index.ts";
 import type { Layer } from "../image/index.ts";
 import type { WrittenLayer } from "./tar-layer-writer.ts";
 
-/** What the thread is started with. */
+/** Which layer. */
 export interface StageStart {
   readonly layer: Pick<Layer, "index" | "descriptor" | "diffId" | "compression">;
   /** The file of the data device, empty. */
@@ -17,6 +17,8 @@ export interface StageStart {
 
 /** One thing to do. */
 export type StageJob =
+  /** A layer begins; the one before has ended. */
+  | { readonly kind: "begin"; readonly start: StageStart }
   /** The next bytes of the blob; answered when there is room for more. */
   | { readonly kind: "push"; readonly bytes: Uint8Array<ArrayBuffer> }
   /** The blob comes again from its start. */

@@ -2,7 +2,7 @@
  * A layer that is read whole: streamed once, into the same files as a lazy one.
  *
  * ```text
- * this thread                      a thread of its own
+ * this thread                      another thread
  * blob ── pieces of 1 MiB ──────>  decompress ── blob digest, diff id ── tar ──┬── contents ── data device of the stage
  * commit <── metadata, chunk table ────────────────────────────────────────────┘
  * ```
@@ -14,8 +14,8 @@ import type { OverlayNamespace } from "../erofs/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Layer } from "../image/index.ts";
 import type { LayerHandle, LayerLocation, LayerSource, LayerStage, Store } from "../store/index.ts";
-import { programBeside, WorkerPool } from "../workers/index.ts";
-import type { StageAnswer, StageJob, StageStart } from "./stage-protocol.ts";
+import type { StageAnswer, StageStart } from "./stage-protocol.ts";
+import { type StageThread, StageThreads } from "./stage-threads.ts";
 import { decodeStagedRows } from "./staged-rows.ts";
 import type { WrittenLayer } from "./tar-layer-writer.ts";
 
@@ -28,9 +28,15 @@ export interface StageWholeLayerOptions extends ReadOptions {
   readonly overlayMarks?: OverlayNamespace | undefined;
   /** Is told how many bytes of the blob have been read. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** Whose thread does it; default: one for this layer alone. */
+  readonly stageThreads?: StageThreads | undefined;
 }
 
-type StagePool = WorkerPool<StageStart, StageJob, StageAnswer>;
+/** What sending a blob needs. */
+interface SendOptions extends StageWholeLayerOptions {
+  readonly thread: StageThread;
+  readonly stage: LayerStage;
+}
 
 /** Bytes that change threads at once. */
 const PIECE_SIZE = 1 << 20;
@@ -44,7 +50,7 @@ const PIECE_SIZE = 1 << 20;
  * digest from a table of contents; `NO_SPACE`, `IO_FAILED`; codes of the medium.
  */
 export async function stageWholeLayer(layer: Layer, options: StageWholeLayerOptions): Promise<LayerHandle> {
-  const { store, overlayMarks = "trusted" } = options;
+  const { store, overlayMarks = "trusted", stageThreads } = options;
   const { index, descriptor, diffId, compression } = layer;
   const { digest } = descriptor;
   await using stage = await store.stageLayer(digest);
@@ -53,9 +59,11 @@ export async function stageWholeLayer(layer: Layer, options: StageWholeLayerOpti
     dataPath: stage.dataPath,
     overlayMarks,
   };
-  const program = programBeside(import.meta.url, "./stage-worker");
-  await using pool: StagePool = new WorkerPool({ program, start, threads: 1, name: "esgz-stage" });
-  const written = await sendBlob(layer, { ...options, pool, stage });
+  await using own = new StageThreads();
+  const written = await (stageThreads ?? own).use(async (thread) => {
+    await thread.run({ kind: "begin", start });
+    return await sendBlob(layer, { ...options, thread, stage });
+  });
   stage.accept(decodeStagedRows(written.rows));
   const { meta, dataSize } = written;
   await stage.commit({ meta, dataSize, source: sourceOf(layer, options.location) });
@@ -68,12 +76,9 @@ export async function stageWholeLayer(layer: Layer, options: StageWholeLayerOpti
 }
 
 /** Sends the blob to the thread, again if it needs that, until the layer is there. */
-async function sendBlob(
-  layer: Layer,
-  options: StageWholeLayerOptions & { readonly pool: StagePool; readonly stage: LayerStage },
-): Promise<WrittenLayer> {
+async function sendBlob(layer: Layer, options: SendOptions): Promise<WrittenLayer> {
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
-    if (pass > 0) await options.pool.run({ kind: "restart" });
+    if (pass > 0) await options.thread.run({ kind: "restart" });
     const answer = await sendOnce(layer, options);
     if (answer.layer !== undefined) return answer.layer;
   }
@@ -83,11 +88,8 @@ async function sendBlob(
 /** A blob is needed a second time when foreign bytes follow its gzip data, and never more often. */
 const MAX_PASSES = 3;
 
-async function sendOnce(
-  layer: Layer,
-  options: StageWholeLayerOptions & { readonly pool: StagePool; readonly stage: LayerStage },
-): Promise<StageAnswer> {
-  const { pool, stage, onProgress, signal } = options;
+async function sendOnce(layer: Layer, options: SendOptions): Promise<StageAnswer> {
+  const { thread, stage, onProgress, signal } = options;
   let [sent, admitted] = [0, 0];
   const take = async (answer: StageAnswer): Promise<StageAnswer> => {
     await stage.admit(Math.max(0, answer.written - admitted));
@@ -101,12 +103,12 @@ async function sendOnce(
     const answer = await take(await last);
     if (answer.restart) return answer;
     sent += bytes.length;
-    last = pool.run({ kind: "push", bytes }, { transfer: [bytes.buffer] });
+    last = thread.run({ kind: "push", bytes }, { transfer: [bytes.buffer] });
     last.catch(() => undefined);
     onProgress?.(sent);
   }
   const answer = await take(await last);
-  return answer.restart ? answer : await take(await pool.run({ kind: "finish" }));
+  return answer.restart ? answer : await take(await thread.run({ kind: "finish" }));
 }
 
 /** The blob in large pieces, each in memory of its own that may change threads. */

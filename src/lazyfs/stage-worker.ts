@@ -1,5 +1,5 @@
 /**
- * Worker side: the blob of one layer comes in pieces, is decompressed, proven, and written to its data device.
+ * Worker side: the blob of a layer comes in pieces, is decompressed, proven, and written to its data device; then the next.
  *
  * @module
  */
@@ -76,7 +76,7 @@ class LayerStager {
     this.#result.catch(() => undefined);
   }
 
-  async answer(job: StageJob): Promise<StageAnswer> {
+  async answer(job: Exclude<StageJob, { kind: "begin" }>): Promise<StageAnswer> {
     if (job.kind === "restart") this.#blob.begin();
     else if (job.kind === "finish") this.#blob.end();
     else await this.#push(job.bytes);
@@ -110,13 +110,23 @@ async function tick(): Promise<undefined> {
   return undefined;
 }
 
-serveJobs(
-  (start: StageStart) => {
-    const stager = new LayerStager(start);
-    return (job: StageJob): Promise<StageAnswer> => stager.answer(job);
-  },
-  {
-    action: "stage layer",
-    transferOf: ({ layer }) => (layer === undefined ? [] : [layer.meta.buffer, layer.rows.buffer]),
-  },
-);
+/** Stages one layer after the other. */
+function createStaging(): (job: StageJob) => Promise<StageAnswer> {
+  let stager: LayerStager | undefined;
+  return async (job) => {
+    if (job.kind === "begin") {
+      stager = new LayerStager(job.start);
+      return { written: 0, restart: false };
+    }
+    if (stager === undefined) throw new EsgzError("INTERNAL", `Cannot ${job.kind} layer: expected its begin`);
+    const answer = await stager.answer(job);
+    // What is known of a whole layer is large, and nobody asks for it again.
+    if (job.kind === "finish" && !answer.restart) stager = undefined;
+    return answer;
+  };
+}
+
+serveJobs(createStaging, {
+  action: "stage layer",
+  transferOf: ({ layer }) => (layer === undefined ? [] : [layer.meta.buffer, layer.rows.buffer]),
+});
