@@ -142,6 +142,37 @@ test("a server that listens already can be given, and a second connection after 
   assert.equal((await client.stat({ key: "after" })).info?.name, "after");
 });
 
+test("a call is unavailable whose server is not there, hangs up, or ends before its answer", async (t) => {
+  const path = await socketIn(t);
+  using unix = createUnixTransport({ path });
+  const client = createClient(Snapshots, unix.transport);
+  await assert.rejects(client.stat({ key: "early" }), { code: Code.Unavailable });
+  const entered = Promise.withResolvers<void>();
+  const silent = (router: GrpcRouter): void => {
+    router.service(Snapshots, {
+      usage: async () => {
+        entered.resolve();
+        return await new Promise(() => undefined);
+      },
+      remove: () => {
+        throw new ConnectError("the server gave up", Code.Canceled);
+      },
+    });
+  };
+  const server = await serveGrpc({ routes: silent, listen: { path } });
+  const cut = assert.rejects(client.usage({ key: "cut off" }), { code: Code.Unavailable });
+  await entered.promise;
+  await assert.rejects(client.remove({ key: "answered" }), { code: Code.Canceled });
+  await server.close({ signal: AbortSignal.abort() });
+  await cut;
+  const hangsUp = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => hangsUp.listen(path, resolve));
+  t.after(() => hangsUp.close());
+  await assert.rejects(client.stat({ key: "hung up" }), { code: Code.Unavailable });
+  const stopped = client.stat({ key: "stopped" }, { signal: AbortSignal.abort() });
+  await assert.rejects(stopped, { code: Code.Canceled });
+});
+
 test("close() lets a call under way end, and cuts it off when its signal fires", async (t) => {
   const path = await socketIn(t);
   const entered = Promise.withResolvers<void>();

@@ -4,9 +4,12 @@
  * @module
  */
 import { connect } from "node:net";
-import type { Interceptor, Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { systemCodeOf } from "../errors/index.ts";
 import { MAX_MESSAGE_BYTES, WINDOW_BYTES } from "./limits.ts";
+
+const STATUS_TRAILER = "grpc-status";
 
 /** Whom to call, and what to say with each call. */
 export interface UnixTransportOptions {
@@ -23,7 +26,8 @@ export interface UnixTransport extends Disposable {
 }
 
 /**
- * A transport that connects at its first call, and again after a connection was lost. Creating it does no I/O.
+ * A transport that connects at its first call, and again after a connection was lost. Creating it does no I/O. A call whose
+ * server is not there, or is gone before its answer, fails with `Unavailable`, as in other implementations of gRPC.
  *
  * @example
  * ```ts
@@ -49,11 +53,26 @@ export function createUnixTransport(options: UnixTransportOptions): UnixTranspor
   const transport = createGrpcTransport({
     baseUrl,
     sessionManager,
-    interceptors: [withMetadata],
+    interceptors: [withMetadata, unavailableWithoutServer],
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
     compressMinBytes: MAX_MESSAGE_BYTES,
   });
   const close = (): void => sessionManager.abort();
   return { transport, close, [Symbol.dispose]: close };
+}
+
+/** Tells a connection that cannot be made, or is lost, from what a server answered and from a caller that gave up. */
+const unavailableWithoutServer: Interceptor = (next) => async (request) => {
+  try {
+    return await next(request);
+  } catch (error) {
+    if (!(error instanceof ConnectError) || request.signal.aborted || !isOfConnection(error)) throw error;
+    throw new ConnectError(error.rawMessage, Code.Unavailable, undefined, undefined, error);
+  }
+};
+
+function isOfConnection({ cause, code, metadata }: ConnectError): boolean {
+  if (metadata.has(STATUS_TRAILER)) return false;
+  return code === Code.Canceled || code === Code.Aborted || systemCodeOf(cause) !== undefined;
 }
