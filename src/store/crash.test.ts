@@ -126,6 +126,22 @@ async function overwrite(path: string, offset: number, bytes: Uint8Array): Promi
   await file.close();
 }
 
+test("a layer that was made just before a crash counts as newer than all others", async () => {
+  await using directory = await scratchDirectory();
+  const root = join(directory.path, "store");
+  const [older, newer] = [sampleLayer("older"), sampleLayer("newer")];
+  await using store = await openHere(root);
+  await using _older = await store.createLayer(older.digest, older.layer);
+  await store.checkpoint();
+  await using _newer = await store.createLayer(newer.digest, newer.layer);
+  const { root: copy } = await crashOf(root, join(directory.path, "crashed"), newer);
+  const clock = new StandingClock();
+  clock.now += 1000;
+  await using crashed = await openStore(copy, { clock, pid: process.pid });
+  await crashed.evict(1);
+  assert.deepEqual(await crashed.layers(), [newer.digest]);
+});
+
 test("bits whose data was never written are not believed", async () => {
   await using directory = await scratchDirectory();
   const sample = sampleLayer("a");

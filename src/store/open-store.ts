@@ -115,7 +115,8 @@ async function connectParts(
   };
   const shelf = new LayerShelf(layout, context);
   const sizes = await shelf.sizes();
-  const used = presentOnly(database, new Set(sizes.map(({ digest }) => digest)));
+  const present = new Set(sizes.map(({ digest }) => digest));
+  const used = timesOfUse(database, { present, nowMs: options.clock.wallMs() });
   const room: StoreRoom = new StoreRoom(
     {
       quotaBytes: options.quotaBytes,
@@ -144,9 +145,14 @@ async function connectParts(
   };
 }
 
-/** When layers were used, without those that are gone. */
-function presentOnly(database: MetadataDatabase, present: ReadonlySet<Digest>): Map<Digest, number> {
+/** When the layers that are there were used. */
+function timesOfUse(
+  database: MetadataDatabase,
+  { present, nowMs }: { readonly present: ReadonlySet<Digest>; readonly nowMs: number },
+): Map<Digest, number> {
   const used = new Map(database.used());
+  // Made after the last checkpoint of a session that was killed: nothing here is newer.
+  for (const layer of present) if (!used.has(layer)) used.set(layer, nowMs);
   for (const layer of used.keys()) {
     if (present.has(layer)) continue;
     used.delete(layer);
