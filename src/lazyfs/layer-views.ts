@@ -250,6 +250,7 @@ export class LayerViews implements AsyncDisposable {
       }
     }
     await this.#files.close({ unmount: !stays || this.#views.size === 0 });
+    await this.#methods.settle();
     // What was handed over and never served is somebody else's to serve.
     if (!stays) this.#views.clear();
   }

@@ -24,6 +24,11 @@ export class ViewMethods {
     return await this.#support;
   }
 
+  /** Waits for ways that are being tried: what is mounted for that is gone then. */
+  async settle(): Promise<void> {
+    await Promise.allSettled([this.#support]);
+  }
+
   /**
    * The ways for a mount to try, the best first: the one that is wanted, whether it works or not, or all that work.
    *
