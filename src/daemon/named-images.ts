@@ -43,18 +43,24 @@ export class NamedImages {
     return await this.#recent(reference, { ...options, maxAgeMs: KEPT_MS });
   }
 
-  /** A layer of an image by the digest of its blob or of its table of contents. @throws {EsgzError} as `open()` */
+  /**
+   * A layer of an image by the digest of its blob or of its table of contents, and whether the image has several of that digest.
+   *
+   * @throws {EsgzError} as `open()`
+   */
   async layer(
     { reference, digest }: { readonly reference: string; readonly digest: Digest },
     options: ReadOptions,
-  ): Promise<{ readonly image: NamedImage; readonly layer: Layer } | undefined> {
+  ): Promise<
+    { readonly image: NamedImage; readonly layer: Layer; readonly isRepeated: boolean } | undefined
+  > {
     for (const maxAgeMs of [KEPT_MS, FRESH_MS]) {
       const image = await this.#recent(reference, { ...options, maxAgeMs });
-      const layer = image.layers.find(
+      const [layer, ...others] = image.layers.filter(
         ({ descriptor }) =>
           descriptor.digest === digest || descriptor.annotations?.[ANNOTATIONS.tocDigest] === digest,
       );
-      if (layer !== undefined) return { image, layer };
+      if (layer !== undefined) return { image, layer, isRepeated: others.length > 0 };
     }
     return undefined;
   }

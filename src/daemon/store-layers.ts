@@ -35,6 +35,8 @@ type Wanted = Pick<StoreLayer, "reference" | "digest">;
 const UNUSED_MS = 120_000;
 /** Engines let go of one record of a layer and take up another. */
 const RELEASED_MS = 3000;
+/** Each of an image's layers of one digest is the same path for an engine. */
+const REPEATED = "the image has it several times, and overlayfs takes no directory twice";
 
 /** Finds layers for engines, and shows them while they are used. */
 export class StoreLayers implements LayerStoreHost, AsyncDisposable {
@@ -151,15 +153,17 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
   async #resolve(wanted: Wanted, options: ReadOptions): Promise<StoreLayer | undefined> {
     const found = await this.#named.layer(wanted, options);
     if (found === undefined) return undefined;
+    if (found.isRepeated) return this.#decline(wanted, REPEATED);
     const { digest, size } = found.layer.descriptor;
     const { reference } = wanted;
     const { manifest } = found.image;
     const opened = await this.#images.layer({ reference, digest, manifest, skipVerify: false });
-    if (opened.kind === "declined") {
-      this.#services.log.warn({ ...wanted, reason: opened.reason }, "a layer cannot be lazy");
-      return undefined;
-    }
+    if (opened.kind === "declined") return this.#decline(wanted, opened.reason);
     return { ...wanted, blob: digest, blobSize: size, info: storeLayerInfo(found.layer, wanted.digest) };
+  }
+
+  #decline(wanted: Wanted, reason: string): undefined {
+    this.#services.log.warn({ ...wanted, reason }, "a layer cannot be lazy");
   }
 
   #note(layer: StoreLayer): StoreLayerRecord {

@@ -26,8 +26,8 @@ interface Served {
   readonly sent: () => number;
 }
 
-/** Three layers: busybox, 4 MB of files and a whiteout, an opaque directory. */
-async function serve(t: TestContext): Promise<Served> {
+/** Three layers: busybox, 4 MB of files and a whiteout, an opaque directory; this one twice, where `repeated`. */
+async function serve(t: TestContext, { repeated = false } = {}): Promise<Served> {
   const requests: RequestInfo[] = [];
   const server = await startRegistryServer({ onRequest: (info) => requests.push(info) });
   t.after(() => server.close());
@@ -36,6 +36,7 @@ async function serve(t: TestContext): Promise<Served> {
     { files: [...dataFiles("a", { count: 4, size: 1_000_000 }), { name: "etc/.wh.gone" }] },
     { files: [{ name: "opaque/.wh..wh..opq" }, { name: "opaque/above", content: "above\n" }] },
   ];
+  if (repeated) plans.push(...plans.slice(-1));
   const layers = await layersOf(plans);
   await using client = new RegistryClient();
   const registry = `127.0.0.1:${server.port}`;
@@ -160,6 +161,20 @@ test("Podman runs an image whose layers it has not downloaded", async (t) => {
   assert.equal(await podman.container(name, all), sumsOf(plans), "after another server took over");
   await podman.remove(name);
   await until(async () => (await client.mounts()).length === 0, "the end of all mounts");
+});
+
+test("Podman runs an image that has a layer twice, which it downloads", async (t) => {
+  const reason = await whyNoPodman(tmpdir());
+  if (reason !== undefined) return t.skip(reason);
+  const { name, layers, plans } = await serve(t, { repeated: true });
+  assert.equal(new Set(layers.map(({ blob }) => sha256(blob))).size, layers.length - 1);
+  const { directory, client, store } = await serveLayers(t);
+  const podman = await Podman.configure(store.directory("podman"), directory);
+  await podman.pull(name);
+  assert.equal(await podman.container(name, ["/bin/ls", "/opaque"]), "above\n");
+  assert.equal(await podman.container(name, ["/bin/sh", "-c", "sha256sum /data/*"]), sumsOf(plans));
+  assert.equal((await client.mounts()).length, 2);
+  await podman.remove(name);
 });
 
 test("commands that want the same store at once get one", async (t) => {
