@@ -59,6 +59,8 @@ export interface ContainerProcessOptions {
   readonly tty: boolean;
   /** Whether signals go to the container's first process, since the command does not pass them on. */
   readonly signalsContainer: boolean;
+  /** Whose signals are passed on; see {@linkcode ContainerProcess.forward}. */
+  readonly signals?: SignalSource | undefined;
 }
 
 /** A command that runs a container in the foreground. */
@@ -70,9 +72,16 @@ export class ContainerProcess {
   readonly #child: ChildProcess;
   readonly #directory: ContainerDirectory;
   readonly #options: ContainerProcessOptions;
+  readonly #early: EarlySignals;
 
-  private constructor(child: ChildProcess, pid: number, options: ContainerProcessOptions) {
+  private constructor(
+    child: ChildProcess,
+    pid: number,
+    options: ContainerProcessOptions,
+    early: EarlySignals,
+  ) {
     this.#child = child;
+    this.#early = early;
     this.pid = pid;
     this.#directory = options.directory;
     this.#options = options;
@@ -85,7 +94,8 @@ export class ContainerProcess {
   }
 
   /**
-   * Starts a command.
+   * Starts a command. Signals are kept from now on, for {@linkcode ContainerProcess.forward} to pass on: the container may run,
+   * and be sent some, before this process knows.
    *
    * @throws {EsgzError} `RUNTIME_FAILED` if it cannot be started.
    */
@@ -94,6 +104,7 @@ export class ContainerProcess {
     options: ContainerProcessOptions,
   ): Promise<ContainerProcess> {
     const [program = "", ...parameters] = command;
+    const early = new EarlySignals(options.signals);
     try {
       const child = spawn(program, parameters, {
         // A session of its own: a key on the terminal is a signal for this process, which passes it on once.
@@ -103,14 +114,16 @@ export class ContainerProcess {
         stdio: [...options.stdio, ...(options.channel ? (["pipe"] as const) : [])],
       });
       await once(child, "spawn");
-      return new ContainerProcess(child, child.pid ?? 0, options);
+      return new ContainerProcess(child, child.pid ?? 0, options, early);
     } catch (cause) {
+      early[Symbol.dispose]();
       throw startError(messageOf(cause), { cause });
     }
   }
 
-  /** Passes on what comes from a source until it is disposed. */
-  forward(source: SignalSource | undefined): Disposable {
+  /** Passes on what came from the source of signals since the start, and what comes until this is disposed. To be called once. */
+  forward(): Disposable {
+    const source = this.#options.signals;
     const listener = (signal: ForwardedSignal): void => {
       // It may have ended meanwhile.
       this.send(signal).catch(() => undefined);
@@ -120,6 +133,8 @@ export class ContainerProcess {
     const ignored = (): void => undefined;
     const listenerOf = (signal: string): typeof listener => (told.includes(signal) ? ignored : listener);
     for (const signal of FORWARDED_SIGNALS) source?.on(signal, listenerOf(signal));
+    this.#early[Symbol.dispose]();
+    for (const signal of this.#early.signals) listenerOf(signal)(signal);
     return {
       [Symbol.dispose]: () => {
         for (const signal of FORWARDED_SIGNALS) source?.off(signal, listenerOf(signal));
@@ -161,6 +176,22 @@ export class ContainerProcess {
     const pid = await this.#directory.containerPid();
     if (pid === undefined) this.#child.kill("SIGKILL");
     else killIfThere(pid, "SIGKILL");
+  }
+}
+
+/** Keeps signals from ending this process, and remembers them. */
+class EarlySignals implements Disposable {
+  readonly signals: ForwardedSignal[] = [];
+  readonly #source: SignalSource | undefined;
+  readonly #listener = (signal: ForwardedSignal): void => void this.signals.push(signal);
+
+  constructor(source: SignalSource | undefined) {
+    this.#source = source;
+    for (const signal of FORWARDED_SIGNALS) source?.on(signal, this.#listener);
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of FORWARDED_SIGNALS) this.#source?.off(signal, this.#listener);
   }
 }
 

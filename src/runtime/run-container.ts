@@ -70,11 +70,12 @@ async function runPrepared(
     channel: plan.userNamespace,
     tty: options.tty,
     signalsContainer: runtime === undefined,
+    signals: options.signals,
   });
   watchdog.watch(child.pid);
   try {
     if (plan.direct === true) await directory.write("pid", String(child.pid));
-    using _forwarding = child.forward(options.signals);
+    using _forwarding = child.forward();
     await enterNamespace(child, prepared);
     return await waitForEnd(child, { options, directory });
   } finally {
