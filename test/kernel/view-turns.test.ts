@@ -96,16 +96,20 @@ test("views that are closed while they are warmed leave no mount", OPTIONS, asyn
   await assertNothingLeft(setup);
 });
 
-test("views that are closed while ways to mount are tried wait for these, which leave no mount", OPTIONS, async (t) => {
-  const setup = await setUpViews(t);
-  const { views } = setup;
-  let isTried = false;
-  const trying = views.probe().finally(() => (isTried = true));
-  await views.close();
-  assert.equal(isTried, true);
-  await trying;
-  await assertNothingLeft(setup);
-});
+test(
+  "views that are closed while ways to mount are tried wait for these, which leave no mount",
+  OPTIONS,
+  async (t) => {
+    const setup = await setUpViews(t);
+    const { views } = setup;
+    let isTried = false;
+    const trying = views.probe().finally(() => (isTried = true));
+    await views.close();
+    assert.equal(isTried, true);
+    await trying;
+    await assertNothingLeft(setup);
+  },
+);
 
 test("views that are closed while something is about to be mounted leave no mount", OPTIONS, async (t) => {
   const setup = await setUpViews(t);
