@@ -5,3 +5,4 @@ export * from "./map-concurrent.ts";
 export * from "./retry.ts";
 export * from "./semaphore.ts";
 export * from "./single-flight.ts";
+export * from "./until-aborted.ts";

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { untilAborted } from "../async/index.ts";
 import type { ByteRange } from "../blob/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
-import { type Flight, untilAborted } from "./flight.ts";
+import type { Flight } from "./flight.ts";
 import { planMembers } from "./plan-members.ts";
 import type { WaitingRange } from "./range-fetcher.ts";
 import { fetchAhead } from "./fetch-ahead.ts";

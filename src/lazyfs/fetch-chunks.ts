@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { untilAborted } from "../async/index.ts";
 import type { IndexRange } from "../store/index.ts";
 import type { FetchContext, TransferAccount } from "./fetch-context.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
-import { type Flight, untilAborted } from "./flight.ts";
+import type { Flight } from "./flight.ts";
 import { planMembers } from "./plan-members.ts";
 import { startTransfer } from "./start-transfer.ts";
 

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { untilAborted } from "../async/index.ts";
 import type { EsgzError } from "../errors/index.ts";
 import type { BlobSource } from "../blob/index.ts";
 import type { Layer } from "../store/index.ts";
 import { createEarlyBlocksMemory, EarlyBlocks } from "./early-blocks.ts";
 import type { FetchContext } from "./fetch-context.ts";
-import { type Flight, layerReleased, untilAborted } from "./flight.ts";
+import { type Flight, layerReleased } from "./flight.ts";
 import { MemberRuns } from "./member-run.ts";
 import type { WaitingRange } from "./range-fetcher.ts";
 import { ReadAhead } from "./read-ahead.ts";

@@ -7,12 +7,12 @@
  *
  * @module
  */
+import { untilAborted } from "../async/index.ts";
 import { setImmediate } from "node:timers/promises";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { FetchContext, TransferAccount } from "./fetch-context.ts";
 import type { FillProgress, FillReport } from "./fetch-report.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
-import { untilAborted } from "./flight.ts";
 import { planMembers } from "./plan-members.ts";
 import { startTransfer } from "./start-transfer.ts";
 import { writeRemembered } from "./write-remembered.ts";

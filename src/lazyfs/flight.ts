@@ -62,24 +62,6 @@ export class Flight {
   }
 }
 
-/**
- * Waits for a promise or the signal, whichever is first. The promise may fail later: that is handled.
- *
- * @throws the signal's reason
- */
-export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  promise.catch(() => undefined);
-  if (signal.aborted) throw signal.reason;
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
-}
-
 /** The reason of work that is stopped because its layer is given up. */
 export function layerReleased(digest: string): EsgzError {
   return new EsgzError("ABORTED", `Cannot fetch "${digest}": the layer was released`);

@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { mapConcurrent } from "../async/index.ts";
+import { mapConcurrent, untilAborted } from "../async/index.ts";
 import { type BlobSource, type BufferBudget, type FlowMonitor, receiveRange } from "../blob/index.ts";
 import { type Descriptor, digestMismatch } from "../oci/index.ts";
 import { OrderedHash } from "./ordered-hash.ts";
-import { raceWithSignal } from "./race-with-signal.ts";
 
 /** A part of a blob. */
 export interface BlobPart {
@@ -79,7 +78,7 @@ async function movePart(
       await options.store(part, bytes);
     }
     // If an earlier part fails, this one's turn never comes.
-    await raceWithSignal(hashed.hashed, signal);
+    await untilAborted(hashed.hashed, signal);
   } finally {
     lease.release();
   }

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { mapConcurrent } from "../async/index.ts";
+import { mapConcurrent, untilAborted } from "../async/index.ts";
 import {
   type BlobSource,
   type BufferBudget,
@@ -18,7 +18,6 @@ import {
 } from "../blob/index.ts";
 import type { HashedPart, OrderedHash } from "./ordered-hash.ts";
 import type { PullProgress } from "./pull-progress.ts";
-import { raceWithSignal } from "./race-with-signal.ts";
 import type { Batch, RangePlan } from "./range-plan.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
@@ -118,7 +117,7 @@ async function releaseWhenUnused(
   try {
     await writer.finished();
     // If an earlier range fails, this one's turn to be hashed never comes.
-    if (part !== undefined) await raceWithSignal(part.hashed, signal);
+    if (part !== undefined) await untilAborted(part.hashed, signal);
   } catch (error) {
     fail(error);
   }

@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { untilAborted } from "../async/index.ts";
 import { createHash, type Hash } from "node:crypto";
 import { ByteQueue } from "../bytes/index.ts";
 import type { Digest, DigestAlgorithm } from "../oci/index.ts";
-import { withSignal } from "./with-signal.ts";
 
 /** Regroups a stream; holds at most one chunk and one piece of the stream. */
 export class ChunkReader {
@@ -71,7 +71,7 @@ export class ChunkReader {
 
   async #pull(): Promise<void> {
     // A source that has nothing to say must not keep an aborted push waiting.
-    const next = await withSignal(this.#iterator.next(), this.#signal);
+    const next = await untilAborted(this.#iterator.next(), this.#signal);
     if (next.done === true) {
       this.#ended = true;
       return;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Clock } from "../async/index.ts";
+import { type Clock, untilAborted } from "../async/index.ts";
 import type { ByteRange } from "../blob/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { Authorizer, tlsForOther } from "./authorizer.ts";
@@ -12,7 +12,6 @@ import { baseUrlOf, type EndpointConfig } from "./host-config.ts";
 import type { HttpMethod, HttpTransport } from "./http-transport.ts";
 import type { HttpResponse } from "./http-response.ts";
 import { redactUrl } from "./redact-url.ts";
-import { withSignal } from "./with-signal.ts";
 
 /** What an endpoint works with. */
 export interface EndpointOptions {
@@ -113,7 +112,7 @@ export class Endpoint {
   async #sendOnce(request: EndpointRequest): Promise<HttpResponse> {
     if (request.url.origin !== this.base.origin) return await this.#exchange(request, {});
     const access = { scopes: request.scopes ?? [], repository: request.repository };
-    let grant = await withSignal(this.#authorizer.grantFor(access), request.signal);
+    let grant = await untilAborted(this.#authorizer.grantFor(access), request.signal);
     for (let renewal = 0; ; renewal += 1) {
       const own = this.#options.config.headers ?? {};
       const auth = grant.header === undefined ? {} : { authorization: grant.header };
@@ -121,7 +120,7 @@ export class Endpoint {
       const refused = response.status === 401 || response.status === 403;
       if (!refused || renewal >= MAX_RENEWALS || !isReplayable(request)) return response;
       const renewing = this.#authorizer.renew(response, access, grant);
-      const renewed = await withSignal(renewing, request.signal).catch(async (error: unknown) => {
+      const renewed = await untilAborted(renewing, request.signal).catch(async (error: unknown) => {
         await response.discard();
         throw error;
       });

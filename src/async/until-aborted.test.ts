@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { untilAborted } from "./flight.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 test("untilAborted() leaves no failure unhandled, whenever it comes", async () => {
   const unhandled: unknown[] = [];
