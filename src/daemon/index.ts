@@ -7,7 +7,6 @@ export { daemonSockets } from "./daemon-sockets.ts";
 export { HOLDER_FLAGS, holderProgram } from "./holder-command.ts";
 export type { DaemonSettings } from "./holder-messages.ts";
 export { hostPlatform } from "./host-platform.ts";
-export { isRunning, processOf } from "../files/index.ts";
 export { readConfig } from "./read-config.ts";
 export * from "./registry-access.ts";
 export { runDaemon } from "./run-daemon.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Store } from "../store/index.ts";
 import type { ProcessIdentity } from "../files/index.ts";
+import type { Store } from "../store/index.ts";
 
 /** One mount. */
 export interface MountExtra {

@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import { isRunning, processOf } from "../files/index.ts";
 import type { MountRecord, RestoreReport } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { LayerHandle } from "../store/index.ts";
@@ -18,7 +19,6 @@ import { MountExtras, type MountExtra } from "./mount-extras.ts";
 import { MountRoots } from "./mount-roots.ts";
 import { mountStatus } from "./mount-status.ts";
 import { type OrphanMount, OwnerWatch } from "./owner-watch.ts";
-import { isRunning, processOf } from "../files/index.ts";
 import type { UsedLayers } from "./layer-uses.ts";
 import type { Services } from "./services.ts";
 
@@ -213,12 +213,12 @@ export class MountWork implements AsyncDisposable {
   }
 
   /** A mount of which it cannot be noted whose it is would stay when its owner has ended. */
-  async #noteExtra({ id, directory }: MountRecord, extra: MountExtra): Promise<void> {
+  async #noteExtra(record: MountRecord, extra: MountExtra): Promise<void> {
     try {
-      this.#extras.set(id, extra);
+      this.#extras.set(record.id, extra);
     } catch (error) {
-      await this.#services.views.unmount(id, { lazy: true });
-      await this.#roots.remove(directory);
+      await this.#services.views.unmount(record.id, { lazy: true });
+      await this.#forget(record);
       throw error;
     }
   }
@@ -264,13 +264,16 @@ export class MountWork implements AsyncDisposable {
     }
   }
 
+  #isThere(id: string): boolean {
+    return this.#services.views.mounts().some((mount) => mount.id === id);
+  }
+
   /** Keeps the layers of a mount open until it ends, and fills them if that is wanted. */
   async #hold(record: MountRecord): Promise<void> {
     const { id, layers } = record;
-    const { uses, views } = this.#services;
-    const used = await uses.use(layers);
+    const used = await this.#services.uses.use(layers);
     // Somebody may have ended it meanwhile, and would not let go of what is held from now on.
-    if (!views.mounts().some((mount) => mount.id === id)) {
+    if (!this.#isThere(id)) {
       await used[Symbol.asyncDispose]();
       await this.#forget(record);
       return;
@@ -293,7 +296,7 @@ export class MountWork implements AsyncDisposable {
   }
 
   async #drop({ id, owner }: OrphanMount): Promise<void> {
-    if (!this.#services.views.mounts().some((mount) => mount.id === id)) return;
+    if (!this.#isThere(id)) return;
     this.#services.log.info({ id, owner: owner.pid }, "the owner of a mount has ended");
     await this.unmount(id, { lazy: true });
   }

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { MountExtras } from "./mount-extras.ts";
 import { isRunning, type ProcessIdentity } from "../files/index.ts";
+import type { MountExtras } from "./mount-extras.ts";
 
 /** A mount whose owner has ended. */
 export interface OrphanMount {

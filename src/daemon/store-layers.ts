@@ -101,7 +101,7 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
   async showLayer(layer: StoreLayer, options: ReadOptions): Promise<string> {
     options.signal?.throwIfAborted();
     return await this.#showing.run([layer.blob], async () => {
-      const id = `layer-${hexOf(layer.blob).slice(0, 40)}`;
+      const id = mountIdOf(layer);
       const { views, config } = this.#services;
       const standing = views.mounts().find((mount) => mount.id === id);
       if (standing !== undefined) return standing.directory;
@@ -213,7 +213,7 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
       .run([layer.blob], async () => {
         // Another image may have it, or somebody found it again.
         if (this.#records.hasBlob(layer.blob)) return;
-        await this.#options.mounts.unmount(`layer-${hexOf(layer.blob).slice(0, 40)}`, { lazy: true });
+        await this.#options.mounts.unmount(mountIdOf(layer), { lazy: true });
       })
       .catch((error: unknown) => {
         if (!isEsgzError(error, "FILE_NOT_FOUND")) throw error;
@@ -239,4 +239,8 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
 
 function notThere(digest: Digest): EsgzError {
   return new EsgzError("STORE_INVALID", `Cannot show layer ${digest}: expected it in the store, got none`);
+}
+
+function mountIdOf({ blob }: StoreLayer): string {
+  return `layer-${hexOf(blob).slice(0, 40)}`;
 }

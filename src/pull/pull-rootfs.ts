@@ -39,8 +39,8 @@ interface RootPull extends PullSession {
 /**
  * Pulls an image into a directory, which must be empty, missing, or left by an interrupted pull of the same image.
  *
- * @throws {EsgzError} `ALREADY_EXISTS` also while another process pulls into it, `DIGEST_MISMATCH`, `COMPRESSION_INVALID`, `TAR_INVALID`, `NO_SPACE`,
- * `IO_FAILED`; codes of the medium.
+ * @throws {EsgzError} `ALREADY_EXISTS`, also while another process pulls into it; `DIGEST_MISMATCH`, `COMPRESSION_INVALID`,
+ * `TAR_INVALID`, `NO_SPACE`, `IO_FAILED`; codes of the medium.
  */
 export async function pullToRootfs(session: PullSession, directory: string): Promise<TargetOutcome> {
   const { image, phases, emit } = session;

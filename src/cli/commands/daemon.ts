@@ -110,7 +110,8 @@ async function stopRunning(
   { signal }: Environment,
   { info, store, force }: { readonly info: DaemonInfo; readonly store: string; readonly force: boolean },
 ): Promise<void> {
-  const { connectDaemon, isRunning, processOf } = await import("../../daemon/index.ts");
+  const { connectDaemon } = await import("../../daemon/index.ts");
+  const { isRunning, processOf } = await import("../../files/index.ts");
   // One that has ended may be left as a zombie for ever, by a parent that does not look after its children.
   const holder = processOf(info.holderPid);
   {
