@@ -50,7 +50,7 @@ export class MemoryTrim implements Disposable {
 
 /** Collects all garbage, then has the allocator give free pages back: neither does so by itself in a process that is idle. */
 export function trimMemory(): void {
-  collectGarbage({ thorough: true });
+  collectGarbage("thorough");
   trimAllocator();
 }
 

@@ -1,6 +1,6 @@
 /**
- * When a daemon practises: once, if it has been left alone for a while after its start. What comes first is served instead, and
- * is practice enough.
+ * When a daemon practises: if it has been left alone for a while after its start, and what prepares images again, some time after
+ * it has prepared some. What comes first is served instead, and is practice enough.
  *
  * @module
  */
@@ -9,16 +9,20 @@ import type { Services } from "./services.ts";
 
 /** Whoever starts a daemon for a command of theirs asks for something within this time. */
 const ALONE_MS = 1000;
+/** After so long nothing that was started waits for the processor, as a rule. */
+const QUIET_MS = 10_000;
 /** A directory of the store for the while. */
 const PLACE = "practice";
 
-/** Practises until somebody comes. Disposing ends it. */
+/** Practises when nobody is there, until somebody comes. Disposing ends it. */
 export class Practice implements Disposable {
   readonly #services: Services;
   readonly #isBusy: () => boolean;
-  readonly #ending = new AbortController();
+  #ending = new AbortController();
   #timer: NodeJS.Timeout;
-  #hasBegun = false;
+  #isFirst = true;
+  #seen = 0;
+  #isOver = false;
 
   /** @param isBusy whether somebody is being served now */
   constructor(services: Services, isBusy: () => boolean) {
@@ -30,36 +34,53 @@ export class Practice implements Disposable {
   /** Somebody asks for something: what goes on ends soon, what has not begun waits. */
   stepAside(): void {
     clearTimeout(this.#timer);
-    if (this.#hasBegun) this.#ending.abort();
-    else this.#timer = this.#wait();
+    this.#ending.abort();
+    if (!this.#isOver) this.#timer = this.#wait();
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true;
     clearTimeout(this.#timer);
     this.#ending.abort();
   }
 
   #wait(): NodeJS.Timeout {
-    const timer = setTimeout(() => void this.#begin(), ALONE_MS);
+    const timer = setTimeout(() => void this.#begin(), this.#isFirst ? ALONE_MS : QUIET_MS);
     timer.unref();
     return timer;
   }
 
   async #begin(): Promise<void> {
-    if (this.#isBusy()) {
+    const { preparation, log } = this.#services;
+    const isFirst = this.#isFirst;
+    if (this.#isBusy() || (!isFirst && this.#hasSeenMore())) {
       this.#timer = this.#wait();
       return;
     }
-    const { clients, log } = this.#services;
-    // Images were asked for, by whatever way: all code that matters has run.
-    if (clients.traffic.requests > 0) return;
-    this.#hasBegun = true;
+    this.#isFirst = false;
+    this.#timer = this.#wait();
+    this.#ending = new AbortController();
     const { signal } = this.#ending;
     try {
-      await practise(this.#services, signal);
+      if (!preparation.isPractised)
+        await (isFirst ? this.#practiseAll(signal) : preparation.practise({ signal }));
     } catch (error) {
       if (!signal.aborted) log.warn({ err: error }, "practice failed");
     }
+  }
+
+  /** Whether something went on since this was asked last, by whatever way it was asked for. */
+  #hasSeenMore(): boolean {
+    const { clients, fetcher } = this.#services;
+    const seen = clients.traffic.requests + fetcher.statistics().demandReads;
+    const hasMore = seen !== this.#seen;
+    this.#seen = seen;
+    return hasMore;
+  }
+
+  /** Where images were asked for, by whatever way, all code that matters has run: their threads will practise later. */
+  async #practiseAll(signal: AbortSignal): Promise<void> {
+    if (this.#services.clients.traffic.requests === 0) await practise(this.#services, signal);
   }
 }
 
@@ -70,10 +91,9 @@ async function practise(
   // What a machine cannot do is said when somebody asks for it.
   await views.warm().catch(() => undefined);
   await clients.clientFor({});
-  await preparation.practise({ signal });
-  if (signal.aborted) return;
   const { rehearseStart } = await import("./rehearse-start.ts");
   const { workers } = fetcher;
   fetcher.warm();
   await rehearseStart({ directory: join(store.root, PLACE), workers, preparation, signal });
+  await preparation.practise({ signal });
 }

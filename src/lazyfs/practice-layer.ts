@@ -9,6 +9,8 @@ import { encodeTarHeader, END_OF_ARCHIVE, paddingOf, TarDecoder, type TarEvent }
 
 const DIRECTORY_SIZE = 50;
 const CHUNK_SIZE = 64 << 10;
+const FIRST_SECONDS = 1_600_000_000;
+const TWO_WEEKS = 14 * 24 * 3600;
 const XATTRS: ReadonlyMap<string, Uint8Array> = new Map([["security.capability", new Uint8Array(20)]]);
 /** As layers have that were made of overlay mounts. */
 const OVERLAY_XATTRS: ReadonlyMap<string, Uint8Array> = new Map([
@@ -119,11 +121,19 @@ function tarOf({
     gid: 0,
     userName: "root",
     groupName: "root",
-    mtime: { seconds: 1_700_000_000 + name.length, nanoseconds: 0 },
+    mtime: timeOf(name.length),
     linkName,
     devMajor: 1,
     devMinor: 3,
     xattrs,
   });
   return concatBytes([header, bytes, new Uint8Array(paddingOf(bytes.length))]);
+}
+
+/** In all months; some with fractions of a second, as what was copied to an image has. */
+function timeOf(number: number): { readonly seconds: number; readonly nanoseconds: number } {
+  return {
+    seconds: FIRST_SECONDS + number * TWO_WEEKS,
+    nanoseconds: number % 8 === 0 ? 123_456_789 : 0,
+  };
 }

@@ -12,8 +12,11 @@ import type { MergedBytes, MergePart } from "./merge-stored-metas.ts";
 export type PreparationJob =
   | { readonly kind: "make"; readonly material: LayerMaterial }
   | { readonly kind: "merge"; readonly parts: readonly MergePart[] }
-  /** Makes and merges made-up layers and forgets them: whoever does it for the second time is faster. */
-  | { readonly kind: "practise"; readonly layers: readonly Uint8Array[] };
+  /**
+   * Makes and merges made-up layers and forgets them: whoever does it for the second time is faster. In front of the first time
+   * all garbage is collected: later that would cost what was compiled.
+   */
+  | { readonly kind: "practise"; readonly layers: readonly Uint8Array[]; readonly isFirst: boolean };
 
 /** A declined layer whose cause is data: an error would lose its code between threads. */
 export interface DeclinedAnswer extends Omit<DeclinedLayer, "cause"> {

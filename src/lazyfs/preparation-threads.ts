@@ -10,7 +10,7 @@ import type { DeclinedLayer } from "./declined-layer.ts";
 import { type LayerMaterial, makeLayer, type MadeLayer } from "./make-layer.ts";
 import { type MergedBytes, type MergePart, mergeStoredMetas } from "./merge-stored-metas.ts";
 import type { DeclinedAnswer, PreparationAnswer, PreparationJob } from "./preparation-job.ts";
-import { makePracticeLayers } from "./rehearse-preparation.ts";
+import { makePracticeImages, type PracticeImages } from "./rehearse-preparation.ts";
 
 /** How many threads, and for how long. */
 export interface PreparationThreadsOptions {
@@ -30,13 +30,17 @@ export interface PreparationThreadsOptions {
 const IDLE_MS = 5000;
 /** A table of contents of so many compressed bytes has some 200 files: where no thread runs, starting one takes longer. */
 const SMALL_TOC = 16 << 10;
-/** How often one practises: then the compiler has seen what is hot. */
-const ROUNDS = 4;
+/** How often one practises, on large images first: then the compiler has seen what is hot, and compiled it. */
+const ROUNDS = { large: 3, small: 40 } as const;
 
 /** The threads. Disposing ends them at once. */
 export class PreparationThreads implements AsyncDisposable {
   readonly #pool: WorkerPool<undefined, PreparationJob, PreparationAnswer>;
   readonly #keep: () => number;
+  #practice: Promise<PracticeImages> | undefined;
+  /** Jobs so far, and how many there were when all was practised last. */
+  #works = 0;
+  #practisedAfter = -1;
 
   constructor({ threads, idle }: PreparationThreadsOptions) {
     const program = programBeside(import.meta.url, "./preparation-worker");
@@ -63,6 +67,7 @@ export class PreparationThreads implements AsyncDisposable {
     if (raw.bytes.length < SMALL_TOC && this.#pool.liveThreads === 0) return await makeLayer(material);
     // A copy of what is needed: the bytes may be a part of a much larger buffer.
     const bytes = raw.bytes.slice();
+    this.#works += 1;
     const sent = { ...material, raw: { ...raw, bytes } };
     const answer = await this.#pool.run({ kind: "make", material: sent }, { transfer: [bytes.buffer] });
     if (answer.kind === "made") return answer;
@@ -72,17 +77,32 @@ export class PreparationThreads implements AsyncDisposable {
   /** As `mergeStoredMetas()`. @throws {EsgzError} as that; `INTERNAL`, `ABORTED` as above */
   async merge(parts: readonly MergePart[]): Promise<MergedBytes> {
     if (this.#pool.liveThreads === 0 && this.#keep() === 0) return await mergeStoredMetas(parts);
+    this.#works += 1;
     // Its layers are made: the image waits for nothing else.
     return (await this.#pool.run({ kind: "merge", parts }, { urgent: true })) as MergedBytes &
       PreparationAnswer;
   }
 
-  /** Has each thread practise, in parts: whoever comes meanwhile waits a tenth of a second at most. */
+  /** Whether all was practised, and nothing was done since, after which what was compiled may have been given up. */
+  get isPractised(): boolean {
+    return this.#practisedAfter === this.#works;
+  }
+
+  /** Has each thread that stays practise, in parts: whoever comes meanwhile waits a tenth of a second at most. */
   async practise({ signal }: { readonly signal: AbortSignal }): Promise<void> {
-    const layers = await makePracticeLayers();
-    for (let round = 0; round < ROUNDS && !signal.aborted; round += 1) {
-      await this.#pool.runOnAll({ kind: "practise", layers });
+    if (this.#keep() === 0) return;
+    this.#practice ??= makePracticeImages();
+    const images = await this.#practice;
+    const works = this.#works;
+    let isFirst = true;
+    for (const kind of ["large", "small"] as const) {
+      for (let round = 0; round < ROUNDS[kind]; round += 1) {
+        if (signal.aborted || this.#keep() === 0) return;
+        await this.#pool.runOnAll({ kind: "practise", layers: images[kind], isFirst });
+        isFirst = false;
+      }
     }
+    this.#practisedAfter = works;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { failureOf, serveJobs } from "../workers/index.ts";
+import { collectGarbage, failureOf, serveJobs } from "../workers/index.ts";
 import { makeLayer } from "./make-layer.ts";
 import { mergeStoredMetas } from "./merge-stored-metas.ts";
 import type { PreparationAnswer, PreparationJob } from "./preparation-job.ts";
@@ -24,6 +24,7 @@ async function answer(job: PreparationJob): Promise<PreparationAnswer> {
     case "merge":
       return { kind: "merged", ...(await mergeStoredMetas(job.parts)) };
     case "practise":
+      if (job.isFirst) collectGarbage("thorough");
       await practisePreparation(job.layers);
       return { kind: "practised" };
   }

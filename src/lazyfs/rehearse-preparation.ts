@@ -10,16 +10,35 @@ import { makeLayer } from "./make-layer.ts";
 import { mergeLayerMetas } from "./merge-layer-metas.ts";
 import { makePracticeLayer } from "./practice-layer.ts";
 
-/** Entries of the two layers that are practised on, the second over the end of the first. */
-const FILES = 1500;
-const UPPER_FILES = 500;
+/** What made-up images hold: the entries of two layers, the second over the end of the first. */
+interface PracticeSize {
+  readonly first: number;
+  readonly files: number;
+  readonly upperFiles: number;
+}
+
+/** Its tables grow, and it has all that there is. */
+const LARGE: PracticeSize = { first: 0, files: 1150, upperFiles: 300 };
+/** Directories of all kinds, and little garbage. */
+const SMALL: PracticeSize = { first: 150, files: 200, upperFiles: 100 };
 /** Nobody looks at it: the table of contents is taken as it is. */
 const NO_DIGEST = `sha256:${"0".repeat(64)}` as const;
 
-/** The blobs of a made-up image, the lowest layer first. */
-export async function makePracticeLayers(): Promise<readonly Uint8Array[]> {
-  const lower = await makePracticeLayer({ files: FILES });
-  const upper = await makePracticeLayer({ files: UPPER_FILES, first: FILES - UPPER_FILES / 2 });
+/** The blobs of made-up images, of each the lowest layer first. */
+export interface PracticeImages {
+  readonly large: readonly Uint8Array[];
+  readonly small: readonly Uint8Array[];
+}
+
+/** Makes up images. */
+export async function makePracticeImages(): Promise<PracticeImages> {
+  return { large: await makeLayers(LARGE), small: await makeLayers(SMALL) };
+}
+
+async function makeLayers({ first, files, upperFiles }: PracticeSize): Promise<readonly Uint8Array[]> {
+  const upperFirst = first + files - upperFiles / 2;
+  const lower = await makePracticeLayer({ first, files });
+  const upper = await makePracticeLayer({ first: upperFirst, files: upperFiles });
   return [lower, upper];
 }
 

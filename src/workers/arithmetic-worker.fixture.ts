@@ -16,6 +16,8 @@ export type ArithmeticJob =
   | { readonly kind: "take"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "fail"; readonly how: "esgz" | "full" | "die" };
 
+const LITTER_SIZE = 64 << 20;
+
 /** A number, or the bytes of a `take` job plus one. */
 export type ArithmeticResult = number | Uint8Array<ArrayBuffer>;
 
@@ -32,7 +34,8 @@ serveJobs(
       if (job.kind === "thread") return threadId;
       if (job.kind === "litter") {
         const isThere = litter?.deref() !== undefined;
-        litter = new WeakRef({ sum });
+        // Less would be left where it is.
+        litter = new WeakRef({ sum, bytes: new Uint8Array(LITTER_SIZE) });
         return isThere ? 1 : 0;
       }
       if (job.kind === "take") return job.bytes.map((byte) => byte + 1);

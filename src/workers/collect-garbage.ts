@@ -7,15 +7,41 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /**
- * Collects all garbage of this thread, and gives the memory back to the allocator. Takes some ten milliseconds.
+ * How much is collected.
  *
- * @param options.thorough also what only serves speed, such as compiled code, which is made again when it is needed: the next
- * work takes half as long again.
+ * - `young`: what was made last and is not used any more: nearly all that short jobs leave behind.
+ * - `whole`: all that is not used. Compiled code that knows objects of a class of which there are none now goes with them, and
+ *   is compiled again when there are some.
+ * - `thorough`: also what only serves speed, such as all compiled code.
  */
-export function collectGarbage({ thorough }: { readonly thorough: boolean }): void {
+export type Collection = "young" | "whole" | "thorough";
+
+const COLLECTIONS = {
+  young: { type: "minor", execution: "sync" },
+  whole: { type: "major", execution: "sync", flavor: "regular" },
+  thorough: { type: "major", execution: "sync", flavor: "last-resort" },
+} as const;
+
+type Collect = (options: (typeof COLLECTIONS)[Collection]) => void;
+
+/**
+ * Collects garbage of this thread, and gives the memory back to the allocator. Takes a millisecond for what is young, some ten
+ * for all.
+ */
+export function collectGarbage(collection: Collection): void {
+  (exposedCollect() ?? borrowedCollect())?.(COLLECTIONS[collection]);
+}
+
+/** The function of a process that was started with `--expose-gc`. */
+function exposedCollect(): Collect | undefined {
+  return (globalThis as { readonly gc?: Collect }).gc;
+}
+
+/** A function of a context that is made for it, and whose end has the engine collect everything some seconds later. */
+function borrowedCollect(): Collect | undefined {
   setFlagsFromString("--expose-gc");
   // Flags are the whole process's: another thread may have taken the function away again.
-  const collect = runInNewContext("globalThis.gc") as ((options: object) => void) | undefined;
+  const collect = runInNewContext("globalThis.gc") as Collect | undefined;
   setFlagsFromString("--no-expose-gc");
-  collect?.({ type: "major", execution: "sync", flavor: thorough ? "last-resort" : "regular" });
+  return collect;
 }

@@ -15,7 +15,7 @@ export interface ServeJobsOptions<Result> {
   readonly action: string;
   /** Memory of a result that changes hands instead of being copied. */
   readonly transferOf?: (result: Result) => Transferable[];
-  /** Garbage is collected when no job has come for so long; for jobs that make much of it. */
+  /** Garbage is collected when no job has come for so long, all of it if there is much; for jobs that make some. */
   readonly collectAfterMs?: number;
 }
 
@@ -52,9 +52,16 @@ export function serveJobs<Start, Job, Result>(
   });
 }
 
+/** So much may stay: it is what a thread has made that practised, and collecting it would cost what was compiled. */
+const LIGHT_HEAP = 40 << 20;
 /** A heap of so many bytes was grown for a job that hardly comes again soon: its memory is worth more than speed. */
 const LARGE_HEAP = 48 << 20;
 
 function rest(): void {
-  collectGarbage({ thorough: getHeapStatistics().total_heap_size > LARGE_HEAP });
+  const { total_heap_size: size } = getHeapStatistics();
+  collectGarbage("young");
+  // The nursery shrinks at the second time.
+  collectGarbage("young");
+  const { used_heap_size: used, external_memory: external } = getHeapStatistics();
+  if (used + external > LIGHT_HEAP) collectGarbage(size > LARGE_HEAP ? "thorough" : "whole");
 }
