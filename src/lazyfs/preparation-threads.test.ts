@@ -89,13 +89,17 @@ test("PreparationThreads merge what this thread merges, whether a thread runs or
 });
 
 test("PreparationThreads practise, unless somebody comes, and do nothing once they are disposed of", async () => {
-  const threads = new PreparationThreads({ threads: 1 });
+  await using threads = new PreparationThreads({ threads: 1 });
   await threads.practise({ signal: AbortSignal.abort() });
   assert.equal(threads.isPractised, false);
   await threads.practise({ signal: new AbortController().signal });
   assert.equal(threads.isPractised, true);
   const material = await materialOf(FEW_FILES);
   assert.deepEqual(await threads.makeLayer(material), await makeLayer(material));
+  assert.equal(threads.isPractised, false);
+  const practising = threads.practise({ signal: new AbortController().signal });
+  assert.deepEqual(await threads.makeLayer(material), await makeLayer(material));
+  await practising;
   assert.equal(threads.isPractised, false);
   await threads[Symbol.asyncDispose]();
   await assert.rejects(threads.makeLayer(await materialOf(MANY_FILES)), { code: "ABORTED" });

@@ -88,16 +88,20 @@ export class PreparationThreads implements AsyncDisposable {
     return this.#practisedAfter === this.#works;
   }
 
-  /** Has each thread that stays practise, in parts: whoever comes meanwhile waits a tenth of a second at most. */
+  /**
+   * Has each thread that stays practise, in parts, until somebody comes, who waits a tenth of a second at most.
+   *
+   * @throws {EsgzError} `INTERNAL` if a thread died, `ABORTED` after disposal
+   */
   async practise({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     if (this.#keep() === 0) return;
+    const works = this.#works;
     this.#practice ??= makePracticeImages();
     const images = await this.#practice;
-    const works = this.#works;
     let isFirst = true;
     for (const kind of ["large", "small"] as const) {
       for (let round = 0; round < ROUNDS[kind]; round += 1) {
-        if (signal.aborted || this.#keep() === 0) return;
+        if (signal.aborted || this.#keep() === 0 || this.#works !== works) return;
         await this.#pool.runOnAll({ kind: "practise", layers: images[kind], isFirst });
         isFirst = false;
       }
