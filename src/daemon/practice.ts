@@ -21,6 +21,7 @@ export class Practice implements Disposable {
   #ending = new AbortController();
   #timer: NodeJS.Timeout;
   #isFirst = true;
+  #isPractising = false;
   #seen = 0;
   #isOver = false;
 
@@ -51,19 +52,26 @@ export class Practice implements Disposable {
   }
 
   async #begin(): Promise<void> {
-    const { preparation, log } = this.#services;
     const isFirst = this.#isFirst;
-    if (this.#isBusy() || (!isFirst && this.#hasSeenMore())) {
+    if (this.#isPractising || this.#isBusy() || (!isFirst && this.#hasSeenMore())) {
       this.#timer = this.#wait();
       return;
     }
     this.#isFirst = false;
-    this.#timer = this.#wait();
+    this.#isPractising = true;
     this.#ending = new AbortController();
-    const { signal } = this.#ending;
+    await this.#practise(isFirst, this.#ending.signal);
+    this.#isPractising = false;
+    clearTimeout(this.#timer);
+    if (!this.#isOver) this.#timer = this.#wait();
+  }
+
+  async #practise(isFirst: boolean, signal: AbortSignal): Promise<void> {
+    const { clients, preparation, log } = this.#services;
     try {
-      if (!preparation.isPractised)
-        await (isFirst ? this.#practiseAll(signal) : preparation.practise({ signal }));
+      // Where images were asked for, by whatever way, all code that matters has run; threads may have given theirs up since.
+      if (!isFirst && !preparation.isPractised) await preparation.practise({ signal });
+      if (isFirst && clients.traffic.requests === 0) await practise(this.#services, signal);
     } catch (error) {
       if (!signal.aborted) log.warn({ err: error }, "practice failed");
     }
@@ -76,11 +84,6 @@ export class Practice implements Disposable {
     const hasMore = seen !== this.#seen;
     this.#seen = seen;
     return hasMore;
-  }
-
-  /** Where images were asked for, by whatever way, all code that matters has run: their threads will practise later. */
-  async #practiseAll(signal: AbortSignal): Promise<void> {
-    if (this.#services.clients.traffic.requests === 0) await practise(this.#services, signal);
   }
 }
 
