@@ -19,7 +19,7 @@ export class Practice implements Disposable {
   readonly #services: Services;
   readonly #isBusy: () => boolean;
   #ending = new AbortController();
-  #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #isFirst = true;
   #isPractising = false;
   #seen = 0;
@@ -29,14 +29,13 @@ export class Practice implements Disposable {
   constructor(services: Services, isBusy: () => boolean) {
     this.#services = services;
     this.#isBusy = isBusy;
-    this.#timer = this.#wait();
+    this.#wait();
   }
 
   /** Somebody asks for something: what goes on ends soon, what has not begun waits. */
   stepAside(): void {
-    clearTimeout(this.#timer);
     this.#ending.abort();
-    if (!this.#isOver) this.#timer = this.#wait();
+    this.#wait();
   }
 
   [Symbol.dispose](): void {
@@ -45,16 +44,17 @@ export class Practice implements Disposable {
     this.#ending.abort();
   }
 
-  #wait(): NodeJS.Timeout {
-    const timer = setTimeout(() => void this.#begin(), this.#isFirst ? ALONE_MS : QUIET_MS);
-    timer.unref();
-    return timer;
+  #wait(): void {
+    clearTimeout(this.#timer);
+    if (this.#isOver) return;
+    this.#timer = setTimeout(() => void this.#begin(), this.#isFirst ? ALONE_MS : QUIET_MS);
+    this.#timer.unref();
   }
 
   async #begin(): Promise<void> {
     const isFirst = this.#isFirst;
     if (this.#isPractising || this.#isBusy() || (!isFirst && this.#hasSeenMore())) {
-      this.#timer = this.#wait();
+      this.#wait();
       return;
     }
     this.#isFirst = false;
@@ -62,8 +62,7 @@ export class Practice implements Disposable {
     this.#ending = new AbortController();
     await this.#practise(isFirst, this.#ending.signal);
     this.#isPractising = false;
-    clearTimeout(this.#timer);
-    if (!this.#isOver) this.#timer = this.#wait();
+    this.#wait();
   }
 
   async #practise(isFirst: boolean, signal: AbortSignal): Promise<void> {

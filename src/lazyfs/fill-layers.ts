@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { untilAborted } from "../async/index.ts";
 import { setImmediate } from "node:timers/promises";
+import { untilAborted } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { FetchContext, TransferAccount } from "./fetch-context.ts";
 import type { FillProgress, FillReport } from "./fetch-report.ts";

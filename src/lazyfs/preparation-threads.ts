@@ -10,7 +10,7 @@ import type { DeclinedLayer } from "./declined-layer.ts";
 import { type LayerMaterial, makeLayer, type MadeLayer } from "./make-layer.ts";
 import { type MergedBytes, type MergePart, mergeStoredMetas } from "./merge-stored-metas.ts";
 import type { DeclinedAnswer, PreparationAnswer, PreparationJob } from "./preparation-job.ts";
-import { makePracticeImages, type PracticeImages } from "./rehearse-preparation.ts";
+import { makePracticeImages, type PracticeImage } from "./rehearse-preparation.ts";
 
 /** How many threads, and for how long. */
 export interface PreparationThreadsOptions {
@@ -30,14 +30,12 @@ export interface PreparationThreadsOptions {
 const IDLE_MS = 5000;
 /** A table of contents of so many compressed bytes has some 200 files: where no thread runs, starting one takes longer. */
 const SMALL_TOC = 16 << 10;
-/** How often one practises, on large images first: then the compiler has seen what is hot, and compiled it. */
-const ROUNDS = { large: 3, small: 40 } as const;
 
 /** The threads. Disposing ends them at once. */
 export class PreparationThreads implements AsyncDisposable {
   readonly #pool: WorkerPool<undefined, PreparationJob, PreparationAnswer>;
   readonly #keep: () => number;
-  #practice: Promise<PracticeImages> | undefined;
+  #practice: Promise<readonly PracticeImage[]> | undefined;
   /** Jobs so far, and how many there were when all was practised last. */
   #works = 0;
   #practisedAfter = -1;
@@ -97,14 +95,9 @@ export class PreparationThreads implements AsyncDisposable {
     if (this.#keep() === 0) return;
     const works = this.#works;
     this.#practice ??= makePracticeImages();
-    const images = await this.#practice;
-    let isFirst = true;
-    for (const kind of ["large", "small"] as const) {
-      for (let round = 0; round < ROUNDS[kind]; round += 1) {
-        if (signal.aborted || this.#keep() === 0 || this.#works !== works) return;
-        await this.#pool.runOnAll({ kind: "practise", layers: images[kind], isFirst });
-        isFirst = false;
-      }
+    for (const [round, layers] of (await this.#practice).entries()) {
+      if (signal.aborted || this.#keep() === 0 || this.#works !== works) return;
+      await this.#pool.runOnAll({ kind: "practise", layers, isFirst: round === 0 });
     }
     this.#practisedAfter = works;
   }

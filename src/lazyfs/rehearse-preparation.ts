@@ -24,18 +24,23 @@ const SMALL: PracticeSize = { first: 150, files: 200, upperFiles: 100 };
 /** Nobody looks at it: the table of contents is taken as it is. */
 const NO_DIGEST = `sha256:${"0".repeat(64)}` as const;
 
-/** The blobs of made-up images, of each the lowest layer first. */
-export interface PracticeImages {
-  readonly large: readonly Uint8Array[];
-  readonly small: readonly Uint8Array[];
+/** How often each is prepared: then the compiler has seen what is hot, and compiled it. */
+const LARGE_ROUNDS = 3;
+const SMALL_ROUNDS = 40;
+
+/** The blobs of a made-up image, the lowest layer first. */
+export type PracticeImage = readonly Uint8Array[];
+
+/** Makes up the images to prepare, one after the other; many of them are the same. */
+export async function makePracticeImages(): Promise<readonly PracticeImage[]> {
+  const [large, small] = [await makeLayers(LARGE), await makeLayers(SMALL)];
+  return [
+    ...Array.from({ length: LARGE_ROUNDS }, () => large),
+    ...Array.from({ length: SMALL_ROUNDS }, () => small),
+  ];
 }
 
-/** Makes up images. */
-export async function makePracticeImages(): Promise<PracticeImages> {
-  return { large: await makeLayers(LARGE), small: await makeLayers(SMALL) };
-}
-
-async function makeLayers({ first, files, upperFiles }: PracticeSize): Promise<readonly Uint8Array[]> {
+async function makeLayers({ first, files, upperFiles }: PracticeSize): Promise<PracticeImage> {
   const upperFirst = first + files - upperFiles / 2;
   const lower = await makePracticeLayer({ first, files });
   const upper = await makePracticeLayer({ first: upperFirst, files: upperFiles });
@@ -43,7 +48,7 @@ async function makeLayers({ first, files, upperFiles }: PracticeSize): Promise<r
 }
 
 /** Prepares a made-up image once, as an image is prepared: makes its layers, and merges them. */
-export async function practisePreparation(layers: readonly Uint8Array[]): Promise<void> {
+export async function practisePreparation(layers: PracticeImage): Promise<void> {
   const metas: Uint8Array[] = [];
   const dataSizes: number[] = [];
   for (const blob of layers) {

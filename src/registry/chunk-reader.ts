@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { untilAborted } from "../async/index.ts";
 import { createHash, type Hash } from "node:crypto";
+import { untilAborted } from "../async/index.ts";
 import { ByteQueue } from "../bytes/index.ts";
 import type { Digest, DigestAlgorithm } from "../oci/index.ts";
 

@@ -22,26 +22,21 @@ const COLLECTIONS = {
   thorough: { type: "major", execution: "sync", flavor: "last-resort" },
 } as const;
 
-type Collect = (options: (typeof COLLECTIONS)[Collection]) => void;
-
 /**
  * Collects garbage of this thread, and gives the memory back to the allocator. Takes a millisecond for what is young, some ten
  * for all.
  */
 export function collectGarbage(collection: Collection): void {
-  (exposedCollect() ?? borrowedCollect())?.(COLLECTIONS[collection]);
-}
-
-/** The function of a process that was started with `--expose-gc`. */
-function exposedCollect(): Collect | undefined {
-  return (globalThis as { readonly gc?: Collect }).gc;
+  // A process that was started with `--expose-gc` has a function of its own.
+  const collect = globalThis.gc ?? borrowedCollect();
+  collect?.(COLLECTIONS[collection]);
 }
 
 /** A function of a context that is made for it, and whose end has the engine collect everything some seconds later. */
-function borrowedCollect(): Collect | undefined {
+function borrowedCollect(): NodeJS.GCFunction | undefined {
   setFlagsFromString("--expose-gc");
   // Flags are the whole process's: another thread may have taken the function away again.
-  const collect = runInNewContext("globalThis.gc") as Collect | undefined;
+  const collect = runInNewContext("globalThis.gc") as NodeJS.GCFunction | undefined;
   setFlagsFromString("--no-expose-gc");
   return collect;
 }
