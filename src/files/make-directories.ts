@@ -77,6 +77,7 @@ async function isDirectory(path: string): Promise<boolean> {
   );
 }
 
-function isDirectorySync(path: string): boolean {
+/** Whether there is a directory, or a link to one. @throws what the system refuses */
+export function isDirectorySync(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }

@@ -12,7 +12,8 @@
  *
  * @module
  */
-import { copyFile, link, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { linkSync, mkdirSync } from "node:fs";
+import { copyFile, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
@@ -31,13 +32,13 @@ export function homeOf(root: string, id: string): string {
 
 /** Makes the directory of a mount, empty. Usually nothing is there, which then needs no look at the mount table. */
 export async function makeHome(home: string): Promise<void> {
-  const make = async (): Promise<void> => await mkdir(home, { mode: 0o711 });
+  const make = (): void => mkdirSync(home, { mode: 0o711 });
   try {
-    await make();
+    make();
   } catch (error) {
     if (systemCodeOf(error) !== "EEXIST") throw error;
     await removeHome(home);
-    await make();
+    make();
   }
 }
 
@@ -45,7 +46,7 @@ export async function makeHome(home: string): Promise<void> {
 export async function keepMeta(path: string, home: string): Promise<void> {
   const own = join(home, "meta");
   try {
-    await link(path, own);
+    linkSync(path, own);
   } catch (error) {
     const code = systemCodeOf(error) ?? "";
     if (!["EXDEV", "EPERM", "EMLINK", "EOPNOTSUPP"].includes(code)) throw error;

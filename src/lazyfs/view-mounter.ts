@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { chmod, chown, mkdir, rm } from "node:fs/promises";
+import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
 import {
@@ -215,8 +216,8 @@ export class ViewMounter {
   /** The root of an overlay is what its upper directory is: it gets the mode, owner and time of the image's root. */
   async #likeRoot(upper: string, metaPath: string): Promise<void> {
     const { mode, uid, gid, mtime } = readAtRoot(metaPath, (reader) => reader.getInode(reader.rootNid));
-    await chmod(upper, mode);
-    if (!this.#options.inUserNamespace && process.geteuid?.() === 0) await chown(upper, uid, gid);
+    chmodSync(upper, mode);
+    if (!this.#options.inUserNamespace && process.geteuid?.() === 0) chownSync(upper, uid, gid);
     await setDirectoryTime(upper, mtime);
   }
 
@@ -264,19 +265,21 @@ async function reuseVolatile(work: string): Promise<void> {
 
 const SHOWN_USERS = 5;
 
-/** Makes directories that are there or not; what is mounted above them is not looked at. */
-export async function makeDirectories(paths: readonly string[]): Promise<void> {
-  // At once: each is a turn of its own, which may be long while an image is being prepared.
-  await Promise.all(paths.map(makeDirectory));
+/**
+ * Makes directories that are there or not; what is mounted above them is not looked at. Not in another thread: while an image is
+ * being prepared, each turn of one may be long.
+ */
+export function makeDirectories(paths: readonly string[]): void {
+  for (const path of paths) makeDirectory(path);
 }
 
-async function makeDirectory(path: string): Promise<void> {
+function makeDirectory(path: string): void {
   try {
-    await mkdir(path);
+    mkdirSync(path);
   } catch {
     // It is there, or what it is in is not.
-    await mkdir(dirname(path), { recursive: true, mode: 0o711 });
-    await mkdir(path, { recursive: true });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
+    mkdirSync(path, { recursive: true });
   }
 }
 

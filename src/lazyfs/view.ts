@@ -88,7 +88,7 @@ export class View {
       try {
         this.#remember({});
         await makeHome(this.home);
-        await makeDirectories(directoriesOf(this.#state.plan, this.home));
+        makeDirectories(directoriesOf(this.#state.plan, this.home));
         if (options.metaSource !== undefined) await keepMeta(options.metaSource, this.home);
         await this.#mountFirst(options.methods, options.signal);
       } catch (error) {
@@ -164,7 +164,7 @@ export class View {
     await this.#takeAway({ lazy: true });
     if (isServed) this.#state = { ...this.#state, files };
     await this.#release({ waitMs: 0 });
-    await makeDirectories(directoriesOf(this.#state.plan, this.home));
+    makeDirectories(directoriesOf(this.#state.plan, this.home));
     await repairMetas(this.#context, this.#state.plan.trees);
     await this.#mountFirst([this.#state.method], undefined);
   }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { rename, rm, stat, truncate } from "node:fs/promises";
+import { renameSync, statSync } from "node:fs";
+import { rename, rm, truncate } from "node:fs/promises";
 import { isEsgzError } from "../errors/index.ts";
 import { ifExists, replaceFile, syncPath } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -20,8 +21,8 @@ export class LayerDirectories {
   }
 
   /** Whether a layer has one. System errors as they are. */
-  async has(digest: Digest): Promise<boolean> {
-    return (await ifExists(stat(this.#layout.layer(digest)))) !== undefined;
+  has(digest: Digest): boolean {
+    return statSync(this.#layout.layer(digest), { throwIfNoEntry: false }) !== undefined;
   }
 
   /**
@@ -32,8 +33,8 @@ export class LayerDirectories {
    */
   async publish(directory: string, digest: Digest, options: { readonly durable: boolean }): Promise<void> {
     await guarded(`publish layer ${digest}`, async () => {
-      if (await this.has(digest)) await this.discard(digest);
-      await rename(directory, this.#layout.layer(digest));
+      if (this.has(digest)) await this.discard(digest);
+      renameSync(directory, this.#layout.layer(digest));
       if (options.durable) await syncPath(this.#layout.layers);
     });
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type BigIntStats, statSync } from "node:fs";
+import { type BigIntStats, fstatSync, statSync } from "node:fs";
 import { constants, type FileHandle, open } from "node:fs/promises";
 import type { Digest } from "../oci/index.ts";
 import { BitSet } from "./bit-set.ts";
@@ -50,7 +50,7 @@ export interface OpenFilesOptions {
   readonly digest: Digest;
   readonly context: LayerContext;
   /** For a layer that was made a moment ago, and has no chunks yet. */
-  readonly created?: { readonly durable: boolean };
+  readonly created?: { readonly durable: boolean; readonly record: SourceRecord };
 }
 
 /** The open files of a layer. Whoever gets them closes `table` and `data`. */
@@ -74,7 +74,7 @@ export interface LayerFiles {
  */
 export async function openLayerFiles(directory: string, options: OpenFilesOptions): Promise<LayerFiles> {
   const paths = layerPaths(directory);
-  const record = await readSource(paths);
+  const record = options.created?.record ?? (await readSource(paths));
   const table = openTable(paths, options.context);
   try {
     const data = await openData(paths);
@@ -213,7 +213,7 @@ function openTable(paths: LayerPaths, { limits, cache }: LayerContext): ChunkTab
 /** Opens the data file, or makes an empty one where it is missing. Symbolic links are not followed. */
 async function openData(paths: LayerPaths): Promise<FileHandle> {
   const handle = await open(paths.data, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
-  if ((await handle.stat()).isFile()) return handle;
+  if (fstatSync(handle.fd).isFile()) return handle;
   await handle.close();
   throw storeInvalid(`"${paths.data}"`, { expected: "a regular file", found: "something else" });
 }

@@ -74,7 +74,7 @@ export class LayerShelf {
         await opened.meta.verify();
         return this.#hold(opened);
       }
-      if (!(await this.#directories.has(digest))) return undefined;
+      if (!this.#directories.has(digest)) return undefined;
       const files = await openLayerFiles(this.#layout.layer(digest), { digest, context: this.#context });
       return this.#adopt(digest, files);
     });
@@ -96,16 +96,17 @@ export class LayerShelf {
       }
       const temporary = this.#layout.nextTemporary();
       await this.#context.admitRecords(layer.meta.length + sizeOfTable(layer.chunks) + SMALL_FILES_SIZE);
+      const context = this.#context;
       try {
-        await createLayerFiles(temporary, layer, { ...options, limits: this.#context.limits });
+        const record = await createLayerFiles(temporary, layer, { ...options, limits: context.limits });
         await this.#directories.publish(temporary, digest, options);
+        const created = { ...options, record };
+        const files = await openLayerFiles(this.#layout.layer(digest), { digest, context, created });
+        return this.#adopt(digest, files);
       } catch (error) {
         await rm(temporary, { recursive: true, force: true });
         throw error;
       }
-      const context = this.#context;
-      const files = await openLayerFiles(this.#layout.layer(digest), { digest, context, created: options });
-      return this.#adopt(digest, files);
     });
   }
 

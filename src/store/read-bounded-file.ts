@@ -1,4 +1,5 @@
-import { readFile, stat } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { ifExists } from "../files/index.ts";
 import { storeInvalid } from "./store-error.ts";
 
@@ -11,7 +12,7 @@ export async function readBoundedFile(
   path: string,
   options: { readonly limit: number },
 ): Promise<Uint8Array | undefined> {
-  const found = await ifExists(stat(path));
+  const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
   if (!found.isFile())
     throw storeInvalid(`"${path}"`, { expected: "a regular file", found: "something else" });
