@@ -13,10 +13,8 @@ import type { Services } from "./services.ts";
 /** How it is brought. */
 export interface FirstReadsOptions {
   readonly services: Services;
-  /** Whether anything is brought; else only what serves reads is made ready. */
+  /** Whether anything is brought; else only what serves reads is made ready, as it is in any case. */
   readonly prefetch: boolean;
-  /** Whether the image is about to be mounted, and what serves reads made ready. */
-  readonly mounts: boolean;
   /** How its program is started, where that differs from what the image says. */
   readonly start?: StartRequest | undefined;
   /** Takes work that nobody waits for. */
@@ -40,12 +38,18 @@ export class FirstReads {
     this.#options = options;
   }
 
-  /** Makes the connection that incomplete layers are shown through, once: the mount needs not wait for it then. */
+  /**
+   * Makes the connection that incomplete layers are shown through, once: the mount that comes now, or soon, needs not wait for it
+   * then. What a machine cannot do the mount will say.
+   */
   warm(): void {
-    const { inBackground, mounts, services } = this.#options;
-    if (this.#isWarm || !mounts) return;
+    if (this.#isWarm) return;
     this.#isWarm = true;
-    inBackground(services.views.warm());
+    const { inBackground, services } = this.#options;
+    const { log, views } = services;
+    inBackground(
+      views.warm().catch((error: unknown) => log.debug({ err: error }, "cannot get ready to mount")),
+    );
   }
 
   /** Takes the events of `prepareImage()`: what is known of an image is brought before all is. */

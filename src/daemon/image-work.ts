@@ -21,6 +21,7 @@ import { hostPlatform } from "./host-platform.ts";
 import { PreparationProgress } from "./preparation-progress.ts";
 import { PROGRESS_MS, progressOfLayers } from "./fill-progress.ts";
 import { FirstReads } from "./first-reads.ts";
+import { CONNECTIONS_AHEAD } from "./registry-clients.ts";
 import { saySilence } from "./say-silence.ts";
 import type { Services } from "./services.ts";
 
@@ -114,7 +115,6 @@ export class ImageWork {
         ? new FirstReads({
             services: this.#services,
             prefetch: true,
-            mounts: false,
             inBackground: (bringing) => void reading.push(bringing),
             signal: work.signal,
           })
@@ -208,11 +208,13 @@ export class ImageWork {
     },
   ): Promise<PreparedImage> {
     const { store, clients, preparation, log } = this.#services;
-    if (this.isUnknown(request.reference)) preparation.warm();
+    const isUnknown = this.isUnknown(request.reference);
+    if (isUnknown) preparation.warm();
     const repository = name.kind === "registry" ? name.reference : undefined;
     const access = repository === undefined ? {} : (request.registry ?? clients.accessOf(repository));
     const registry = repository === undefined ? undefined : await clients.clientFor(access);
     await using source = await openImageSource(name, { registry, signal });
+    if (isUnknown) source.repository?.connectAhead(CONNECTIONS_AHEAD);
     const received = (): number => clients.traffic.bytes;
     using _silence = repository && saySilence({ registry: repository.registry, received, emit });
     const image = await prepareImage(source, {

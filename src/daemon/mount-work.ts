@@ -78,7 +78,6 @@ export class MountWork implements AsyncDisposable {
     const first = new FirstReads({
       services: this.#services,
       prefetch: request.prefetch ?? this.#services.config.prefetch,
-      mounts: true,
       start: request.start,
       inBackground: (reading) => this.#inBackground(reading),
       signal: this.#ending.signal,

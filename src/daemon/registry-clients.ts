@@ -31,6 +31,8 @@ export interface RegistryTraffic {
   readonly bytes: number;
 }
 
+/** For an image's manifest, and at once behind it the config and the layers of most images. */
+export const CONNECTIONS_AHEAD = 5;
 /** The kind of the leases that remember how repositories are reached: paths and hosts, never secrets. */
 const ACCESS_LEASE = "registry-access";
 

@@ -9,7 +9,7 @@ import { openImageSource } from "../image/index.ts";
 import type { PreparationThreads } from "../lazyfs/index.ts";
 import { type Digest, type ImageReference, parseReference } from "../oci/index.ts";
 import { hostPlatform } from "./host-platform.ts";
-import type { RegistryClients } from "./registry-clients.ts";
+import { CONNECTIONS_AHEAD, type RegistryClients } from "./registry-clients.ts";
 import { RemoteImage, type RemoteLayer } from "./remote-image.ts";
 import type { Store } from "../store/index.ts";
 
@@ -149,6 +149,7 @@ export class RemoteImages implements AsyncDisposable {
     threads.warm();
     const registry = await clients.clientFor(clients.accessOf(reference));
     const source = await openImageSource({ kind: "registry", reference }, { registry, signal });
+    source.repository?.connectAhead(CONNECTIONS_AHEAD);
     const { digest, skipVerify } = request;
     const verification = skipVerify ? "computed" : "required";
     const isKnown = request.tocDigest !== undefined;

@@ -8,6 +8,7 @@ import type { Agent, Dispatcher, ProxyAgent } from "undici";
 import { EsgzError, messageOf } from "../errors/index.ts";
 import type { PemInput, TlsConfig } from "./host-config.ts";
 import { type ProxySettings, selectProxy } from "./proxy-selection.ts";
+import { SpareSockets } from "./spare-sockets.ts";
 
 /** How connections are made. */
 export interface DispatcherPoolOptions {
@@ -16,6 +17,12 @@ export interface DispatcherPoolOptions {
   /** Milliseconds for a connection to be there, TLS included; default 10 s. */
   readonly connectTimeoutMs?: number | undefined;
   readonly proxy?: ProxySettings | undefined;
+}
+
+interface Connections {
+  readonly dispatcher: Dispatcher;
+  /** Absent behind a proxy, to which the connections are. */
+  readonly spares?: SpareSockets | undefined;
 }
 
 type ConnectOptions = NonNullable<ProxyAgent.Options["requestTls"]>;
@@ -27,7 +34,7 @@ const KEEP_ALIVE_MS = 30_000;
 /** Makes dispatchers at first need and keeps them. */
 export class DispatcherPool {
   readonly #options: DispatcherPoolOptions;
-  readonly #dispatchers = new Map<TlsConfig | undefined, Map<string, Promise<Dispatcher>>>();
+  readonly #connections = new Map<TlsConfig | undefined, Map<string, Promise<Connections>>>();
   #closed = false;
 
   constructor(options: DispatcherPoolOptions) {
@@ -39,7 +46,20 @@ export class DispatcherPool {
    *
    * @throws {EsgzError} `CONFIGURATION_INVALID` for certificate files that cannot be read.
    */
-  dispatcherFor(target: URL, tls: TlsConfig): Promise<Dispatcher> {
+  async dispatcherFor(target: URL, tls: TlsConfig): Promise<Dispatcher> {
+    return (await this.#connectionsFor(target, tls)).dispatcher;
+  }
+
+  /**
+   * Makes connections for requests that will come. Without effect behind a proxy.
+   *
+   * @throws {EsgzError} as `dispatcherFor()`; a connection that cannot be made is made again for the request.
+   */
+  async connectAhead(target: URL, tls: TlsConfig, count: number): Promise<void> {
+    (await this.#connectionsFor(target, tls)).spares?.prepare(target, count);
+  }
+
+  #connectionsFor(target: URL, tls: TlsConfig): Promise<Connections> {
     if (this.#closed) {
       return Promise.reject(
         new EsgzError("NETWORK_FAILED", `Cannot connect to "${target.host}": the client is closed`, {
@@ -49,8 +69,8 @@ export class DispatcherPool {
     }
     const proxy = selectProxy(target, this.#options.proxy ?? {});
     const owner = isPlain(tls) ? undefined : tls;
-    const byProxy = this.#dispatchers.get(owner) ?? new Map<string, Promise<Dispatcher>>();
-    this.#dispatchers.set(owner, byProxy);
+    const byProxy = this.#connections.get(owner) ?? new Map<string, Promise<Connections>>();
+    this.#connections.set(owner, byProxy);
     const key = proxy?.href ?? "";
     const known = byProxy.get(key);
     if (known !== undefined) return known;
@@ -63,12 +83,17 @@ export class DispatcherPool {
   /** Destroys all connections. */
   async close(): Promise<void> {
     this.#closed = true;
-    const all = [...this.#dispatchers.values()].flatMap((byProxy) => [...byProxy.values()]);
-    this.#dispatchers.clear();
-    await Promise.allSettled(all.map(async (made) => await (await made).destroy()));
+    const all = [...this.#connections.values()].flatMap((byProxy) => [...byProxy.values()]);
+    this.#connections.clear();
+    const end = async (made: Promise<Connections>): Promise<void> => {
+      const { dispatcher, spares } = await made;
+      spares?.close();
+      await dispatcher.destroy();
+    };
+    await Promise.allSettled(all.map(end));
   }
 
-  async #create(tls: TlsConfig, proxy: URL | undefined): Promise<Dispatcher> {
+  async #create(tls: TlsConfig, proxy: URL | undefined): Promise<Connections> {
     // Loading undici takes tens of milliseconds; commands that never talk to a registry do not pay them.
     const [undici, connect] = await Promise.all([import("undici"), this.#connectOptions(tls)]);
     const shared: Agent.Options = {
@@ -76,13 +101,12 @@ export class DispatcherPool {
       keepAliveTimeout: KEEP_ALIVE_MS,
       allowH2: false,
     };
-    if (proxy === undefined) return new undici.Agent({ ...shared, connect });
-    return new undici.ProxyAgent({
-      ...shared,
-      uri: proxy.href,
-      requestTls: connect,
-      proxyTls: proxyTrust(connect),
-    });
+    if (proxy === undefined) {
+      const spares = new SpareSockets(undici.buildConnector(connect));
+      return { spares, dispatcher: new undici.Agent({ ...shared, connect: spares.connect }) };
+    }
+    const proxied = { uri: proxy.href, requestTls: connect, proxyTls: proxyTrust(connect) };
+    return { dispatcher: new undici.ProxyAgent({ ...shared, ...proxied }) };
   }
 
   async #connectOptions(tls: TlsConfig): Promise<ConnectOptions> {

@@ -99,6 +99,12 @@ export class Endpoint {
     }
   }
 
+  /** Makes connections for requests that will come. @throws {EsgzError} `CONFIGURATION_INVALID`, `NETWORK_FAILED` if all is closed */
+  async connectAhead(count: number): Promise<void> {
+    const { transport, config: tls } = this.#options;
+    await transport.connectAhead(this.base, { tls, count });
+  }
+
   /**
    * Resolves an upload or page location that this endpoint named.
    *

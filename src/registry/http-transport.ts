@@ -111,6 +111,11 @@ export class HttpTransport {
     }
   }
 
+  /** Makes connections for exchanges that will come. @throws {EsgzError} `CONFIGURATION_INVALID`, `NETWORK_FAILED` if it is closed */
+  async connectAhead(url: URL, options: { readonly tls: TlsConfig; readonly count: number }): Promise<void> {
+    await this.#dispatchers.connectAhead(url, options.tls, options.count);
+  }
+
   /** Ends all connections. Further exchanges fail. */
   async close(): Promise<void> {
     await this.#dispatchers.close();

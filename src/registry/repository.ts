@@ -54,6 +54,15 @@ export class Repository {
     this.#manifests = new ManifestStore(host, repository);
   }
 
+  /**
+   * Makes connections for so many requests at once, before there is anything to ask: they go out without waiting for one. Whoever
+   * reads first has one of them. Never fails: what cannot be had now is found out by who asks.
+   */
+  connectAhead(count: number): void {
+    const [endpoint] = this.#host.readOrder();
+    endpoint?.connectAhead(count).catch(() => undefined);
+  }
+
   /** The descriptor of a tag or digest, without fetching the manifest where the registry allows it. */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     return await this.#manifests.resolve(reference, options);
