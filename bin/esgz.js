@@ -18,6 +18,8 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"]
 const HEAVY = ["pull", "convert"];
 const LEAN_FLAGS = ["--max-semi-space-size=2", "--expose-gc"];
 const LEAN_VARIABLES = { MALLOC_ARENA_MAX: "2" };
+// Its image is prepared while the rest is loaded, which takes as long as a registry takes to answer.
+const ANNOUNCED = "run";
 const entry = ["../src/cli/main.ts", "../dist/bundle/main.js"]
   .map((path) => fileURLToPath(new URL(path, import.meta.url)))
   .find((path) => existsSync(path));
@@ -31,12 +33,19 @@ if (entry === undefined) {
   if (HEAVY.includes(process.argv[2])) becomeLean();
   const directory = cacheDirectory();
   if (directory !== undefined) module.enableCompileCache(directory);
+  if (process.argv[2] === ANNOUNCED) await announce();
   await import(entry);
 } else {
   const node = bundledNode();
   if (node === undefined)
     fail(`esgz needs Node ${FLOOR.join(".")} or later, this is ${process.versions.node}`);
   else handOver(node, fileURLToPath(import.meta.url));
+}
+
+/** A module of its own beside the entry: nothing else is loaded for it. */
+async function announce() {
+  const early = await import(entry.replace(/main(\.\w+)$/, "announce$1"));
+  await early.announce(process.argv.slice(3));
 }
 
 /** Starts this process anew with other flags, which takes some 20 ms. Where node cannot, all works with more memory. */

@@ -11,6 +11,8 @@ import { build, type Plugin } from "esbuild";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const COMMAND_LINE = "src/cli/main.ts";
+/** Loaded before it, and alone. */
+const ANNOUNCEMENT = "src/cli/announce.ts";
 /** Loads a filesystem, with which it shares classes. */
 const FILESYSTEM_HOST = "src/fuse/device-worker.ts";
 /** Has a native part, which is found through its own package. */
@@ -32,7 +34,7 @@ writeFileSync(join(directory, "THIRD-PARTY-LICENSES.txt"), licensesOf(inputs));
 /** Every program, with those that have to be bundled with it. */
 function programGroups(): string[][] {
   const find = (ending: string): string[] => globSync(`src/**/*-${ending}.ts`, { cwd: ROOT }).toSorted();
-  const alone = [COMMAND_LINE, ...find("program"), ...find("worker")].filter(
+  const alone = [COMMAND_LINE, ANNOUNCEMENT, ...find("program"), ...find("worker")].filter(
     (path) => path !== FILESYSTEM_HOST,
   );
   const groups = [...alone.map((path) => [path]), [FILESYSTEM_HOST, ...find("filesystem")]];

@@ -4,6 +4,7 @@
  * ```text
  * GET    /v1/info                          DaemonInfo
  * POST   /v1/pull      PullRequest         events, PullResult
+ * POST   /v1/announcements ImageRequest    {}   such a mount follows: answered when it has come; who leaves before takes it back
  * POST   /v1/mounts    MountRequest        events, MountResult
  * GET    /v1/mounts                        MountStatus[]
  * DELETE /v1/mounts?target=DIR|ID[&lazy=1][&owner=PID] {}

@@ -12,6 +12,7 @@ import type { LayerStores } from "./layer-stores.ts";
 import type { MountWork } from "./mount-work.ts";
 import { packageVersion } from "./package-version.ts";
 import {
+  parseImageRequest,
   parseLayerStoreRequest,
   parseMountRequest,
   parsePruneRequest,
@@ -123,6 +124,16 @@ function mountRoutes({ mounts }: ControlSubjects): readonly ControlRoute[] {
         const request = parseMountRequest(body);
         assertAbsolute(request.reference);
         return await mounts.mount(request, work);
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/announcements",
+      answer: "json",
+      handle: async ({ body, signal }) => {
+        const request = parseImageRequest(body);
+        assertAbsolute(request.reference);
+        await mounts.announce(request, { signal });
       },
     },
     { method: "GET", path: "/v1/mounts", answer: "json", handle: async () => await mounts.list() },

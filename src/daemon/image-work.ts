@@ -28,6 +28,12 @@ import type { Services } from "./services.ts";
 /** What a request works in. */
 export type Work = Pick<ControlCall, "emit" | "signal">;
 
+/** What preparing an image works in. */
+export interface PrepareWork extends Work {
+  /** Told of what is there already, while the rest is being prepared. */
+  readonly first?: Pick<FirstReads, "onEvent"> | undefined;
+}
+
 /** An image that is ready, and what that took. */
 export interface ReadyImage extends AsyncDisposable {
   readonly image: PreparedImage;
@@ -77,13 +83,7 @@ export class ImageWork {
    *
    * @throws {EsgzError} as `prepareImage()`
    */
-  async prepare(
-    request: ImageRequest,
-    work: Work & {
-      /** Told of what is there already, while the rest is being prepared. */
-      readonly first?: FirstReads | undefined;
-    },
-  ): Promise<ReadyImage> {
+  async prepare(request: ImageRequest, work: PrepareWork): Promise<ReadyImage> {
     const beginMs = systemClock.nowMs();
     const before = this.#services.clients.traffic.bytes;
     const progress = new PreparationProgress(request.reference, { emit: work.emit, beginMs });
@@ -166,10 +166,7 @@ export class ImageWork {
 
   async #open(
     request: ImageRequest,
-    work: Work & {
-      readonly progress: PreparationProgress;
-      readonly first?: FirstReads | undefined;
-    },
+    work: PrepareWork & { readonly progress: PreparationProgress },
   ): Promise<PreparedImage> {
     const { store } = this.#services;
     const { signal, progress } = work;
@@ -200,8 +197,7 @@ export class ImageWork {
       emit,
       progress,
       first,
-    }: Work & {
-      readonly first?: FirstReads | undefined;
+    }: PrepareWork & {
       readonly request: ImageRequest;
       readonly platform: Platform;
       readonly progress: PreparationProgress;

@@ -10,8 +10,9 @@ import { isRunning, processOf } from "../files/index.ts";
 import type { MountRecord, RestoreReport } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { LayerHandle } from "../store/index.ts";
+import { Announcements } from "./announcements.ts";
 import { assertMountable } from "./assert-mountable.ts";
-import type { MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
+import type { ImageRequest, MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { FirstReads, isIncomplete } from "./first-reads.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
@@ -31,6 +32,7 @@ interface HeldMount {
 export class MountWork implements AsyncDisposable {
   readonly #services: Services;
   readonly #images: ImageWork;
+  readonly #announcements: Announcements;
   readonly #extras: MountExtras;
   readonly #roots: MountRoots;
   readonly #ending = new AbortController();
@@ -42,6 +44,7 @@ export class MountWork implements AsyncDisposable {
   constructor(services: Services, images: ImageWork) {
     this.#services = services;
     this.#images = images;
+    this.#announcements = new Announcements((request, work) => images.prepare(request, work));
     this.#extras = new MountExtras(services.store);
     this.#roots = new MountRoots(services.start.settings.store);
     this.#owners = new OwnerWatch(this.#extras, (orphan) => this.#inBackground(this.#drop(orphan)));
@@ -69,22 +72,24 @@ export class MountWork implements AsyncDisposable {
     }
   }
 
+  /** Gets ready to mount an image, until that is asked for or `signal` is aborted. Never fails. */
+  async announce(request: ImageRequest, { signal }: Pick<Work, "signal">): Promise<void> {
+    if (this.#images.isUnknown(request.reference)) this.#firstReads({ prefetch: false }).warm();
+    await this.#announcements.announce(request, { signal });
+  }
+
   /** Mounts an image. @throws {EsgzError} as `ImageWork.prepare()` and `LayerViews.mountImage()` */
   async mount(request: MountRequest, work: Work): Promise<MountResult> {
     const beginMs = systemClock.nowMs();
     const { settings } = this.#services.start;
     if (request.directory !== undefined) await assertMountable(request.directory, settings.store);
     const extra = this.#extraOf(request);
-    const first = new FirstReads({
-      services: this.#services,
-      prefetch: request.prefetch ?? this.#services.config.prefetch,
-      start: request.start,
-      inBackground: (reading) => this.#inBackground(reading),
-      signal: this.#ending.signal,
-    });
+    const first = this.#firstReads(request);
     // Layers that are complete need no connection: where there may be some, the first that is not makes it.
     if (this.#images.isUnknown(request.reference)) first.warm();
-    await using ready = await this.#images.prepare(request, { ...work, first });
+    const announced = this.#announcements.take(request);
+    await using ready = await (announced?.join({ ...work, first }) ??
+      this.#images.prepare(request, { ...work, first }));
     const { image } = ready;
     if (ready.layers.some(isIncomplete)) first.warm();
     const id = request.id ?? randomBytes(8).toString("hex");
@@ -194,6 +199,16 @@ export class MountWork implements AsyncDisposable {
   async #keepingOf(record: MountRecord | undefined): Promise<{ readonly keep?: string }> {
     if (record?.writable !== true || this.#extras.get(record.id).discard === true) return {};
     return { keep: await placeForChanges(this.#services.store.root, record.id) };
+  }
+
+  #firstReads({ prefetch, start }: Pick<MountRequest, "prefetch" | "start">): FirstReads {
+    return new FirstReads({
+      services: this.#services,
+      prefetch: prefetch ?? this.#services.config.prefetch,
+      start,
+      inBackground: (reading) => this.#inBackground(reading),
+      signal: this.#ending.signal,
+    });
   }
 
   #extraOf({ ownerPid, background, discard }: MountRequest): MountExtra {

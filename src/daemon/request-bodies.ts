@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { EsgzError } from "../errors/index.ts";
-import type { MountRequest, PruneRequest, PullRequest } from "./control-protocol.ts";
+import type { ImageRequest, MountRequest, PruneRequest, PullRequest } from "./control-protocol.ts";
 
 const AbsolutePath = v.pipe(v.string(), v.startsWith("/"));
 const Image = {
@@ -41,6 +41,11 @@ const Mount = v.object({
 const Prune = v.optional(v.object({ all: v.optional(v.boolean()) }), {});
 const LayerStore = v.object({ directory: AbsolutePath });
 const Stop = v.optional(v.object({ force: v.optional(v.boolean()) }), {});
+
+/** @throws {EsgzError} `REQUEST_INVALID` */
+export function parseImageRequest(body: unknown): ImageRequest {
+  return parsed(v.object(Image) as v.GenericSchema<unknown, ImageRequest>, body);
+}
 
 /** @throws {EsgzError} `REQUEST_INVALID` */
 export function parsePullRequest(body: unknown): PullRequest {

@@ -6,7 +6,7 @@ import { execFile, spawn } from "node:child_process";
 import { hash } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
@@ -26,6 +26,37 @@ async function readByCommand(path: string): Promise<Buffer> {
   const { stdout } = await run("cat", [path], { encoding: "buffer", maxBuffer: 64 << 20 });
   return stdout;
 }
+
+test("what was announced is asked for once, and given up by who leaves", LIMIT, async (t) => {
+  const reason = missingFuse();
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const { image } = await serveSampleFiles(t);
+  const client = await store.connect();
+  const asked = (): string[] =>
+    image.requests.map(({ url }) => url).filter((url) => url.includes("/manifests/"));
+  const request = { reference: image.name, platform };
+  const say = async (): Promise<Socket> => {
+    const before = asked().length;
+    const socket = connect(join(store.root, "control.sock"));
+    const body = JSON.stringify(request);
+    socket.write(
+      `POST /v1/announcements HTTP/1.1\r\nhost: esgz\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    await until(() => asked().length > before);
+    return socket;
+  };
+  const announcing = await say();
+  const { id } = await client.mount({ ...request, directory: store.directory("mnt"), background: false });
+  assert.equal(asked().length, new Set(asked()).size);
+  announcing.destroy();
+  await client.unmount(id);
+
+  (await say()).destroy();
+  // It waits for whoever prepares an image.
+  await client.prune({ all: true });
+  assert.deepEqual(await client.mounts(), []);
+});
 
 test("an image is mounted before it is there, and its files are right", LIMIT, async (t) => {
   const reason = missingFuse();
