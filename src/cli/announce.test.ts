@@ -82,6 +82,16 @@ test("announcementOf() takes the store as commands do, unless a configuration ma
   assert.equal(storeOf(["--store", "/a"]), "/a");
 });
 
+test("announce() never fails, also where there is no working directory, or the name is long", async (t) => {
+  const gone = mkdtempSync(join(tmpdir(), "esgz-announce-"));
+  const before = process.cwd();
+  process.chdir(gone);
+  t.after(() => process.chdir(before));
+  rmSync(gone, { recursive: true });
+  await announce(["--store", "relative", IMAGE]);
+  await announce(["--store", "/nowhere", "a".repeat(100_000)]);
+});
+
 test("announce() tells the daemon of the store, and does not mind when there is none", async (t) => {
   const store = mkdtempSync(join(tmpdir(), "esgz-announce-"));
   t.after(() => rmSync(store, { recursive: true, force: true }));
@@ -102,5 +112,8 @@ test("announce() tells the daemon of the store, and does not mind when there is 
   await once(server, "listening");
   t.after(() => server.close());
   await announce(words);
-  assert.deepEqual(await asked.promise, ["POST /v1/announcements", { reference: IMAGE }]);
+  assert.deepEqual(await asked.promise, [
+    "POST /v1/announcements",
+    { reference: IMAGE, ownerPid: process.pid },
+  ]);
 });

@@ -8,15 +8,16 @@
  */
 import { readFileSync } from "node:fs";
 import { createConnection } from "node:net";
-import { homedir } from "node:os";
 import { resolve } from "node:path";
 import {
+  type AnnounceRequest,
   daemonFilesOf,
   defaultConfigPath,
   defaultStoreRoot,
   MAX_SOCKET_PATH,
   type StoreOwner,
 } from "../daemon/index.ts";
+import { homeDirectory } from "./environment.ts";
 
 /** Options of `run` that stand alone, and the letters of those that have one. */
 export const SWITCHES: ReadonlySet<string> = new Set(
@@ -33,6 +34,7 @@ export const VALUED: ReadonlySet<string> = new Set(
 );
 /** Variables that name credentials, which the daemon would have to be told. */
 const CREDENTIALS = ["REGISTRY_AUTH_FILE", "DOCKER_CONFIG"];
+const MAX_BODY = 4096;
 /** Names of images that lie on this machine. */
 const LOCAL_NAME = /^(oci|docker-archive|dir):/;
 /** Where a configuration may say which store it is. */
@@ -55,15 +57,23 @@ export function announcementOf(words: readonly string[], owner: StoreOwner): Ann
   return store === undefined ? undefined : { store, reference: line.image };
 }
 
-/** Tells the daemon, if one runs. Resolves when it was told; never fails. */
+/** Tells the daemon, if one runs. Resolves when it was told; never fails: what is wrong the command will say. */
 export async function announce(words: readonly string[]): Promise<void> {
-  const owner = { uid: process.geteuid?.() ?? 0, home: homedir(), variables: process.env };
-  const announcement = announcementOf(words, owner);
-  if (announcement === undefined) return;
-  const { store, reference } = announcement;
+  try {
+    const owner = { uid: process.geteuid?.() ?? 0, home: homeDirectory(), variables: process.env };
+    const announcement = announcementOf(words, owner);
+    if (announcement !== undefined) await tell(announcement);
+  } catch {
+    // There may be no working directory.
+  }
+}
+
+async function tell({ store, reference }: Announcement): Promise<void> {
   const { control } = daemonFilesOf(store);
-  if (Buffer.byteLength(control) > MAX_SOCKET_PATH) return;
-  const body = JSON.stringify({ reference });
+  const request: AnnounceRequest = { reference, ownerPid: process.pid };
+  const body = JSON.stringify(request);
+  // A socket takes so much at once, also of a daemon that is stopped.
+  if (Buffer.byteLength(control) > MAX_SOCKET_PATH || Buffer.byteLength(body) > MAX_BODY) return;
   // By hand: a client of HTTP takes longer to load than this to say.
   const head = [
     "POST /v1/announcements HTTP/1.1",

@@ -60,7 +60,7 @@ export function processEnvironment(signal: AbortSignal, control: ProcessControl 
 }
 
 /** The user's home; the root directory for a user of whom the system knows none, as in many containers. */
-function homeDirectory(): string {
+export function homeDirectory(): string {
   try {
     return homedir() || "/";
   } catch {

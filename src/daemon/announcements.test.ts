@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemClock } from "../async/index.ts";
 import type { ImageEvent } from "../lazyfs/index.ts";
 import { Announcements } from "./announcements.ts";
-import type { ControlEvent, ImageRequest } from "./control-protocol.ts";
+import type { ControlEvent, ImageRequest, MountRequest } from "./control-protocol.ts";
 import type { PrepareWork, ReadyImage } from "./image-work.ts";
 
-const REQUEST: ImageRequest = { reference: "registry.example/app:1" };
+const REQUEST = { reference: "registry.example/app:1", ownerPid: 7 };
 
 /** Preparations that end when a test says so. */
 class Preparations {
@@ -38,13 +39,14 @@ const layers = (index: number): ImageEvent => ({
 
 test("who asks for what was announced gets it, and is told all that happened", async () => {
   const preparations = new Preparations();
-  const announcements = new Announcements(preparations.prepare);
+  const announcements = new Announcements(preparations.prepare, systemClock);
   const announced = announcements.announce(REQUEST, { signal: new AbortController().signal });
   const [work] = preparations.works;
   work?.emit(note("before"));
   work?.emit({ kind: "progress", doneBytes: 1, totalBytes: 2, layers: [] });
   work?.first?.onEvent(layers(0));
-  assert.equal(announcements.take({ ...REQUEST, platform: "linux/arm64" }), undefined);
+  for (const other of [{ platform: "linux/arm64" }, { ownerPid: 8 }, { ownerPid: undefined }])
+    assert.equal(announcements.take({ ...REQUEST, ...other } as MountRequest), undefined);
 
   const told: unknown[] = [];
   const joined = announcements.take(REQUEST)?.join({
@@ -65,7 +67,7 @@ test("who asks for what was announced gets it, and is told all that happened", a
 test("what was announced by somebody who leaves is ended, and closed if it was ready", async () => {
   for (const isReady of [false, true]) {
     const preparations = new Preparations();
-    const announcements = new Announcements(preparations.prepare);
+    const announcements = new Announcements(preparations.prepare, systemClock);
     const leaving = new AbortController();
     const announced = announcements.announce(REQUEST, { signal: leaving.signal });
     if (isReady) preparations.outcomes[0]?.resolve(preparations.image);
@@ -79,7 +81,7 @@ test("what was announced by somebody who leaves is ended, and closed if it was r
 
 test("who announced may leave when it was asked for", async () => {
   const preparations = new Preparations();
-  const announcements = new Announcements(preparations.prepare);
+  const announcements = new Announcements(preparations.prepare, systemClock);
   const leaving = new AbortController();
   const announced = announcements.announce(REQUEST, { signal: leaving.signal });
   const { signal } = new AbortController();
@@ -93,7 +95,7 @@ test("who announced may leave when it was asked for", async () => {
 
 test("who asks learns why it failed, and can end it", async () => {
   const preparations = new Preparations();
-  const announcements = new Announcements(preparations.prepare);
+  const announcements = new Announcements(preparations.prepare, systemClock);
   const { signal } = new AbortController();
   void announcements.announce(REQUEST, { signal });
   preparations.outcomes[0]?.reject(new Error("no such image"));
@@ -109,19 +111,42 @@ test("who asks learns why it failed, and can end it", async () => {
   await assert.rejects(async () => await joined, /ended/);
 });
 
-test("each of two who announced the same has one", async () => {
+test("each process has what it announced itself, once", async () => {
   const preparations = new Preparations();
-  const announcements = new Announcements(preparations.prepare);
+  const announcements = new Announcements(preparations.prepare, systemClock);
   const { signal } = new AbortController();
-  const [first, second] = [
-    announcements.announce(REQUEST, { signal }),
-    announcements.announce(REQUEST, { signal }),
-  ];
-  const work = { emit: () => undefined, signal };
+  const other = { ...REQUEST, ownerPid: 8 };
+  const announced = [REQUEST, other].map((request) => announcements.announce(request, { signal }));
+  await announcements.announce(REQUEST, { signal });
+  assert.equal(preparations.works.length, 2);
   for (const outcome of preparations.outcomes) outcome.resolve(preparations.image);
+  const work = { emit: () => undefined, signal };
+  await announcements.take(other)?.join(work);
   await announcements.take(REQUEST)?.join(work);
-  await first;
-  await announcements.take(REQUEST)?.join(work);
-  await second;
-  assert.equal(announcements.take(REQUEST), undefined);
+  await Promise.all(announced);
+  assert.equal(preparations.closed, 0);
+});
+
+test("what is not asked for within seconds is dropped, and so is all when the server ends", async () => {
+  for (const how of ["late", "end"] as const) {
+    const preparations = new Preparations();
+    const waits: PromiseWithResolvers<void>[] = [];
+    const sleep = async (_ms: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> => {
+      const wait = Promise.withResolvers<void>();
+      waits.push(wait);
+      signal?.addEventListener("abort", () => wait.reject(signal.reason));
+      await wait.promise;
+    };
+    const announcements = new Announcements(preparations.prepare, { ...systemClock, sleep });
+    const { signal } = new AbortController();
+    const announced = announcements.announce(REQUEST, { signal });
+    preparations.outcomes[0]?.resolve(preparations.image);
+    if (how === "late") waits[0]?.resolve();
+    else announcements.end();
+    await announced;
+    assert.equal(preparations.closed, 1);
+    assert.equal(announcements.take(REQUEST), undefined);
+    await announcements.announce(REQUEST, { signal: how === "late" ? AbortSignal.abort() : signal });
+    assert.equal(preparations.works.length, 1);
+  }
 });

@@ -6,55 +6,61 @@
  *
  * @module
  */
+import type { Clock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { ImageEvent, ImageObserver } from "../lazyfs/index.ts";
-import type { ControlEvent, ImageRequest } from "./control-protocol.ts";
+import type { AnnounceRequest, ControlEvent, ImageRequest, MountRequest } from "./control-protocol.ts";
 import type { PrepareWork, ReadyImage } from "./image-work.ts";
 
 /** Prepares an image, as `ImageWork.prepare()`. */
 type Prepare = (request: ImageRequest, work: PrepareWork) => Promise<ReadyImage>;
 
+/** Loading a command line takes a hundredth of this; what was resolved so long ago may be another image by now. */
+const KEPT_MS = 5000;
+
 /** What was announced and not asked for yet. */
 export class Announcements {
   readonly #prepare: Prepare;
-  readonly #waiting = new Map<string, Announcement[]>();
+  readonly #clock: Clock;
+  readonly #waiting = new Map<string, Announcement>();
+  readonly #ending = new AbortController();
 
   /** @param prepare prepares images */
-  constructor(prepare: Prepare) {
+  constructor(prepare: Prepare, clock: Clock) {
     this.#prepare = prepare;
+    this.#clock = clock;
   }
 
   /**
-   * Prepares an image until somebody asks for it, which resolves this, or `signal` is aborted: nobody will. Never fails; who asks
-   * learns what went wrong.
+   * Prepares an image until its announcer asks for it, leaves (`signal`), or has not come for some seconds. Resolves then; never
+   * fails. Who asks learns what went wrong.
    */
-  async announce(request: ImageRequest, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    if (signal.aborted) return;
+  async announce(request: AnnounceRequest, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const key = keyOf(request);
+    const over = AbortSignal.any([signal, this.#ending.signal]);
+    if (over.aborted || this.#waiting.has(key)) return;
     const announcement = new Announcement(request, this.#prepare);
-    this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), announcement]);
-    const gone = Promise.withResolvers<void>();
-    const leave = (): void => gone.resolve();
-    signal.addEventListener("abort", leave, { once: true });
-    await Promise.race([announcement.taken, gone.promise]);
-    signal.removeEventListener("abort", leave);
-    if (this.#remove(key, announcement)) await announcement.drop();
+    this.#waiting.set(key, announcement);
+    const enough = new AbortController();
+    const late = this.#clock.sleep(KEPT_MS, { signal: AbortSignal.any([over, enough.signal]) });
+    await Promise.race([announcement.taken, late.catch(() => undefined)]);
+    enough.abort();
+    if (this.#waiting.get(key) !== announcement) return;
+    this.#waiting.delete(key);
+    await announcement.drop();
   }
 
-  /** Gives what was announced for a request, if anything was, to one who asks. */
-  take(request: ImageRequest): Announcement | undefined {
+  /** Gives what the process that asks has announced, if it has: the same image, reached the same way. */
+  take(request: MountRequest): Announcement | undefined {
     const key = keyOf(request);
-    const [first] = this.#waiting.get(key) ?? [];
-    if (first !== undefined) this.#remove(key, first);
-    return first;
+    const found = this.#waiting.get(key);
+    this.#waiting.delete(key);
+    return found;
   }
 
-  #remove(key: string, announcement: Announcement): boolean {
-    const waiting = this.#waiting.get(key) ?? [];
-    const left = waiting.filter((other) => other !== announcement);
-    if (left.length === 0) this.#waiting.delete(key);
-    else this.#waiting.set(key, left);
-    return left.length < waiting.length;
+  /** Drops all that was announced, and what will be. */
+  end(): void {
+    this.#ending.abort();
   }
 }
 
@@ -111,7 +117,6 @@ export class Announcement {
   }
 }
 
-/** Requests for the same image, reached the same way. */
-function keyOf({ reference, platform, registry, resolve }: ImageRequest): string {
-  return JSON.stringify([reference, platform, registry, resolve]);
+function keyOf({ ownerPid, reference, platform, registry, resolve }: MountRequest): string {
+  return JSON.stringify([ownerPid, reference, platform, registry, resolve]);
 }

@@ -4,7 +4,7 @@
  * ```text
  * GET    /v1/info                          DaemonInfo
  * POST   /v1/pull      PullRequest         events, PullResult
- * POST   /v1/announcements ImageRequest    {}   such a mount follows: answered when it has come; who leaves before takes it back
+ * POST   /v1/announcements AnnounceRequest {}   a mount follows: answered when it has come, or will not be waited for any longer
  * POST   /v1/mounts    MountRequest        events, MountResult
  * GET    /v1/mounts                        MountStatus[]
  * DELETE /v1/mounts?target=DIR|ID[&lazy=1][&owner=PID] {}
@@ -47,6 +47,11 @@ export interface ImageRequest {
   readonly registry?: RegistryAccess;
   /** `missing`: use what the store has under this name without asking the registry. Default: `always`, and what is in the store if no registry answers. */
   readonly resolve?: "always" | "missing";
+}
+
+/** A process will ask for a mount of this image, as its owner, within seconds. It takes that back by leaving. */
+export interface AnnounceRequest extends ImageRequest {
+  readonly ownerPid: number;
 }
 
 /** Fill the store with an image. */

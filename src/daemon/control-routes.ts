@@ -12,7 +12,7 @@ import type { LayerStores } from "./layer-stores.ts";
 import type { MountWork } from "./mount-work.ts";
 import { packageVersion } from "./package-version.ts";
 import {
-  parseImageRequest,
+  parseAnnounceRequest,
   parseLayerStoreRequest,
   parseMountRequest,
   parsePruneRequest,
@@ -131,7 +131,7 @@ function mountRoutes({ mounts }: ControlSubjects): readonly ControlRoute[] {
       path: "/v1/announcements",
       answer: "json",
       handle: async ({ body, signal }) => {
-        const request = parseImageRequest(body);
+        const request = parseAnnounceRequest(body);
         assertAbsolute(request.reference);
         await mounts.announce(request, { signal });
       },

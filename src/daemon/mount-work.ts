@@ -12,7 +12,7 @@ import type { Digest } from "../oci/index.ts";
 import type { LayerHandle } from "../store/index.ts";
 import { Announcements } from "./announcements.ts";
 import { assertMountable } from "./assert-mountable.ts";
-import type { ImageRequest, MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
+import type { AnnounceRequest, MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { FirstReads, isIncomplete } from "./first-reads.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
@@ -44,7 +44,7 @@ export class MountWork implements AsyncDisposable {
   constructor(services: Services, images: ImageWork) {
     this.#services = services;
     this.#images = images;
-    this.#announcements = new Announcements((request, work) => images.prepare(request, work));
+    this.#announcements = new Announcements((request, work) => images.prepare(request, work), systemClock);
     this.#extras = new MountExtras(services.store);
     this.#roots = new MountRoots(services.start.settings.store);
     this.#owners = new OwnerWatch(this.#extras, (orphan) => this.#inBackground(this.#drop(orphan)));
@@ -72,10 +72,15 @@ export class MountWork implements AsyncDisposable {
     }
   }
 
-  /** Gets ready to mount an image, until that is asked for or `signal` is aborted. Never fails. */
-  async announce(request: ImageRequest, { signal }: Pick<Work, "signal">): Promise<void> {
+  /** Gets ready to mount an image for a process that will ask for it. As `Announcements.announce()`. */
+  async announce(request: AnnounceRequest, { signal }: Pick<Work, "signal">): Promise<void> {
     if (this.#images.isUnknown(request.reference)) this.#firstReads({ prefetch: false }).warm();
     await this.#announcements.announce(request, { signal });
+  }
+
+  /** Waits for nobody who announced a mount any more. */
+  endAnnouncements(): void {
+    this.#announcements.end();
   }
 
   /** Mounts an image. @throws {EsgzError} as `ImageWork.prepare()` and `LayerViews.mountImage()` */

@@ -5,9 +5,10 @@
  */
 import * as v from "valibot";
 import { EsgzError } from "../errors/index.ts";
-import type { ImageRequest, MountRequest, PruneRequest, PullRequest } from "./control-protocol.ts";
+import type { AnnounceRequest, MountRequest, PruneRequest, PullRequest } from "./control-protocol.ts";
 
 const AbsolutePath = v.pipe(v.string(), v.startsWith("/"));
+const ProcessId = v.pipe(v.number(), v.integer(), v.minValue(1));
 const Image = {
   reference: v.pipe(v.string(), v.minLength(1), v.maxLength(4096)),
   platform: v.optional(v.string()),
@@ -35,16 +36,17 @@ const Mount = v.object({
   prefetch: v.optional(v.boolean()),
   background: v.optional(v.boolean()),
   discard: v.optional(v.boolean()),
-  ownerPid: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  ownerPid: v.optional(ProcessId),
   start: v.optional(Start),
 });
+const Announce = v.object({ ...Image, ownerPid: ProcessId });
 const Prune = v.optional(v.object({ all: v.optional(v.boolean()) }), {});
 const LayerStore = v.object({ directory: AbsolutePath });
 const Stop = v.optional(v.object({ force: v.optional(v.boolean()) }), {});
 
 /** @throws {EsgzError} `REQUEST_INVALID` */
-export function parseImageRequest(body: unknown): ImageRequest {
-  return parsed(v.object(Image) as v.GenericSchema<unknown, ImageRequest>, body);
+export function parseAnnounceRequest(body: unknown): AnnounceRequest {
+  return parsed(Announce as v.GenericSchema<unknown, AnnounceRequest>, body);
 }
 
 /** @throws {EsgzError} `REQUEST_INVALID` */

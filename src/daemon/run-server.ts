@@ -74,6 +74,8 @@ async function serve(services: Services): Promise<void> {
   upkeep.beginReverifying();
   const end = await channel.ended;
   log.info({ end }, "ending");
+  // Whoever announced a mount may be waiting for the next server.
+  mounts.endAnnouncements();
   // What it practises with ends before it would.
   practice?.[Symbol.dispose]();
   if (end === "orphan") startSuccessor(start, { sessions: channel.sessions, config: JSON.stringify(config) });

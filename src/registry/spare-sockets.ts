@@ -49,7 +49,9 @@ export class SpareSockets {
   readonly connect: Connector = (target, callback) => {
     const key = keyOf(target);
     const spares = this.#spares.get(key) ?? [];
-    const spare = spares.find(({ socket }) => socket !== undefined) ?? spares[0];
+    const spare =
+      spares.find(({ socket }) => socket?.destroyed === false) ??
+      spares.find(({ socket }) => socket === undefined);
     if (spare === undefined) {
       this.#connect(target, callback);
       return;

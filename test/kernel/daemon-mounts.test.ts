@@ -35,13 +35,13 @@ test("what was announced is asked for once, and given up by who leaves", LIMIT, 
   const client = await store.connect();
   const asked = (): string[] =>
     image.requests.map(({ url }) => url).filter((url) => url.includes("/manifests/"));
-  const request = { reference: image.name, platform };
+  const request = { reference: image.name, platform, ownerPid: process.pid };
   const say = async (): Promise<Socket> => {
     const before = asked().length;
     const socket = connect(join(store.root, "control.sock"));
     const body = JSON.stringify(request);
     socket.write(
-      `POST /v1/announcements HTTP/1.1\r\nhost: esgz\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      `POST /v1/announcements HTTP/1.1\r\nhost: esgz\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     await until(() => asked().length > before);
     return socket;
@@ -50,11 +50,16 @@ test("what was announced is asked for once, and given up by who leaves", LIMIT, 
   const { id } = await client.mount({ ...request, directory: store.directory("mnt"), background: false });
   assert.equal(asked().length, new Set(asked()).size);
   announcing.destroy();
-  await client.unmount(id);
+  await client.unmount(id, { ownerPid: process.pid });
 
   (await say()).destroy();
   // It waits for whoever prepares an image.
   await client.prune({ all: true });
+  // A server that ends waits for no announcement.
+  const stays = await say();
+  await client.renew();
+  await until(async () => (await client.info()).restarts === 1);
+  stays.destroy();
   assert.deepEqual(await client.mounts(), []);
 });
 
