@@ -167,6 +167,7 @@ test("foreseeProgram() ends, whatever scripts start one another", async (t) => {
       finds += 1;
       return bench.files.find(path);
     },
+    names: bench.files.names.bind(bench.files),
     runs: bench.files.runs.bind(bench.files),
   };
   const { fetcher } = bench;

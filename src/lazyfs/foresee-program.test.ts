@@ -121,6 +121,54 @@ test("foreseeProgram() brings what Python reads first", async (t) => {
   ]);
 });
 
+test("foreseeProgram() brings what nginx is configured with, and the modules that it loads", async (t) => {
+  const lower = [
+    program("usr/sbin/nginx"),
+    { name: "etc/nginx/nginx.conf", content: "include /etc/nginx/modules-enabled/*.conf;\n" },
+    { name: "etc/nginx/fastcgi.conf", content: "not everybody's" },
+    { name: "etc/nginx/sites-available/default", content: "server {}\n" },
+    { name: "etc/nginx/sites-available/other", content: "server {}\n" },
+    link("etc/nginx/sites-enabled/default", "../sites-available/default"),
+    link("etc/nginx/sites-enabled/nowhere", "../sites-available/nowhere"),
+  ];
+  const upper = [
+    { name: "etc/nginx/conf.d/own.conf", content: "load_module other.so;\n" },
+    link("etc/nginx/modules-enabled/50-echo.conf", "/usr/share/nginx/modules-available/echo.conf"),
+    {
+      name: "usr/share/nginx/modules-available/echo.conf",
+      content: '# load_module no.so;\nload_module modules/echo.so;\n load_module "/opt/absolute.so" ;\n',
+    },
+    link("usr/share/nginx/modules", "../../lib/nginx/modules"),
+    elf("usr/lib/nginx/modules/echo.so", { needed: ["libecho.so"] }),
+    elf("usr/lib/nginx/modules/no.so"),
+    elf("usr/lib/libecho.so"),
+    elf("opt/absolute.so"),
+    elf("etc/nginx/other.so"),
+  ];
+  await using bench = await openForeseeBench(t, [lower, upper]);
+  await bench.foresee({ command: ["nginx"], env: ["PATH=/usr/sbin"] });
+  assert.deepEqual(bench.present(), [
+    "/etc/nginx/conf.d/own.conf",
+    "/etc/nginx/nginx.conf",
+    "/etc/nginx/other.so",
+    "/etc/nginx/sites-available/default",
+    "/opt/absolute.so",
+    "/usr/lib/libecho.so",
+    "/usr/lib/nginx/modules/echo.so",
+    "/usr/sbin/nginx",
+    "/usr/share/nginx/modules-available/echo.conf",
+  ]);
+});
+
+test("foreseeProgram() looks at some of the files in a directory, however many there are", async (t) => {
+  const many = Array.from({ length: 300 }, (_, at) => `etc/nginx/conf.d/${at}.conf`);
+  const text = `load_module absent.so;\n`.repeat(1000);
+  const sites = many.map((name) => ({ name, content: text }));
+  await using bench = await openForeseeBench(t, [[program("usr/bin/nginx"), ...sites]]);
+  const { files } = await bench.foresee({ command: ["nginx"] });
+  assert.equal(files, 65);
+});
+
 test("foreseeProgram() brings a large program whole, and of another large file only its beginning", async (t) => {
   const rest = halfNoise(9 * MIB, 1);
   const script = concatBytes([encodeUtf8("#!/usr/bin/large\n"), rest]);
@@ -160,6 +208,7 @@ test("foreseeProgram() leaves out what metadata has wrong", async (t) => {
       if (path.includes("passwd")) throw new EsgzError("EROFS_INVALID", "Cannot read it");
       return bench.files.find(path);
     },
+    names: (path, limit) => bench.files.names(path, limit),
     runs: function* (file, range) {
       yield* bench.files.runs(file, range);
       if (file.path.endsWith("libc.so.6")) throw new EsgzError("EROFS_INVALID", "Cannot read it");
@@ -222,6 +271,7 @@ test("foreseeProgram() looks for no more than it can find quickly, whatever an i
       finds += 1;
       return bench.files.find(path);
     },
+    names: (path, limit) => bench.files.names(path, limit),
     runs: (file, range) => bench.files.runs(file, range),
   };
   await bench.foresee({ command: ["greedy"], files: counted });

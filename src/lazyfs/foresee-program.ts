@@ -19,7 +19,7 @@ import { ForeseenLibraries } from "./foreseen-libraries.ts";
 import type { ImageFile } from "./image-files.ts";
 import { COMMON_TRIPLETS } from "./multiarch.ts";
 import { shellCommands } from "./shell-commands.ts";
-import { startFilesOf } from "./start-files.ts";
+import { modulesIn, startFilesOf } from "./start-files.ts";
 import { isShellBuiltin, type StartedCommand, startedBy } from "./started-commands.ts";
 
 /** What will be started, and where to look for it. */
@@ -54,6 +54,8 @@ const MAX_TEXT = 64 << 10;
 /** Of a starter's words, how many are tried: what is left of them are the program's. */
 const MAX_TRIES = 8;
 const MAX_ARGUMENTS = 16;
+const MAX_MODULES = 32;
+const GUESS = { guess: true };
 
 /**
  * Brings the files that starting a command reads first. Resolves when all are there.
@@ -157,9 +159,30 @@ class Foresight {
     const script = words.find((word) => !word.startsWith("-"));
     const known = startFilesOf(path, script === undefined ? undefined : this.#absolute(script));
     return [
-      ...known.map((each) => this.#files.bringPath(each)),
+      ...known.map((each) => (each.endsWith("/") ? this.#bringSettings(each) : this.#files.bringPath(each))),
       ...named.map((each) => this.#files.bringPath(each, { guess: true })),
     ];
+  }
+
+  /** Brings the files of a directory, and the modules that they have their program load. */
+  async #bringSettings(directory: string): Promise<void> {
+    const found = await this.#files.findAll(directory.slice(0, -1));
+    const bring = async (file: ImageFile): Promise<void> => {
+      if (!(await this.#files.bring(file, GUESS))) return;
+      const text = decodePathText(await this.#files.read(file, { offset: 0, size: MAX_TEXT }));
+      const modules = modulesIn(text).slice(0, MAX_MODULES);
+      await endAll(modules.map((paths) => this.#bringModule(paths)));
+    };
+    await endAll(found.map(bring));
+  }
+
+  async #bringModule(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      const file = await this.#files.find(path);
+      if (file === undefined) continue;
+      if (await this.#files.bring(file, GUESS)) await this.#libraries.bringFor(file, GUESS);
+      return;
+    }
   }
 
   async #follow(started: StartedCommand, origin: CommandOrigin): Promise<void> {

@@ -12,7 +12,7 @@ import type { LayerFetcher } from "./layer-fetcher.ts";
 
 /** Where files are found, and who brings them. */
 export interface ForeseenFilesOptions extends ReadOptions {
-  readonly files: Pick<ImageFiles, "find" | "runs">;
+  readonly files: Pick<ImageFiles, "find" | "names" | "runs">;
   readonly fetcher: Pick<LayerFetcher, "ensure">;
 }
 
@@ -41,6 +41,8 @@ const MAX_BYTES = 96 << 20;
 const MAX_GUESS = 1 << 20;
 const MAX_GUESSES = 4 << 20;
 const MAX_FINDS = 2048;
+/** Directories of configuration have few files. */
+const MAX_NAMES = 64;
 /** Finding is quick, but an image may make it slow: others have their turn after so many. */
 const FINDS_AT_ONCE = 16;
 
@@ -84,6 +86,17 @@ export class ForeseenFiles {
       if (file !== undefined) return file;
     }
     return undefined;
+  }
+
+  /** The files in the directory at an absolute path, not more than some. */
+  async findAll(directory: string): Promise<readonly ImageFile[]> {
+    const names = await this.#attempt(() => this.#options.files.names(directory, MAX_NAMES));
+    const found: ImageFile[] = [];
+    for (const name of names ?? []) {
+      const file = await this.find(`${directory}/${name}`);
+      if (file !== undefined) found.push(file);
+    }
+    return found;
   }
 
   /** Brings a file, each once; a large one's beginning. Whether it is there now. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ByteRange } from "../blob/index.ts";
+import { decodePathText } from "../bytes/index.ts";
 import type { ErofsSource } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
 import { type DeviceRun, deviceRuns } from "./device-runs.ts";
@@ -60,6 +61,25 @@ export class ImageFiles {
     if (found?.node.type !== "reg" || part === undefined) return undefined;
     const { size } = this.#stack.reader(part.layer).getInode(part.nid);
     return { path: found.path, size, nid: part.layer * META_STEP + part.nid };
+  }
+
+  /**
+   * Names in the directory at an absolute path, those of upper layers first, not more than `limit`: some may be hidden, or be no
+   * file's. None if there is no directory.
+   *
+   * @throws {EsgzError} `EROFS_INVALID`
+   */
+  names(path: string, limit: number): readonly string[] {
+    const found = walkPath(this.#stack, path)?.node;
+    const names = new Set<string>();
+    for (const { layer, nid } of found?.type === "dir" ? found.parts : []) {
+      for (const { nameBytes } of this.#stack.reader(layer).readdir(nid)) {
+        if (names.size >= limit) return [...names];
+        const name = decodePathText(nameBytes);
+        if (name !== "." && name !== "..") names.add(name);
+      }
+    }
+    return [...names];
   }
 
   /**

@@ -32,8 +32,18 @@ const PYTHON = /^(.*)\/bin\/python3\.(\d{1,3})$/;
 const OPENSSL_FILES = ["/usr/lib/ssl/openssl.cnf", "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"];
 const OPENSSL = /\/libcrypto\.so\.[\d.]+$/;
 
-const NGINX_FILES = ["/etc/nginx/nginx.conf", "/etc/nginx/mime.types"];
+const NGINX_FILES = [
+  "/etc/nginx/nginx.conf",
+  "/etc/nginx/mime.types",
+  // What the configurations of distributions include.
+  "/etc/nginx/modules-enabled/",
+  "/etc/nginx/conf.d/",
+  "/etc/nginx/sites-enabled/",
+];
 const NGINX = /\/nginx$/;
+const NGINX_MODULE = /^[ \t]*load_module[ \t]+["']?([\w./-]+)["']?[ \t]*;/gm;
+/** What distributions have nginx start in. */
+const NGINX_PREFIXES = ["/usr/share/nginx", "/etc/nginx"];
 
 const NODE = /\/node(?:js)?$/;
 /** Parts of Node that Debian has in packages of their own. */
@@ -44,7 +54,7 @@ const MAX_PARENTS = 16;
 
 /**
  * Paths of files that a program or library is known to read first, in the order of their use; most have none. A file may be
- * at one of several paths.
+ * at one of several paths; one that ends in "/" stands for all files of a directory.
  *
  * @param script the absolute path that its first word names which is no option
  */
@@ -54,6 +64,13 @@ export function startFilesOf(program: string, script?: string): readonly string[
   if (NODE.test(program)) return [...NODE_FILES, ...(script === undefined ? [] : nodeFiles(script))];
   const [, prefix, minor] = PYTHON.exec(program) ?? [];
   return prefix === undefined || minor === undefined ? [] : pythonFiles(prefix, minor);
+}
+
+/** The modules that a file of a configuration has its program load: of each the paths at one of which it is. */
+export function modulesIn(text: string): readonly (readonly string[])[] {
+  return Array.from(text.matchAll(NGINX_MODULE), ([, path = ""]) =>
+    path.startsWith("/") ? [path] : NGINX_PREFIXES.map((prefix) => `${prefix}/${path}`),
+  );
 }
 
 /** What a script's name may be short for, and the packages that it may be of. */
