@@ -8,7 +8,6 @@
  */
 import { readFileSync } from "node:fs";
 import { createConnection } from "node:net";
-import { resolve } from "node:path";
 import {
   type AnnounceRequest,
   daemonFilesOf,
@@ -18,6 +17,7 @@ import {
   type StoreOwner,
 } from "../daemon/index.ts";
 import { homeDirectory } from "./environment.ts";
+import { namedStore } from "./named-store.ts";
 
 /** Options of `run` that stand alone, and the letters of those that have one. */
 export const SWITCHES: ReadonlySet<string> = new Set(
@@ -52,8 +52,7 @@ export function announcementOf(words: readonly string[], owner: StoreOwner): Ann
   if (CREDENTIALS.some((name) => (owner.variables[name] ?? "") !== "")) return undefined;
   const line = readLine(words);
   if (line === undefined || LOCAL_NAME.test(line.image)) return undefined;
-  const named = line.store ?? owner.variables["ESGZ_STORE"];
-  const store = named === undefined || named === "" ? usualStore(owner) : resolve(named);
+  const store = namedStore(line.store, owner) ?? usualStore(owner);
   return store === undefined ? undefined : { store, reference: line.image };
 }
 

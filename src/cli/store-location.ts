@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Environment } from "./environment.ts";
+import { namedStore } from "./named-store.ts";
 
 const STORE_FLAG = "--store <dir>";
 
@@ -18,8 +19,8 @@ export function addStoreFlag(command: Command): Command {
 /** The absolute path of the store that the options of a command or the program name, else the environment, else the user's own. */
 export async function storeOf(environment: Environment, command: Command): Promise<string> {
   const { store, config } = command.optsWithGlobals<{ store?: string; config?: string }>();
-  const named = store ?? environment.variables["ESGZ_STORE"];
-  if (named !== undefined && named !== "") return resolve(named);
+  const named = namedStore(store, environment);
+  if (named !== undefined) return named;
   const { storeRootOf } = await import("../daemon/index.ts");
   return await storeRootOf(environment, { configPath: config === undefined ? undefined : resolve(config) });
 }

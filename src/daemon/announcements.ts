@@ -37,14 +37,12 @@ export class Announcements {
    */
   async announce(request: AnnounceRequest, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const key = keyOf(request);
-    const over = AbortSignal.any([signal, this.#ending.signal]);
-    if (over.aborted || this.#waiting.has(key)) return;
+    const ending = this.#ending.signal;
+    if (signal.aborted || ending.aborted || this.#waiting.has(key)) return;
     const announcement = new Announcement(request, this.#prepare);
     this.#waiting.set(key, announcement);
-    const enough = new AbortController();
-    const late = this.#clock.sleep(KEPT_MS, { signal: AbortSignal.any([over, enough.signal]) });
-    await Promise.race([announcement.taken, late.catch(() => undefined)]);
-    enough.abort();
+    const over = AbortSignal.any([signal, ending, announcement.taken]);
+    await this.#clock.sleep(KEPT_MS, { signal: over }).catch(() => undefined);
     if (this.#waiting.get(key) !== announcement) return;
     this.#waiting.delete(key);
     await announcement.drop();
@@ -67,7 +65,7 @@ export class Announcements {
 /** One image that is being prepared for somebody who has not asked yet. */
 export class Announcement {
   readonly #ending = new AbortController();
-  readonly #taken = Promise.withResolvers<void>();
+  readonly #taken = new AbortController();
   readonly #ready: Promise<ReadyImage>;
   /** What there was to tell. How far something is will be told again. */
   readonly #events: ControlEvent[] = [];
@@ -87,14 +85,14 @@ export class Announcement {
     this.#ready.catch(() => undefined);
   }
 
-  /** Resolves when somebody has asked for it. */
-  get taken(): Promise<void> {
-    return this.#taken.promise;
+  /** Aborted when somebody has asked for it. */
+  get taken(): AbortSignal {
+    return this.#taken.signal;
   }
 
   /** The image, for one who asks for it: told of what happened, and of what happens. @throws {EsgzError} as `prepareImage()` */
   async join({ emit, first, signal }: PrepareWork): Promise<ReadyImage> {
-    this.#taken.resolve();
+    this.#taken.abort();
     this.#emit = emit;
     this.#onEvent = (event) => first?.onEvent(event);
     for (const event of this.#events.splice(0)) emit(event);

@@ -14,12 +14,17 @@
  */
 import { decodePathText } from "../bytes/index.ts";
 import { endAll } from "./end-all.ts";
-import { type ForeseeReport, ForeseenFiles, type ForeseenFilesOptions } from "./foreseen-files.ts";
+import {
+  type BringOptions,
+  type ForeseeReport,
+  ForeseenFiles,
+  type ForeseenFilesOptions,
+} from "./foreseen-files.ts";
 import { ForeseenLibraries } from "./foreseen-libraries.ts";
 import type { ImageFile } from "./image-files.ts";
 import { COMMON_TRIPLETS } from "./multiarch.ts";
 import { shellCommands } from "./shell-commands.ts";
-import { modulesIn, startFilesOf } from "./start-files.ts";
+import { MODULE_PREFIXES, modulesIn, startFilesOf } from "./start-files.ts";
 import { isShellBuiltin, type StartedCommand, startedBy } from "./started-commands.ts";
 
 /** What will be started, and where to look for it. */
@@ -160,7 +165,7 @@ class Foresight {
     const known = startFilesOf(path, script === undefined ? undefined : this.#absolute(script));
     return [
       ...known.map((each) => (each.endsWith("/") ? this.#bringSettings(each) : this.#files.bringPath(each))),
-      ...named.map((each) => this.#files.bringPath(each, { guess: true })),
+      ...named.map((each) => this.#files.bringPath(each, GUESS)),
     ];
   }
 
@@ -168,21 +173,23 @@ class Foresight {
   async #bringSettings(directory: string): Promise<void> {
     const found = await this.#files.findAll(directory.slice(0, -1));
     const bring = async (file: ImageFile): Promise<void> => {
-      if (!(await this.#files.bring(file, GUESS))) return;
-      const text = decodePathText(await this.#files.read(file, { offset: 0, size: MAX_TEXT }));
-      const modules = modulesIn(text).slice(0, MAX_MODULES);
-      await endAll(modules.map((paths) => this.#bringModule(paths)));
+      const modules = modulesIn((await this.#bringText(file, GUESS)) ?? "").slice(0, MAX_MODULES);
+      await endAll(modules.map((path) => this.#bringModule(path)));
     };
     await endAll(found.map(bring));
   }
 
-  async #bringModule(paths: readonly string[]): Promise<void> {
-    for (const path of paths) {
-      const file = await this.#files.find(path);
-      if (file === undefined) continue;
-      if (await this.#files.bring(file, GUESS)) await this.#libraries.bringFor(file, GUESS);
-      return;
-    }
+  async #bringModule(path: string): Promise<void> {
+    const isAbsolute = path.startsWith("/");
+    const file = await (isAbsolute ? this.#files.find(path) : this.#files.findIn(MODULE_PREFIXES, path));
+    if (file !== undefined && (await this.#files.bring(file, GUESS)))
+      await this.#libraries.bringFor(file, GUESS);
+  }
+
+  /** The text of a file that is brought, or its beginning; undefined if it is not. */
+  async #bringText(file: ImageFile, options: BringOptions): Promise<string | undefined> {
+    if (!(await this.#files.bring(file, options))) return undefined;
+    return decodePathText(await this.#files.read(file, { offset: 0, size: MAX_TEXT }));
   }
 
   async #follow(started: StartedCommand, origin: CommandOrigin): Promise<void> {
@@ -213,9 +220,8 @@ class Foresight {
     const file = await this.#files.find(this.#absolute(parameters[0] ?? ""));
     if (file === undefined || this.#scripts.has(file.nid) || this.#scripts.size >= MAX_SCRIPTS) return;
     this.#scripts.add(file.nid);
-    if (!(await this.#files.bring(file, origin))) return;
-    const bytes = await this.#files.read(file, { offset: 0, size: MAX_TEXT });
-    await this.#startText(decodePathText(bytes), { ...origin, parameters, isFile: true });
+    const text = await this.#bringText(file, origin);
+    if (text !== undefined) await this.#startText(text, { ...origin, parameters, isFile: true });
   }
 
   /** Starts what a shell's text names: what it ends with for sure, all else by guess where the text is a file's. */

@@ -42,8 +42,8 @@ const NGINX_FILES = [
 ];
 const NGINX = /\/nginx$/;
 const NGINX_MODULE = /^[ \t]*load_module[ \t]+["']?([\w./-]+)["']?[ \t]*;/gm;
-/** What distributions have nginx start in. */
-const NGINX_PREFIXES = ["/usr/share/nginx", "/etc/nginx"];
+/** Where modules are that a configuration names by relative paths: what distributions have nginx start in. */
+export const MODULE_PREFIXES: readonly string[] = ["/usr/share/nginx", "/etc/nginx"];
 
 const NODE = /\/node(?:js)?$/;
 /** Parts of Node that Debian has in packages of their own. */
@@ -66,11 +66,9 @@ export function startFilesOf(program: string, script?: string): readonly string[
   return prefix === undefined || minor === undefined ? [] : pythonFiles(prefix, minor);
 }
 
-/** The modules that a file of a configuration has its program load: of each the paths at one of which it is. */
-export function modulesIn(text: string): readonly (readonly string[])[] {
-  return Array.from(text.matchAll(NGINX_MODULE), ([, path = ""]) =>
-    path.startsWith("/") ? [path] : NGINX_PREFIXES.map((prefix) => `${prefix}/${path}`),
-  );
+/** The paths of the modules that a file of a configuration has its program load. */
+export function modulesIn(text: string): readonly string[] {
+  return Array.from(text.matchAll(NGINX_MODULE), ([, path = ""]) => path);
 }
 
 /** What a script's name may be short for, and the packages that it may be of. */

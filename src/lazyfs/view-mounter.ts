@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { mapConcurrent } from "../async/index.ts";
@@ -16,6 +16,7 @@ import {
   unmount,
 } from "../erofs-mount/index.ts";
 import { EsgzError, isEsgzError, messageOf } from "../errors/index.ts";
+import { makeDirectoriesSync } from "../files/index.ts";
 import { unmountFuse } from "../fuse/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { AdoptedFuse, FuseKeeper } from "./fuse-claim.ts";
@@ -266,20 +267,13 @@ async function reuseVolatile(work: string): Promise<void> {
 const SHOWN_USERS = 5;
 
 /**
- * Makes directories that are there or not; what is mounted above them is not looked at. Not in another thread: while an image is
+ * Makes directories, with those above them, as far as they are missing. Not in another thread: while an image is
  * being prepared, each turn of one may be long.
  */
 export function makeDirectories(paths: readonly string[]): void {
-  for (const path of paths) makeDirectory(path);
-}
-
-function makeDirectory(path: string): void {
-  try {
-    mkdirSync(path);
-  } catch {
-    // It is there, or what it is in is not.
-    mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
-    mkdirSync(path, { recursive: true });
+  for (const path of paths) {
+    makeDirectoriesSync(dirname(path), { mode: 0o711 });
+    makeDirectoriesSync(path);
   }
 }
 

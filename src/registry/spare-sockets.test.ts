@@ -1,34 +1,18 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import { connect as connectSocket, type AddressInfo, type Socket } from "node:net";
+import { connect as connectSocket, type Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { answer, type ScriptedServer, startScriptedServer } from "../../test/registry/scripted-server.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { SpareSockets } from "./spare-sockets.ts";
 
-/** A registry that answers everything with an empty manifest, and keeps count of who connected. */
-async function startCounting(): Promise<
-  { readonly host: string; readonly connected: Set<Socket>; readonly server: Server } & AsyncDisposable
-> {
-  const connected = new Set<Socket>();
-  const server = createServer((_request, response) => {
-    // Long enough for all that ask at once to need a connection each.
-    setTimeout(() => response.end("{}"), 30);
+/** A registry that answers late enough for all that ask at once to need a connection each. */
+async function startLate(): Promise<ScriptedServer> {
+  return await startScriptedServer(async (_request, response) => {
+    await sleep(30);
+    answer(response, 200);
   });
-  server.on("connection", (socket) => connected.add(socket));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  return {
-    host: `127.0.0.1:${port}`,
-    connected,
-    server,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -40,53 +24,53 @@ async function pingAll(client: RegistryClient, host: string, count: number): Pro
 }
 
 test("connections are there before a request, and requests use them", async () => {
-  await using registry = await startCounting();
+  await using registry = await startLate();
   await using client = new RegistryClient();
   const repository = client.repository({ registry: registry.host, repository: "a/b" });
   repository.connectAhead(3);
-  await until(() => registry.connected.size === 3);
+  await until(() => registry.connections() === 3);
   // No more than that, however often it is asked for.
   repository.connectAhead(3);
   await pingAll(client, registry.host, 3);
-  assert.equal(registry.connected.size, 3);
+  assert.equal(registry.connections(), 3);
   await pingAll(client, registry.host, 4);
-  assert.equal(registry.connected.size, 4);
+  assert.equal(registry.connections(), 4);
 });
 
 test("a request takes a connection that is still being made", async () => {
-  await using registry = await startCounting();
+  await using registry = await startLate();
   await using client = new RegistryClient();
   client.repository({ registry: registry.host, repository: "a/b" }).connectAhead(2);
   await pingAll(client, registry.host, 2);
-  assert.equal(registry.connected.size, 2);
+  assert.equal(registry.connections(), 2);
 });
 
 test("a connection that the registry has closed meanwhile is given to nobody", async () => {
-  await using registry = await startCounting();
+  await using registry = await startLate();
   await using client = new RegistryClient({ retryPolicy: { attempts: 1 } });
   client.repository({ registry: registry.host, repository: "a/b" }).connectAhead(2);
-  await until(() => registry.connected.size === 2);
-  const [first, second] = registry.connected;
+  await until(() => registry.connections() === 2);
+  const [first, second] = registry.sockets;
   first?.destroy();
   second?.end();
   await sleep(50);
   await client.ping(registry.host);
-  assert.equal(registry.connected.size, 3);
+  assert.equal(registry.connections(), 3);
 });
 
 test("connections that nobody took end with the client", async () => {
-  await using registry = await startCounting();
+  await using registry = await startLate();
   const client = new RegistryClient();
   client.repository({ registry: registry.host, repository: "a/b" }).connectAhead(2);
-  await until(() => registry.connected.size === 2);
-  const ended = [...registry.connected].map((socket) => once(socket, "close"));
+  await until(() => registry.connections() === 2);
+  const ended = registry.sockets.map((socket) => once(socket, "close"));
   await client.close();
   await Promise.all(ended);
 });
 
 test("who asks for a registry that is not there learns it, whether a connection was tried before or not", async () => {
   const { host } = await (async () => {
-    await using gone = await startCounting();
+    await using gone = await startLate();
     return gone;
   })();
   await using client = new RegistryClient({ retryPolicy: { attempts: 1 } });
@@ -97,23 +81,22 @@ test("who asks for a registry that is not there learns it, whether a connection 
 });
 
 test("another name is another connection", async () => {
-  await using registry = await startCounting();
-  const { port } = registry.server.address() as AddressInfo;
+  await using registry = await startLate();
   const made: Socket[] = [];
   const spares = new SpareSockets((target, callback) => {
     const socket = connectSocket(Number(target.port), target.hostname);
     made.push(socket);
     socket.once("connect", () => callback(null, socket));
   });
-  const url = new URL(`http://127.0.0.1:${port}`);
-  const { host, hostname, protocol } = url;
-  const target = { host, hostname, protocol, port: String(port) };
+  const url = new URL(registry.url);
+  const { host, hostname, protocol, port } = url;
+  const target = { host, hostname, protocol, port };
   const take = (more: { readonly servername?: string }): Promise<Socket | null> =>
     new Promise((resolve) => {
       spares.connect({ ...target, ...more }, (_error, socket) => resolve(socket));
     });
   spares.prepare(url, 1);
-  await until(() => registry.connected.size === 1);
+  await until(() => registry.connections() === 1);
   const named = await take({ servername: "other.example" });
   assert.equal(named, made[1]);
   assert.equal(await take({}), made[0]);

@@ -15,6 +15,7 @@ type Callback = buildConnector.Callback;
 
 /** A connection that is there or will be. */
 interface Spare {
+  readonly key: string;
   /** Once it is connected. */
   socket?: Socket;
   /** Who has taken it before it was. */
@@ -29,7 +30,7 @@ const KEPT_MS = 5000;
 /** Makes connections, and keeps some for those who will ask. */
 export class SpareSockets {
   readonly #connect: Connector;
-  readonly #spares = new Map<string, Spare[]>();
+  readonly #spares = new Set<Spare>();
 
   /** @param connect makes a connection */
   constructor(connect: Connector) {
@@ -41,14 +42,13 @@ export class SpareSockets {
     const { host, protocol, port } = url;
     const hostname = url.hostname.replace(/^\[(.*)\]$/, "$1");
     const key = keyOf({ protocol, host });
-    for (let at = this.#spares.get(key)?.length ?? 0; at < count; at += 1)
+    for (let at = this.#sparesFor(key).length; at < count; at += 1)
       this.#add(key, { host, hostname, protocol, port });
   }
 
   /** Gives a connection that is there, or will be first; else makes one. */
   readonly connect: Connector = (target, callback) => {
-    const key = keyOf(target);
-    const spares = this.#spares.get(key) ?? [];
+    const spares = this.#sparesFor(keyOf(target));
     const spare =
       spares.find(({ socket }) => socket?.destroyed === false) ??
       spares.find(({ socket }) => socket === undefined);
@@ -56,7 +56,7 @@ export class SpareSockets {
       this.#connect(target, callback);
       return;
     }
-    this.#forget(key, spare);
+    this.#forget(spare);
     const { socket } = spare;
     if (socket === undefined) spare.taker = callback;
     else handOver(spare, socket, callback);
@@ -64,36 +64,32 @@ export class SpareSockets {
 
   /** Closes those that nobody has taken. */
   close(): void {
-    for (const spare of [...this.#spares.values()].flat()) spare.drop();
+    for (const spare of this.#spares) spare.drop();
   }
 
   #add(key: string, target: Target): void {
     const drop = (): void => {
-      this.#forget(key, spare);
+      this.#forget(spare);
       spare.socket?.destroy();
     };
-    const spare: Spare = { drop, timer: setTimeout(drop, KEPT_MS).unref() };
-    this.#spares.set(key, [...(this.#spares.get(key) ?? []), spare]);
+    const spare: Spare = { key, drop, timer: setTimeout(drop, KEPT_MS).unref() };
+    this.#spares.add(spare);
     this.#connect(target, (...made) => {
       const [error, socket] = made;
       if (spare.taker !== undefined) spare.taker(...made);
-      else if (error === null && this.#isKept(key, spare)) keep(spare, socket);
-      else {
-        this.#forget(key, spare);
-        socket?.destroy();
-      }
+      else if (error !== null) this.#forget(spare);
+      else if (this.#spares.has(spare)) keep(spare, socket);
+      else socket.destroy();
     });
   }
 
-  #isKept(key: string, spare: Spare): boolean {
-    return this.#spares.get(key)?.includes(spare) === true;
+  #sparesFor(key: string): readonly Spare[] {
+    return [...this.#spares].filter((spare) => spare.key === key);
   }
 
-  #forget(key: string, spare: Spare): void {
+  #forget(spare: Spare): void {
     clearTimeout(spare.timer);
-    const left = (this.#spares.get(key) ?? []).filter((other) => other !== spare);
-    if (left.length === 0) this.#spares.delete(key);
-    else this.#spares.set(key, left);
+    this.#spares.delete(spare);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type ServerOptions } from "node:https";
+import type { Socket } from "node:net";
 
 /** A request as it arrived, body included. */
 export interface SeenRequest {
@@ -25,14 +26,16 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly url: string;
   /** Everything that was asked, in order. */
   readonly requests: SeenRequest[];
-  /** How many TCP connections were made. */
+  /** The TCP connections that were made, in order. */
+  readonly sockets: readonly Socket[];
+  /** How many those are. */
   readonly connections: () => number;
 }
 
 /** Starts a server on a free port of the loopback interface; disposing ends it with all its connections. */
 export async function startScriptedServer(script: Script, tls?: ServerOptions): Promise<ScriptedServer> {
   const requests: SeenRequest[] = [];
-  let connections = 0;
+  const sockets: Socket[] = [];
   const listener: RequestListener = (request, response) => {
     const answer = async (): Promise<void> => {
       const parts: Buffer[] = [];
@@ -46,7 +49,7 @@ export async function startScriptedServer(script: Script, tls?: ServerOptions): 
     answer().catch(() => response.destroy());
   };
   const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
-  server.on("connection", () => (connections += 1));
+  server.on("connection", (socket: Socket) => sockets.push(socket));
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -56,7 +59,8 @@ export async function startScriptedServer(script: Script, tls?: ServerOptions): 
     host,
     url: `${tls === undefined ? "http" : "https"}://${host}`,
     requests,
-    connections: () => connections,
+    sockets,
+    connections: () => sockets.length,
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
