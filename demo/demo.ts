@@ -17,7 +17,7 @@ import { RegistryClient } from "../src/registry/index.ts";
 import { makeMachineImage } from "./machine-image.ts";
 import { pullOrdinary } from "./pull-ordinary.ts";
 import { runInRoot } from "./run-in-root.ts";
-import { startDemoDaemon } from "./run-lazily.ts";
+import { type DemoDaemon, startDemoDaemon } from "./run-lazily.ts";
 
 const LINK: LinkProfile = {
   name: "demo",
@@ -48,6 +48,8 @@ async function demo(): Promise<void> {
   await using registry = new RegistryClient();
   await using harbor = await startHarbor(join(scratch, "registry"));
   const link = await harbor.openLink(LINK);
+  // On a node it runs already, and is at rest.
+  await using daemon = startDemoDaemon(scratch);
 
   say("making an image from files of this machine ...");
   const layout = join(scratch, "image");
@@ -90,7 +92,7 @@ async function demo(): Promise<void> {
   );
   execFileSync("diff", ["-r", "--no-dereference", ordinary, root], { stdio: "inherit" });
   say("  both roots hold the same files");
-  const failure = await startLazily(`${link}/${REPOSITORY}:esgz`, measure);
+  const failure = await startLazily(`${link}/${REPOSITORY}:esgz`, { daemon, measure });
   print(rows);
   if (failure !== undefined) say(`\nskipped: the lazy start (${failure})`);
 }
@@ -98,10 +100,13 @@ async function demo(): Promise<void> {
 /** Started before it is here; says why not where this machine cannot mount. */
 async function startLazily(
   image: string,
-  measure: (what: string, start: () => Promise<number>) => Promise<void>,
+  options: {
+    readonly daemon: DemoDaemon;
+    readonly measure: (what: string, start: () => Promise<number>) => Promise<void>;
+  },
 ): Promise<string | undefined> {
+  const { daemon, measure } = options;
   try {
-    await using daemon = startDemoDaemon(scratch);
     await measure("eStargz, lazily: run at once", async () => {
       const { seconds, output } = await daemon.run(image);
       say(`  ${output.trim()}`);

@@ -10,8 +10,9 @@ import type { FetchContext } from "./fetch-context.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
 import type { Flight } from "./flight.ts";
 import { planMembers } from "./plan-members.ts";
+import type { NotedMiss } from "./read-ahead.ts";
 import type { WaitingRange } from "./range-fetcher.ts";
-import { fetchAhead } from "./fetch-ahead.ts";
+import { fetchAhead, fetchChunksAhead } from "./fetch-ahead.ts";
 import { startTransfer } from "./start-transfer.ts";
 import { writeRemembered } from "./write-remembered.ts";
 
@@ -79,9 +80,21 @@ async function bringRange(
     const end = layer.chunksIn({ offset: range.offset, size: endOffset - range.offset }).end;
     const flights = flightsFor(context, fetched, { missing, end, along });
     const waits = flights.map(async (flight) => await waitFor(flight, { memory, signal }));
-    if (first && ahead.beside !== undefined) fetchAhead(context, fetched, ahead.beside);
+    if (first) fetchBeside(context, fetched, { ahead, chunk: chunks.first });
     await Promise.all(waits);
   }
+}
+
+/** Has come what the same reader wants next, as far as can be told. */
+function fetchBeside(
+  context: FetchContext,
+  fetched: FetchedLayer,
+  { ahead, chunk }: { readonly ahead: NotedMiss; readonly chunk: number },
+): void {
+  if (ahead.beside !== undefined) fetchAhead(context, fetched, ahead.beside);
+  if (!ahead.isNew) return;
+  for (const chunks of fetched.scattered.noteMiss(chunk, fetched.ahead.most))
+    fetchChunksAhead(context, fetched, chunks);
 }
 
 /** The flights that bring some chunks: those under way, and new ones. */

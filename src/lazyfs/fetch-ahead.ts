@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IndexRange } from "../store/index.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
 import { planMembers } from "./plan-members.ts";
@@ -12,11 +13,15 @@ import { startTransfer } from "./start-transfer.ts";
 /** Starts to bring what is missing of a run of the data device; its end may lie behind the device's. */
 export function fetchAhead(context: FetchContext, fetched: FetchedLayer, range: AheadRange): void {
   const { layer } = fetched;
-  if (range.offset >= layer.dataSize || !fetched.mayWrite || fetched.signal.aborted) return;
-  const chunks = layer.chunksIn({
-    offset: range.offset,
-    size: Math.min(range.size, layer.dataSize - range.offset),
-  });
+  if (range.offset >= layer.dataSize) return;
+  const size = Math.min(range.size, layer.dataSize - range.offset);
+  fetchChunksAhead(context, fetched, layer.chunksIn({ offset: range.offset, size }));
+}
+
+/** Starts to bring what is missing of some chunks. */
+export function fetchChunksAhead(context: FetchContext, fetched: FetchedLayer, chunks: IndexRange): void {
+  const { layer } = fetched;
+  if (!fetched.mayWrite || fetched.signal.aborted) return;
   const start = async (): Promise<void> => {
     // Those that may be there are verified first.
     if (layer.unverifiedCount > 0) await layer.missingChunks(chunks, { signal: fetched.signal });

@@ -13,6 +13,7 @@ import { type Flight, layerReleased } from "./flight.ts";
 import { MemberRuns } from "./member-run.ts";
 import type { WaitingRange } from "./range-fetcher.ts";
 import { ReadAhead } from "./read-ahead.ts";
+import { ScatteredReads } from "./scattered-reads.ts";
 
 /** State of a layer, from its first use until it is released. */
 export class FetchedLayer {
@@ -21,6 +22,7 @@ export class FetchedLayer {
   /** Members on their way, by the first chunk of the run. */
   readonly flights: Map<number, Flight> = new Map();
   readonly ahead: ReadAhead;
+  readonly scattered: ScatteredReads;
   /** What came before it was read. */
   readonly early: EarlyBlocks;
   /** Reads that wait, with the time of their begin. */
@@ -43,6 +45,7 @@ export class FetchedLayer {
     this.#context = context;
     this.runs = new MemberRuns(layer);
     this.ahead = new ReadAhead(readAheadLimits(context));
+    this.scattered = new ScatteredReads(layer);
     this.early = new EarlyBlocks(createEarlyBlocksMemory(layer.dataSize, context.earlyUsed));
   }
 

@@ -32,8 +32,10 @@ export interface BringOptions {
 /** Of larger files the beginning is foreseen: who knows better asks for the rest. */
 const MAX_WHOLE = 8 << 20;
 const BEGINNING = 1 << 20;
-/** Still larger ones are read here and there. */
-const MAX_REST = 64 << 20;
+/** More than one large program: what is still larger is read here and there. */
+const MAX_RESTS = 160 << 20;
+/** One connection may be slow where several are not: what is large is asked for in pieces. */
+const PIECE = 16 << 20;
 /** More than any program needs that starts fast. */
 const MAX_FILES = 256;
 const MAX_BYTES = 96 << 20;
@@ -54,6 +56,7 @@ export class ForeseenFiles {
   #finds = 0;
   #files = 0;
   #bytes = 0;
+  #restBytes = 0;
   #guessedBytes = 0;
 
   constructor(options: ForeseenFilesOptions) {
@@ -62,7 +65,7 @@ export class ForeseenFiles {
 
   /** What was brought until now. */
   get report(): ForeseeReport {
-    return { files: this.#files, bytes: this.#bytes };
+    return { files: this.#files, bytes: this.#bytes + this.#restBytes };
   }
 
   /** Resolves when what travels behind other files is there. */
@@ -113,9 +116,13 @@ export class ForeseenFiles {
   bringRest(file: ImageFile): void {
     const offset = beginningOf(file);
     const size = file.size - offset;
-    if (size === 0 || file.size > MAX_REST || !this.#pay(size)) return;
-    const brought = this.#attempt(() => this.#ensure(file, { offset, size }));
-    this.#rests.push(brought.then(() => undefined));
+    if (this.#restBytes + size > MAX_RESTS) return;
+    this.#restBytes += size;
+    for (let at = offset; at < file.size; at += PIECE) {
+      const piece = { offset: at, size: Math.min(PIECE, file.size - at) };
+      const brought = this.#attempt(() => this.#ensure(file, piece));
+      this.#rests.push(brought.then(() => undefined));
+    }
   }
 
   /** Brings the file at a path, if there is one. */

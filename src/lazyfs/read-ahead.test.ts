@@ -13,6 +13,7 @@ describe("ReadAhead", () => {
     assert.deepEqual(open().noteMiss(40 * KIB, 8 * KIB), {
       takeAlong: { offset: 48 * KIB, size: 128 * KIB },
       beside: undefined,
+      isNew: true,
     });
   });
 
@@ -34,8 +35,8 @@ describe("ReadAhead", () => {
     const ahead = open();
     ahead.noteMiss(0, 4 * KIB);
     ahead.noteHit(4 * KIB, 4 * KIB);
-    const { takeAlong, beside } = ahead.noteMiss(64 * KIB, 4 * KIB);
-    assert.deepEqual([takeAlong.size, beside], [128 * KIB, undefined]);
+    const { takeAlong, beside, isNew } = ahead.noteMiss(64 * KIB, 4 * KIB);
+    assert.deepEqual([takeAlong.size, beside, isNew], [128 * KIB, undefined, false]);
   });
 
   test("follows eight readers, each with a mark of its own, and forgets the oldest", () => {
@@ -52,8 +53,8 @@ describe("ReadAhead", () => {
     const ahead = open();
     let asked = 0;
     for (let at = 0; at < 100; at += 1) {
-      const { takeAlong, beside } = ahead.noteMiss(((at * 7919) % 1009) * 1024 * KIB, 4 * KIB);
-      assert.equal(beside, undefined);
+      const { takeAlong, beside, isNew } = ahead.noteMiss(((at * 7919) % 1009) * 1024 * KIB, 4 * KIB);
+      assert.deepEqual([beside, isNew], [undefined, true]);
       asked += takeAlong.size;
     }
     assert.ok(asked <= 100 * 256 * KIB, `${asked / KIB} KiB`);

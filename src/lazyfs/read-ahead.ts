@@ -16,6 +16,16 @@ export interface AheadRange {
   readonly size: number;
 }
 
+/** What follows from a read that has to wait. */
+export interface NotedMiss {
+  /** To be brought with what is read. */
+  readonly takeAlong: AheadRange;
+  /** To be asked for at the same time. */
+  readonly beside: AheadRange | undefined;
+  /** Whether it fits no sequence that was seen before. */
+  readonly isNew: boolean;
+}
+
 interface Sequence {
   /** Where in the marks it is. */
   readonly slot: number;
@@ -51,19 +61,19 @@ export class ReadAhead {
     this.#limits = limits;
   }
 
-  /**
-   * Notes a read that has to wait. Returns what to take along with it, and what to ask for beside it.
-   */
-  noteMiss(
-    offset: number,
-    size: number,
-  ): { readonly takeAlong: AheadRange; readonly beside: AheadRange | undefined } {
+  /** Bytes of the data device that are asked for ahead of one reader at most. */
+  get most(): number {
+    return this.#limits.readAheadMax;
+  }
+
+  /** Notes a read that has to wait. */
+  noteMiss(offset: number, size: number): NotedMiss {
     const end = offset + size;
     const known = this.#find(offset);
     const { readAheadMin, readAheadMax } = this.#limits;
     if (known !== undefined && end <= known.mark) {
       known.position = Math.max(known.position, end);
-      return { takeAlong: { offset: end, size: readAheadMin }, beside: undefined };
+      return { takeAlong: { offset: end, size: readAheadMin }, beside: undefined, isNew: false };
     }
     const sequence = known ?? this.#begin(end);
     sequence.window = known === undefined ? readAheadMin : Math.min(readAheadMax, known.window * 2);
@@ -75,6 +85,7 @@ export class ReadAhead {
     return {
       takeAlong: { offset: end, size: from - end + taken },
       beside: known === undefined || beside === 0 ? undefined : { offset: from + taken, size: beside },
+      isNew: known === undefined,
     };
   }
 
