@@ -4,6 +4,7 @@
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { join, resolve } from "node:path";
 import { MACHINE_IMAGE_COMMAND } from "./machine-image.ts";
 
@@ -15,20 +16,24 @@ export interface DemoDaemon extends AsyncDisposable {
   run(image: string): Promise<{ readonly seconds: number; readonly output: string }>;
 }
 
-/** Starts a daemon whose store is empty, below `directory`. Where that fails, its runs do. */
+/** Starts a daemon whose store is empty, below `directory`. It is there a moment later; where that fails, its runs do. */
 export function startDemoDaemon(directory: string): DemoDaemon {
   const store = join(directory, "store");
-  const esgz = (...args: readonly string[]): { status: number | null; stderr: string } =>
-    spawnSync(process.execPath, [ENTRY, ...args, "--store", store], { encoding: "utf8" });
-  // Any command starts it; the images of a store are none at first.
-  const { status, stderr } = esgz("images");
+  // One that nobody stops ends by itself.
+  const child = spawn(process.execPath, [ENTRY, "daemon", "--idle-timeout", "120", "--store", store], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let complaint = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text));
+  const ended = once(child, "close");
   return {
     run: async (image) => {
-      if (status !== 0) throw new Error(`Cannot start daemon: ${stderr.trim()}`);
+      if (child.exitCode !== null) throw new Error(`Cannot start daemon: ${complaint.trim()}`);
       return await runImage(store, image);
     },
     [Symbol.asyncDispose]: async () => {
-      esgz("daemon", "--stop", "--force");
+      spawnSync(process.execPath, [ENTRY, "daemon", "--stop", "--force", "--store", store]);
+      await ended;
     },
   };
 }

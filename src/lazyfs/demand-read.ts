@@ -6,6 +6,7 @@
 import { untilAborted } from "../async/index.ts";
 import type { ByteRange } from "../blob/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
+import type { IndexRange } from "../store/index.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
 import type { Flight } from "./flight.ts";
@@ -80,7 +81,7 @@ async function bringRange(
     const end = layer.chunksIn({ offset: range.offset, size: endOffset - range.offset }).end;
     const flights = flightsFor(context, fetched, { missing, end, along });
     const waits = flights.map(async (flight) => await waitFor(flight, { memory, signal }));
-    if (first) fetchBeside(context, fetched, { ahead, chunk: chunks.first });
+    if (first) fetchBeside(context, fetched, { ahead, along, chunk: chunks.first });
     await Promise.all(waits);
   }
 }
@@ -89,12 +90,24 @@ async function bringRange(
 function fetchBeside(
   context: FetchContext,
   fetched: FetchedLayer,
-  { ahead, chunk }: { readonly ahead: NotedMiss; readonly chunk: number },
+  options: { readonly ahead: NotedMiss; readonly along: number; readonly chunk: number },
 ): void {
+  const { ahead, along, chunk } = options;
+  // What a request takes along ends in front of what is there already: what lies behind that is asked for by others.
+  fetchChunksAhead(context, fetched, chunksWithin(fetched, { offset: ahead.takeAlong.offset, size: along }));
   if (ahead.beside !== undefined) fetchAhead(context, fetched, ahead.beside);
   if (!ahead.isNew) return;
   for (const chunks of fetched.scattered.noteMiss(chunk, fetched.ahead.most))
     fetchChunksAhead(context, fetched, chunks);
+}
+
+/** The chunks that begin and end in a range, which may go on behind the device's end. */
+function chunksWithin({ layer }: FetchedLayer, { offset, size }: ByteRange): IndexRange {
+  const end = Math.min(layer.dataSize, offset + size);
+  const chunks = layer.chunksIn({ offset, size: Math.max(0, end - offset) });
+  const last = chunks.end > chunks.first ? layer.chunk(chunks.end - 1) : undefined;
+  const isWhole = last === undefined || last.place + last.size <= end;
+  return isWhole ? chunks : { first: chunks.first, end: chunks.end - 1 };
 }
 
 /** The flights that bring some chunks: those under way, and new ones. */

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import type { Layer } from "../store/index.ts";
+import { fetchSample, halfNoise, openFetchBench, serveFaulty } from "./fetch.fixture.ts";
+
+const KIB = 1024;
+const MIB = KIB * KIB;
+
+/** The chunks that are there. */
+function presentOf(layer: Layer): readonly number[] {
+  return Array.from({ length: layer.chunkCount }, (_, chunk) => chunk).filter((chunk) =>
+    layer.hasChunk(chunk),
+  );
+}
+
+/** Waits until so many chunks are there, which nobody else waits for. */
+async function untilPresent(layer: Layer, count: number): Promise<void> {
+  for (const startMs = performance.now(); presentOf(layer).length < count;) {
+    assert.ok(performance.now() - startMs < 60_000, `there are only chunks ${presentOf(layer).join(", ")}`);
+    await setTimeout(5);
+  }
+}
+
+describe("LayerFetcher reads ahead", () => {
+  test("behind what is there already, as far as a read takes along, and not farther", async (t) => {
+    const sample = await fetchSample([halfNoise(2 * MIB, 1)]);
+    const registry = await serveFaulty(t, [sample]);
+    await using bench = await openFetchBench(t, [sample], { registry });
+    const [layer] = bench.layers;
+    assert.ok(layer !== undefined);
+    for (const chunk of [1, 3, 4])
+      await bench.fetcher.ensure(layer, { offset: chunk * 64 * KIB, size: 1 }, { priority: "prefetch" });
+    assert.deepEqual(presentOf(layer), [1, 3, 4]);
+    await bench.fetcher.read(layer, { offset: 0, size: 1 });
+    // 512 KiB behind the byte.
+    await untilPresent(layer, 8);
+    await bench.fetcher.read(layer, { offset: 2 * 64 * KIB, size: 1 });
+    assert.deepEqual(presentOf(layer), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert.equal(bench.fetcher.statistics().stalls, 1);
+  });
+
+  test("of who jumps about in a large file, all over it", async (t) => {
+    const sample = await fetchSample([halfNoise(100, 2), halfNoise(8 * MIB + 5, 1), halfNoise(100, 3)], {
+      chunkSize: MIB,
+    });
+    const registry = await serveFaulty(t, [sample]);
+    await using bench = await openFetchBench(t, [sample], { registry });
+    const [layer] = bench.layers;
+    assert.ok(layer !== undefined);
+    const place = (chunk: number): number => layer.chunk(chunk).place;
+    const read = async (chunk: number): Promise<void> => {
+      await bench.fetcher.read(layer, { offset: place(chunk) + 5, size: 1 });
+    };
+    await read(3);
+    assert.deepEqual(presentOf(layer), [3]);
+    await read(7);
+    await untilPresent(layer, 4);
+    assert.deepEqual(presentOf(layer).slice(0, 3), [3, 7, 8]);
+    await read(1);
+    await untilPresent(layer, 8);
+    assert.equal(bench.fetcher.statistics().stalls, 3);
+  });
+});
