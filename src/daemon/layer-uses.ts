@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import type { LayerFetcher } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import type { Layer, LayerHandle, Store } from "../store/index.ts";
@@ -11,6 +12,8 @@ import type { Layer, LayerHandle, Store } from "../store/index.ts";
 export interface UsedLayers extends AsyncDisposable {
   /** Those that the store has, in the order in which they were asked for. */
   readonly layers: readonly Layer[];
+  /** Gives them back without waiting until what was written to them is on the disk: see {@linkcode LayerUses.settled}. */
+  letGo(): void;
 }
 
 /** Keeps layers open while somebody uses them; the last user ends what the fetcher does for a layer before it is closed. */
@@ -18,6 +21,7 @@ export class LayerUses {
   readonly #store: Store;
   readonly #fetcher: LayerFetcher;
   readonly #users = new Map<Digest, number>();
+  readonly #endings = new Set<Promise<void>>();
   #chunkCount = 0;
 
   constructor(store: Store, fetcher: LayerFetcher) {
@@ -47,7 +51,19 @@ export class LayerUses {
       await close();
       throw error;
     }
-    return { layers: handles.map(({ layer }) => layer), [Symbol.asyncDispose]: close };
+    const letGo = (): void => {
+      // Whoever gave them back goes on first.
+      const ending = setImmediate()
+        .then(close)
+        .finally(() => this.#endings.delete(ending));
+      this.#endings.add(ending);
+    };
+    return { layers: handles.map(({ layer }) => layer), letGo, [Symbol.asyncDispose]: close };
+  }
+
+  /** Resolves when what was let go before is closed, or failed to: who wants its room has to wait for that. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#endings);
   }
 
   #take({ layer: { digest, chunkCount } }: LayerHandle): void {

@@ -300,7 +300,7 @@ export class MountWork implements AsyncDisposable {
     const ending = new AbortController();
     const before = this.#held.get(id);
     this.#held.set(id, { used, ending });
-    await letGo(before);
+    letGo(before);
     if (!this.#extras.get(id).background) return;
     const signal = AbortSignal.any([ending.signal, this.#ending.signal]);
     this.#inBackground(this.#images.fillInBackground(used.layers, signal));
@@ -323,9 +323,9 @@ export class MountWork implements AsyncDisposable {
   async #forget({ id, directory }: MountRecord): Promise<void> {
     const held = this.#held.get(id);
     this.#held.delete(id);
-    await letGo(held);
     this.#extras.remove(id);
     await this.#roots.remove(directory);
+    letGo(held);
   }
 
   async #statusOf(record: MountRecord): Promise<MountStatus> {
@@ -335,9 +335,10 @@ export class MountWork implements AsyncDisposable {
   }
 }
 
-async function letGo(held: HeldMount | undefined): Promise<void> {
+/** Nobody has to wait until the disk has what was written to the layers of a mount that is gone. */
+function letGo(held: HeldMount | undefined): void {
   held?.ending.abort();
-  await held?.used[Symbol.asyncDispose]();
+  held?.used.letGo();
 }
 
 function overlayOf({ overlay }: MountRecord): Pick<MountResult, "overlay"> {

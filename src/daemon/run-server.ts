@@ -226,6 +226,7 @@ async function finish(
       if (method !== "local") await mounts.unmount(id, { lazy: true });
     }
   }
+  await services.uses.settled();
   await services[Symbol.asyncDispose]();
   services.log.info("ended");
 }

@@ -80,7 +80,8 @@ export class StoreWork {
   /** Takes away what nothing needs, and what was changed in mounts that are gone; with `all` also the images that nothing mounts. */
   async prune({ all }: PruneRequest, options: { readonly signal: AbortSignal }): Promise<PruneSummary> {
     return await this.#images.alone(async () => {
-      const { store, log } = this.#services;
+      const { store, log, uses } = this.#services;
+      await uses.settled();
       // Takes no room, and may make some.
       const kept = await removeKept(store.root);
       const images = all === true ? await this.#forgetUnmounted() : [];
@@ -95,11 +96,11 @@ export class StoreWork {
 
   /** Takes away layers that nothing needs any more, and nothing else. */
   async pruneLayers(options: { readonly signal: AbortSignal }): Promise<void> {
-    const { store, log } = this.#services;
-    const { layers, bytes } = await this.#images.alone(
-      async () => await store.prune({ keepImages: this.#mountedManifests() }),
-      options,
-    );
+    const { store, log, uses } = this.#services;
+    const { layers, bytes } = await this.#images.alone(async () => {
+      await uses.settled();
+      return await store.prune({ keepImages: this.#mountedManifests() });
+    }, options);
     if (layers.length > 0) log.info({ layers: layers.length, bytes }, "pruned");
   }
 

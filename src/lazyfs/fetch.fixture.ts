@@ -41,8 +41,8 @@ export interface FetchSample {
 
 /** What the proxy does to one range. */
 export type Fault =
-  /** Breaks the connection after so many bytes. */
-  | { readonly kind: "reset"; readonly after: number }
+  /** Breaks the connection after so many bytes, when the promise resolves. */
+  | { readonly kind: "reset"; readonly after: number; readonly until?: Promise<unknown> }
   /** Says that this is all. */
   | { readonly kind: "short"; readonly after: number }
   /** Sends the rest only when the promise resolves. */
@@ -242,8 +242,10 @@ async function respond(
   const written = Promise.withResolvers<unknown>();
   response.write(first, written.resolve);
   await written.promise;
-  if (fault?.kind === "reset") response.destroy();
-  else if (fault?.kind === "hold") {
+  if (fault?.kind === "reset") {
+    await fault.until;
+    response.destroy();
+  } else if (fault?.kind === "hold") {
     await fault.until;
     registry.sentBytes += body.length - fault.after;
     response.end(body.subarray(fault.after));

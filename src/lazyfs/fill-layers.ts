@@ -29,6 +29,8 @@ export interface FillOptions {
 /** Chunks that are looked at before others get a turn. */
 const SLICE = 4096;
 const PROGRESS_MS = 100;
+/** Passes in a row that bring nothing: each may have waited for what others had on its way, and they failed. */
+const MOST_FRUITLESS = 8;
 
 /**
  * Fills layers. A pull ends with the first failure; the background fetches what it can first, and then fails.
@@ -75,14 +77,14 @@ class LayersFill {
 
   async run(): Promise<FillReport> {
     for (const fetched of this.#layers) await this.#prepare(fetched);
-    let [before, open] = [-1, this.#open()];
-    while (open.length > 0) {
+    let [before, fruitless] = [-1, 0];
+    for (let open = this.#open(); open.length > 0; open = this.#open()) {
       const filled = open.reduce((sum, { layer }) => sum + layer.filledCount, 0);
-      if (filled === before) this.#throwFirst();
+      fruitless = filled === before ? fruitless + 1 : 0;
+      if (fruitless > MOST_FRUITLESS) this.#throwFirst();
       before = filled;
       await this.#pass(open);
-      open = this.#open();
-      if (this.#firstError !== undefined && open.length > 0) this.#throwFirst();
+      if (this.#firstError !== undefined && this.#open().length > 0) this.#throwFirst();
     }
     this.#tell(true);
     const { fetchedBytes, requests, hedged } = this.#account;

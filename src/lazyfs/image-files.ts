@@ -8,7 +8,7 @@ import { decodePathText } from "../bytes/index.ts";
 import type { ErofsSource } from "../erofs/index.ts";
 import type { Layer } from "../store/index.ts";
 import { type DeviceRun, deviceRuns } from "./device-runs.ts";
-import { LayerStack } from "./layer-stack.ts";
+import { type LayerPlace, LayerStack } from "./layer-stack.ts";
 import { walkPath } from "./walk-path.ts";
 
 /** A regular file. */
@@ -40,6 +40,8 @@ const META_STEP = 2 ** 40;
 export class ImageFiles {
   readonly #metas: readonly LayersMeta[];
   readonly #stack: LayerStack;
+  /** What was found by name: programs and their libraries lie in few directories, which each of many layers may have. */
+  readonly #children = new Map<LayerPlace, Map<string, LayerPlace | undefined>>();
 
   /**
    * @param metas the lowest first
@@ -56,7 +58,7 @@ export class ImageFiles {
    * @throws {EsgzError} `EROFS_INVALID`
    */
   find(path: string): ImageFile | undefined {
-    const found = walkPath(this.#stack, path);
+    const found = this.#walk(path);
     const [part] = found?.node.parts ?? [];
     if (found?.node.type !== "reg" || part === undefined) return undefined;
     const { size } = this.#stack.reader(part.layer).getInode(part.nid);
@@ -70,7 +72,7 @@ export class ImageFiles {
    * @throws {EsgzError} `EROFS_INVALID`
    */
   names(path: string, limit: number): readonly string[] {
-    const found = walkPath(this.#stack, path)?.node;
+    const found = this.#walk(path)?.node;
     const names = new Set<string>();
     for (const { layer, nid } of found?.type === "dir" ? found.parts : []) {
       for (const { nameBytes } of this.#stack.reader(layer).readdir(nid)) {
@@ -94,5 +96,18 @@ export class ImageFiles {
       const layer = layers[device];
       if (layer !== undefined) yield { layer, ...run };
     }
+  }
+
+  #walk(path: string): ReturnType<typeof walkPath<LayerPlace>> {
+    const { root } = this.#stack;
+    const targetOf = (place: LayerPlace): string | undefined => this.#stack.targetOf(place);
+    return walkPath({ root, child: (place, name) => this.#child(place, name), targetOf }, path);
+  }
+
+  #child(place: LayerPlace, name: string): LayerPlace | undefined {
+    const known = this.#children.get(place) ?? new Map<string, LayerPlace | undefined>();
+    this.#children.set(place, known);
+    if (!known.has(name)) known.set(name, this.#stack.child(place, name));
+    return known.get(name);
   }
 }

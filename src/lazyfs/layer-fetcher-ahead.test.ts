@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setTimeout } from "node:timers/promises";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import type { Layer } from "../store/index.ts";
-import { fetchSample, halfNoise, openFetchBench, serveFaulty } from "./fetch.fixture.ts";
+import { type FaultyRegistry, fetchSample, halfNoise, openFetchBench, serveFaulty } from "./fetch.fixture.ts";
 
 const KIB = 1024;
 const MIB = KIB * KIB;
@@ -19,6 +19,14 @@ async function untilPresent(layer: Layer, count: number): Promise<void> {
   for (const startMs = performance.now(); presentOf(layer).length < count;) {
     assert.ok(performance.now() - startMs < 60_000, `there are only chunks ${presentOf(layer).join(", ")}`);
     await setTimeout(5);
+  }
+}
+
+/** Waits until so many ranges were asked for. */
+async function untilAsked({ asked }: FaultyRegistry, count: number): Promise<void> {
+  for (const startMs = performance.now(); asked.length < count;) {
+    assert.ok(performance.now() - startMs < 60_000, `only ${asked.length} were asked for`);
+    await setImmediate();
   }
 }
 
@@ -60,5 +68,30 @@ describe("LayerFetcher reads ahead", () => {
     await read(1);
     await untilPresent(layer, 8);
     assert.equal(bench.fetcher.statistics().stalls, 3);
+  });
+
+  test("and when that fails, whoever fills the layer asks for it again", async (t) => {
+    const sample = await fetchSample([halfNoise(512 * KIB, 1)]);
+    const registry = await serveFaulty(t, [sample]);
+    await using bench = await openFetchBench(t, [sample], { registry });
+    const [layer] = bench.layers;
+    assert.ok(layer !== undefined);
+    await bench.fetcher.ensure(layer, { offset: 64 * KIB, size: 1 }, { priority: "prefetch" });
+    const first = layer.chunk(0).blobOffset;
+    const isWaitedFor = Promise.withResolvers<unknown>();
+    let failed = 0;
+    registry.faultOf = ({ offset }) => {
+      if (offset === first || failed > 0) return undefined;
+      failed += 1;
+      return { kind: "reset", after: 0, until: isWaitedFor.promise };
+    };
+    await bench.fetcher.read(layer, { offset: 0, size: 1 });
+    await untilAsked(registry, 3);
+    const filling = bench.fetcher.fill([layer], { priority: "pull" });
+    await setTimeout(100);
+    isWaitedFor.resolve(undefined);
+    await filling;
+    assert.ok(layer.complete);
+    assert.equal(failed, 1);
   });
 });
