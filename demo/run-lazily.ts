@@ -4,7 +4,6 @@
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { join, resolve } from "node:path";
 import { MACHINE_IMAGE_COMMAND } from "./machine-image.ts";
 
@@ -20,19 +19,22 @@ export interface DemoDaemon extends AsyncDisposable {
 export function startDemoDaemon(directory: string): DemoDaemon {
   const store = join(directory, "store");
   // One that nobody stops ends by itself.
-  const child = spawn(process.execPath, [ENTRY, "daemon", "--idle-timeout", "120", "--store", store], {
+  const child = spawn(process.execPath, [ENTRY, "daemon", "--idle-timeout", "600", "--store", store], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text));
-  const ended = once(child, "close");
+  const ended = new Promise((resolve_) => child.once("close", resolve_).once("error", resolve_));
   return {
     run: async (image) => {
-      if (child.exitCode !== null) throw new Error(`Cannot start daemon: ${complaint.trim()}`);
+      // `esgz run` starts another one where this one has ended.
+      if (child.exitCode !== null && child.exitCode !== 0)
+        throw new Error(`Cannot start daemon: ${complaint.trim()}`);
       return await runImage(store, image);
     },
     [Symbol.asyncDispose]: async () => {
       spawnSync(process.execPath, [ENTRY, "daemon", "--stop", "--force", "--store", store]);
+      if (child.exitCode === null) child.kill("SIGTERM");
       await ended;
     },
   };

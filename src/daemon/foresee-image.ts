@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { systemClock } from "../async/index.ts";
 import { type ForeseeOptions, foreseeProgram, ImageFiles, MetaFile } from "../lazyfs/index.ts";
 import type { Digest, ImageConfig } from "../oci/index.ts";
 import type { Layer } from "../store/index.ts";
@@ -45,7 +46,13 @@ export async function foreseeImage(
         ? layers.map((layer) => ({ meta: open(layer.metaPath), layers: [layer] }))
         : [{ meta: open(mergedMeta), layers }],
     );
-    const program = foreseeProgram({ files, fetcher, ...processOf(config, start), signal });
+    const program = foreseeProgram({
+      files,
+      fetcher,
+      clock: systemClock,
+      ...processOf(config, start),
+      signal,
+    });
     const [report] = await Promise.all([program, bringSmallLayers(layers, { fetcher, signal })]);
     log.debug(report, "foresaw a program");
   } catch (error) {

@@ -323,9 +323,12 @@ export class MountWork implements AsyncDisposable {
   async #forget({ id, directory }: MountRecord): Promise<void> {
     const held = this.#held.get(id);
     this.#held.delete(id);
-    this.#extras.remove(id);
-    await this.#roots.remove(directory);
-    letGo(held);
+    try {
+      this.#extras.remove(id);
+      await this.#roots.remove(directory);
+    } finally {
+      letGo(held);
+    }
   }
 
   async #statusOf(record: MountRecord): Promise<MountStatus> {

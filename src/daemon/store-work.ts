@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { untilAborted } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { parseImageName } from "../image/index.ts";
 import { recordedName } from "../lazyfs/index.ts";
@@ -81,7 +82,7 @@ export class StoreWork {
   async prune({ all }: PruneRequest, options: { readonly signal: AbortSignal }): Promise<PruneSummary> {
     return await this.#images.alone(async () => {
       const { store, log, uses } = this.#services;
-      await uses.settled();
+      await untilAborted(uses.settled(), options.signal);
       // Takes no room, and may make some.
       const kept = await removeKept(store.root);
       const images = all === true ? await this.#forgetUnmounted() : [];
@@ -98,7 +99,7 @@ export class StoreWork {
   async pruneLayers(options: { readonly signal: AbortSignal }): Promise<void> {
     const { store, log, uses } = this.#services;
     const { layers, bytes } = await this.#images.alone(async () => {
-      await uses.settled();
+      await untilAborted(uses.settled(), options.signal);
       return await store.prune({ keepImages: this.#mountedManifests() });
     }, options);
     if (layers.length > 0) log.info({ layers: layers.length, bytes }, "pruned");

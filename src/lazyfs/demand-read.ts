@@ -17,6 +17,9 @@ import { fetchAhead, fetchChunksAhead } from "./fetch-ahead.ts";
 import { startTransfer } from "./start-transfer.ts";
 import { writeRemembered } from "./write-remembered.ts";
 
+/** Requests for what lies behind holes that were filled before: where those are many, each is small. */
+const MOST_BEHIND = 4;
+
 /** Verified chunks that are not on the disk. */
 export type ChunksInMemory = ReadonlyMap<number, Uint8Array>;
 
@@ -81,24 +84,26 @@ async function bringRange(
     const end = layer.chunksIn({ offset: range.offset, size: endOffset - range.offset }).end;
     const flights = flightsFor(context, fetched, { missing, end, along });
     const waits = flights.map(async (flight) => await waitFor(flight, { memory, signal }));
-    if (first) fetchBeside(context, fetched, { ahead, along, chunk: chunks.first });
+    // What this read does not need must not make it fail.
+    if (first) fetched.track(fetchBeside(context, fetched, { ahead, along, chunk: chunks.first }));
     await Promise.all(waits);
   }
 }
 
 /** Has come what the same reader wants next, as far as can be told. */
-function fetchBeside(
+async function fetchBeside(
   context: FetchContext,
   fetched: FetchedLayer,
   options: { readonly ahead: NotedMiss; readonly along: number; readonly chunk: number },
-): void {
+): Promise<void> {
   const { ahead, along, chunk } = options;
   // What a request takes along ends in front of what is there already: what lies behind that is asked for by others.
-  fetchChunksAhead(context, fetched, chunksWithin(fetched, { offset: ahead.takeAlong.offset, size: along }));
+  const behind = chunksWithin(fetched, { offset: ahead.takeAlong.offset, size: along });
+  fetchChunksAhead(context, fetched, { chunks: behind, within: true, requests: MOST_BEHIND });
   if (ahead.beside !== undefined) fetchAhead(context, fetched, ahead.beside);
   if (!ahead.isNew) return;
   for (const chunks of fetched.scattered.noteMiss(chunk, fetched.ahead.most))
-    fetchChunksAhead(context, fetched, chunks);
+    fetchChunksAhead(context, fetched, { chunks });
 }
 
 /** The chunks that begin and end in a range, which may go on behind the device's end. */

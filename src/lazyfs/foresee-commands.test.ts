@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemClock } from "../async/index.ts";
 import type { FileSpec } from "../tar/make-tar.fixture.ts";
 import { halfNoise } from "./fetch.fixture.ts";
 import { foreseeProgram } from "./foresee-program.ts";
@@ -180,7 +181,7 @@ test("foreseeProgram() ends, whatever scripts start one another", async (t) => {
   ]) {
     finds = 0;
     const env = [...OPTIONS.env, 'X=sh -c "$X"'];
-    await foreseeProgram({ files: counted, fetcher, ...OPTIONS, env, command });
+    await foreseeProgram({ files: counted, fetcher, clock: systemClock, ...OPTIONS, env, command });
     assert.ok(finds <= 2048, `${command.join(" ")}: ${finds}`);
   }
 });

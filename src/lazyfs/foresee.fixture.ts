@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
+import { systemClock } from "../async/index.ts";
 import type { FileSpec } from "../tar/make-tar.fixture.ts";
 import {
   type FaultyRegistry,
@@ -101,7 +102,8 @@ export async function openForeseeBench(
     registry,
     files,
     present: () => paths.filter(isPresent).toSorted(),
-    foresee: async (options) => await foreseeProgram({ files, fetcher, env: ENV, ...options }),
+    foresee: async (options) =>
+      await foreseeProgram({ files, fetcher, clock: systemClock, env: ENV, ...options }),
     [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose](),
   };
 }

@@ -4,8 +4,10 @@
  * @module
  */
 import { setImmediate } from "node:timers/promises";
+import type { Clock } from "../async/index.ts";
 import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
+import { bringPieces } from "./bring-pieces.ts";
 import { endAll } from "./end-all.ts";
 import type { ImageFile, ImageFiles } from "./image-files.ts";
 import type { LayerFetcher } from "./layer-fetcher.ts";
@@ -14,6 +16,7 @@ import type { LayerFetcher } from "./layer-fetcher.ts";
 export interface ForeseenFilesOptions extends ReadOptions {
   readonly files: Pick<ImageFiles, "find" | "names" | "runs">;
   readonly fetcher: Pick<LayerFetcher, "ensure">;
+  readonly clock: Pick<Clock, "nowMs">;
 }
 
 /** What was foreseen. */
@@ -34,8 +37,6 @@ const MAX_WHOLE = 8 << 20;
 const BEGINNING = 1 << 20;
 /** More than one large program: what is still larger is read here and there. */
 const MAX_RESTS = 160 << 20;
-/** One connection may be slow where several are not: what is large is asked for in pieces. */
-const PIECE = 16 << 20;
 /** More than any program needs that starts fast. */
 const MAX_FILES = 256;
 const MAX_BYTES = 96 << 20;
@@ -118,11 +119,13 @@ export class ForeseenFiles {
     const size = file.size - offset;
     if (this.#restBytes + size > MAX_RESTS) return;
     this.#restBytes += size;
-    for (let at = offset; at < file.size; at += PIECE) {
-      const piece = { offset: at, size: Math.min(PIECE, file.size - at) };
-      const brought = this.#attempt(() => this.#ensure(file, piece));
-      this.#rests.push(brought.then(() => undefined));
-    }
+    const { clock } = this.#options;
+    const bring = async (piece: ByteRange): Promise<unknown> =>
+      await this.#attempt(() => this.#ensure(file, piece));
+    const brought = bringPieces({ offset, size }, { clock, bring });
+    // Told by `end()`.
+    brought.catch(() => undefined);
+    this.#rests.push(brought);
   }
 
   /** Brings the file at a path, if there is one. */

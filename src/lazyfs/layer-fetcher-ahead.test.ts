@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate, setTimeout } from "node:timers/promises";
+import { EsgzError } from "../errors/index.ts";
 import type { Layer } from "../store/index.ts";
 import { type FaultyRegistry, fetchSample, halfNoise, openFetchBench, serveFaulty } from "./fetch.fixture.ts";
 
@@ -93,5 +94,47 @@ describe("LayerFetcher reads ahead", () => {
     await filling;
     assert.ok(layer.complete);
     assert.equal(failed, 1);
+  });
+
+  test("with few requests where much is there already, and without large neighbours", async (t) => {
+    const small = await fetchSample(Array.from({ length: 100 }, (_, at) => halfNoise(4000, at + 1)));
+    const large = await fetchSample(
+      Array.from({ length: 450 }, (_, at) => halfNoise(40_000, at + 1)),
+      { minChunkSize: 8 * MIB },
+    );
+    const registry = await serveFaulty(t, [small, large]);
+    await using bench = await openFetchBench(t, [small, large], { registry });
+    const [scattered, members] = bench.layers;
+    assert.ok(scattered !== undefined && members !== undefined);
+    for (let chunk = 1; chunk < 100; chunk += 2) {
+      const offset = scattered.chunk(chunk).place;
+      await bench.fetcher.ensure(scattered, { offset, size: 1 }, { priority: "prefetch" });
+    }
+    registry.asked.length = 0;
+    await bench.fetcher.read(scattered, { offset: 0, size: 1 });
+    await untilPresent(scattered, 50 + 5);
+    await setTimeout(50);
+    assert.equal(registry.asked.length, 5);
+
+    registry.asked.length = 0;
+    const rows = Array.from({ length: members.chunkCount }, (_, chunk) => members.chunk(chunk));
+    const second = rows.findIndex(({ blobOffset }) => blobOffset !== rows[0]?.blobOffset);
+    await bench.fetcher.read(members, { offset: rows[second - 2]?.place ?? 0, size: 1 });
+    await setTimeout(50);
+    assert.equal(registry.asked.length, 1);
+  });
+
+  test("and what it guesses wrong, or cannot look at, is no reader's failure", async (t) => {
+    const sample = await fetchSample([halfNoise(12 * MIB, 1)], { chunkSize: MIB });
+    const registry = await serveFaulty(t, [sample]);
+    await using bench = await openFetchBench(t, [sample], { registry });
+    const [layer] = bench.layers;
+    assert.ok(layer !== undefined);
+    const chunk = layer.chunk.bind(layer);
+    t.mock.method(layer, "chunk", (index: number) => {
+      if (index > 6) throw new EsgzError("STORE_INVALID", "Cannot read it");
+      return chunk(index);
+    });
+    assert.equal((await bench.fetcher.read(layer, { offset: 5, size: 1 })).length, 1);
   });
 });

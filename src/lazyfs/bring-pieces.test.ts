@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import type { ByteRange } from "../blob/index.ts";
+import { bringPieces } from "./bring-pieces.ts";
+
+const MIB = 1 << 20;
+
+/** A link on which each piece takes a number of milliseconds, by the order in which they were asked for. */
+async function bringOver(
+  range: ByteRange,
+  msOf: (order: number) => number,
+): Promise<{ asked: ByteRange[]; most: number }> {
+  let nowMs = 0;
+  let most = 0;
+  const asked: ByteRange[] = [];
+  const under: { readonly endMs: number; readonly arrived: () => void }[] = [];
+  const bring = async (piece: ByteRange): Promise<void> => {
+    const arrived = Promise.withResolvers<void>();
+    under.push({ endMs: nowMs + msOf(asked.length), arrived: arrived.resolve });
+    asked.push(piece);
+    most = Math.max(most, under.length);
+    await arrived.promise;
+  };
+  let isDone = false;
+  const bringing = bringPieces(range, { clock: { nowMs: () => nowMs }, bring }).finally(
+    () => (isDone = true),
+  );
+  while (!isDone) {
+    under.sort((a, b) => a.endMs - b.endMs);
+    const [next] = under.splice(0, 1);
+    nowMs = next?.endMs ?? nowMs;
+    next?.arrived();
+    await setImmediate();
+  }
+  await bringing;
+  return { asked, most };
+}
+
+describe("bringPieces()", () => {
+  test("asks for each byte once, over more connections with each piece that comes fast", async () => {
+    const { asked, most } = await bringOver({ offset: 5, size: 150 * MIB + 3 }, () => 100);
+    assert.equal(asked[0]?.offset, 5);
+    for (const [at, { offset, size }] of asked.entries())
+      assert.equal(offset + size, asked[at + 1]?.offset ?? 5 + 150 * MIB + 3);
+    assert.equal(most, 8);
+  });
+
+  test("asks for one after the other where they come slowly, and leaves most of what is very large", async () => {
+    const slow = await bringOver({ offset: 0, size: 60 * MIB }, () => 4000);
+    assert.deepEqual([slow.asked.length, slow.most], [8, 1]);
+    const large = await bringOver({ offset: 0, size: 150 * MIB }, () => 4000);
+    assert.equal(large.asked.length, 1);
+  });
+
+  test("goes back to one at a time when they no longer come fast", async () => {
+    const { asked, most } = await bringOver({ offset: 0, size: 64 * MIB }, (order) =>
+      order < 3 ? 100 : 600 + order,
+    );
+    assert.equal(asked.length, 8);
+    assert.ok(most > 1 && most < 8, `${most}`);
+  });
+
+  test("brings nothing of nothing, and nothing more when a piece fails", async () => {
+    assert.deepEqual((await bringOver({ offset: 7, size: 0 }, () => 1)).asked, []);
+    const failure = new Error("no");
+    let asked = 0;
+    const bring = async (): Promise<void> => {
+      asked += 1;
+      await setImmediate();
+      throw failure;
+    };
+    await assert.rejects(
+      bringPieces({ offset: 0, size: 32 * MIB }, { clock: { nowMs: () => 0 }, bring }),
+      failure,
+    );
+    assert.equal(asked, 1);
+  });
+});
