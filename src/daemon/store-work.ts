@@ -8,7 +8,7 @@ import { EsgzError } from "../errors/index.ts";
 import { parseImageName } from "../image/index.ts";
 import { recordedName } from "../lazyfs/index.ts";
 import { type Digest, formatPlatform, type ImageReference, parsePlatform } from "../oci/index.ts";
-import type { StoredImage } from "../store/index.ts";
+import type { PruneReport, StoredImage } from "../store/index.ts";
 import type { ImageSummary, PruneRequest, PruneSummary, UsageSummary } from "./control-protocol.ts";
 import type { ImageWork } from "./image-work.ts";
 import { diskBytesBelow, keptBytes, removeKept } from "./kept-changes.ts";
@@ -81,12 +81,11 @@ export class StoreWork {
   /** Takes away what nothing needs, and what was changed in mounts that are gone; with `all` also the images that nothing mounts. */
   async prune({ all }: PruneRequest, options: { readonly signal: AbortSignal }): Promise<PruneSummary> {
     return await this.#images.alone(async () => {
-      const { store, log, uses } = this.#services;
-      await untilAborted(uses.settled(), options.signal);
+      const { store, log } = this.#services;
       // Takes no room, and may make some.
       const kept = await removeKept(store.root);
       const images = all === true ? await this.#forgetUnmounted() : [];
-      const pruned = await store.prune({ keepImages: this.#mountedManifests() });
+      const pruned = await this.#pruneStore(options);
       const { layers } = pruned;
       const bytes = pruned.bytes + kept;
       this.#forgetRegistries();
@@ -97,12 +96,15 @@ export class StoreWork {
 
   /** Takes away layers that nothing needs any more, and nothing else. */
   async pruneLayers(options: { readonly signal: AbortSignal }): Promise<void> {
-    const { store, log, uses } = this.#services;
-    const { layers, bytes } = await this.#images.alone(async () => {
-      await untilAborted(uses.settled(), options.signal);
-      return await store.prune({ keepImages: this.#mountedManifests() });
-    }, options);
-    if (layers.length > 0) log.info({ layers: layers.length, bytes }, "pruned");
+    const { layers, bytes } = await this.#images.alone(async () => await this.#pruneStore(options), options);
+    if (layers.length > 0) this.#services.log.info({ layers: layers.length, bytes }, "pruned");
+  }
+
+  /** What mounts have let go of is given back first: layers that are open stay. */
+  async #pruneStore({ signal }: { readonly signal: AbortSignal }): Promise<PruneReport> {
+    const { store, uses } = this.#services;
+    await untilAborted(uses.settled(), signal);
+    return await store.prune({ keepImages: this.#mountedManifests() });
   }
 
   /** Also on a disk without room for a note. */

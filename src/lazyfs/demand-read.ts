@@ -6,7 +6,6 @@
 import { untilAborted } from "../async/index.ts";
 import type { ByteRange } from "../blob/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import type { IndexRange } from "../store/index.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
 import type { Flight } from "./flight.ts";
@@ -98,21 +97,12 @@ async function fetchBeside(
 ): Promise<void> {
   const { ahead, along, chunk } = options;
   // What a request takes along ends in front of what is there already: what lies behind that is asked for by others.
-  const behind = chunksWithin(fetched, { offset: ahead.takeAlong.offset, size: along });
-  fetchChunksAhead(context, fetched, { chunks: behind, within: true, requests: MOST_BEHIND });
+  const { offset } = ahead.takeAlong;
+  fetchAhead(context, fetched, { offset, size: along, within: true, requests: MOST_BEHIND });
   if (ahead.beside !== undefined) fetchAhead(context, fetched, ahead.beside);
   if (!ahead.isNew) return;
   for (const chunks of fetched.scattered.noteMiss(chunk, fetched.ahead.most))
     fetchChunksAhead(context, fetched, { chunks });
-}
-
-/** The chunks that begin and end in a range, which may go on behind the device's end. */
-function chunksWithin({ layer }: FetchedLayer, { offset, size }: ByteRange): IndexRange {
-  const end = Math.min(layer.dataSize, offset + size);
-  const chunks = layer.chunksIn({ offset, size: Math.max(0, end - offset) });
-  const last = chunks.end > chunks.first ? layer.chunk(chunks.end - 1) : undefined;
-  const isWhole = last === undefined || last.place + last.size <= end;
-  return isWhole ? chunks : { first: chunks.first, end: chunks.end - 1 };
 }
 
 /** The flights that bring some chunks: those under way, and new ones. */

@@ -6,34 +6,45 @@
 import type { IndexRange } from "../store/index.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
+import type { MemberRun } from "./member-run.ts";
 import { planMembers } from "./plan-members.ts";
 import type { AheadRange } from "./read-ahead.ts";
 import { startTransfer } from "./start-transfer.ts";
 
-/** Starts to bring what is missing of a run of the data device; its end may lie behind the device's. */
-export function fetchAhead(context: FetchContext, fetched: FetchedLayer, range: AheadRange): void {
-  const { layer } = fetched;
-  if (range.offset >= layer.dataSize) return;
-  const size = Math.min(range.size, layer.dataSize - range.offset);
-  fetchChunksAhead(context, fetched, { chunks: layer.chunksIn({ offset: range.offset, size }) });
-}
-
-/** What of chunks to bring ahead. */
-export interface FetchChunksAheadOptions {
-  /** No member that has more chunks than those; default false. */
+/** How much is asked for. */
+export interface FetchAheadOptions {
+  /** No member that goes on behind the range; default false. */
   readonly within?: boolean;
   /** In so many requests at most; default: as it takes. */
   readonly requests?: number;
 }
 
-/** Starts to bring what is missing of some chunks. */
+/** Starts to bring what is missing of a run of the data device; its end may lie behind the device's. */
+export function fetchAhead(
+  context: FetchContext,
+  fetched: FetchedLayer,
+  range: AheadRange & FetchAheadOptions,
+): void {
+  const { layer } = fetched;
+  const { offset, within = false, requests } = range;
+  if (offset >= layer.dataSize) return;
+  const end = Math.min(layer.dataSize, offset + range.size);
+  const chunks = layer.chunksIn({ offset, size: end - offset });
+  fetchChunksAhead(context, fetched, { chunks, requests, ...(within ? { end } : {}) });
+}
+
+/** Starts to bring what is missing of some chunks; with `end` no member that goes on behind that byte of the data device. */
 export function fetchChunksAhead(
   context: FetchContext,
   fetched: FetchedLayer,
-  options: FetchChunksAheadOptions & { readonly chunks: IndexRange },
+  options: { readonly chunks: IndexRange; readonly end?: number; readonly requests?: number | undefined },
 ): void {
   const { layer } = fetched;
-  const { chunks, within = false, requests = Infinity } = options;
+  const { chunks, end, requests = Infinity } = options;
+  const endOf = (run: MemberRun): number => {
+    const { place, size } = layer.chunk(run.end - 1);
+    return place + size;
+  };
   if (!fetched.mayWrite || fetched.signal.aborted) return;
   const start = async (): Promise<void> => {
     // Those that may be there are verified first.
@@ -41,7 +52,7 @@ export function fetchChunksAhead(
     const { rangeSize, gapSize } = context.tuning;
     for (let [chunk, asked] = [chunks.first, 0]; chunk < chunks.end && asked < requests;) {
       const plan = planMembers(fetched, chunk, { endChunk: chunks.end, maxBytes: rangeSize, gapSize });
-      const runs = within ? plan.runs.filter(({ end }) => end <= chunks.end) : plan.runs;
+      const runs = end === undefined ? plan.runs : plan.runs.filter((run) => endOf(run) <= end);
       if (runs.length > 0) {
         startTransfer(context, fetched, { runs, priority: "readahead" });
         asked += 1;

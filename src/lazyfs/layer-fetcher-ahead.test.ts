@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setImmediate, setTimeout } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { EsgzError } from "../errors/index.ts";
 import type { Layer } from "../store/index.ts";
-import { type FaultyRegistry, fetchSample, halfNoise, openFetchBench, serveFaulty } from "./fetch.fixture.ts";
+import { fetchSample, halfNoise, openFetchBench, serveFaulty } from "./fetch.fixture.ts";
+import { settle } from "./settle.fixture.ts";
 
 const KIB = 1024;
 const MIB = KIB * KIB;
@@ -17,18 +18,8 @@ function presentOf(layer: Layer): readonly number[] {
 
 /** Waits until so many chunks are there, which nobody else waits for. */
 async function untilPresent(layer: Layer, count: number): Promise<void> {
-  for (const startMs = performance.now(); presentOf(layer).length < count;) {
-    assert.ok(performance.now() - startMs < 60_000, `there are only chunks ${presentOf(layer).join(", ")}`);
-    await setTimeout(5);
-  }
-}
-
-/** Waits until so many ranges were asked for. */
-async function untilAsked({ asked }: FaultyRegistry, count: number): Promise<void> {
-  for (const startMs = performance.now(); asked.length < count;) {
-    assert.ok(performance.now() - startMs < 60_000, `only ${asked.length} were asked for`);
-    await setImmediate();
-  }
+  const complaint = (): string => `there are only chunks ${presentOf(layer).join(", ")}`;
+  await settle(() => presentOf(layer).length >= count, complaint);
 }
 
 describe("LayerFetcher reads ahead", () => {
@@ -87,7 +78,7 @@ describe("LayerFetcher reads ahead", () => {
       return { kind: "reset", after: 0, until: isWaitedFor.promise };
     };
     await bench.fetcher.read(layer, { offset: 0, size: 1 });
-    await untilAsked(registry, 3);
+    await settle(() => registry.asked.length >= 3);
     const filling = bench.fetcher.fill([layer], { priority: "pull" });
     await setTimeout(100);
     isWaitedFor.resolve(undefined);

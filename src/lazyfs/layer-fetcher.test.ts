@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setImmediate } from "node:timers/promises";
 import {
   type AskedRange,
   type FetchBench,
@@ -10,6 +9,7 @@ import {
   openFetchBench,
   serveFaulty,
 } from "./fetch.fixture.ts";
+import { settle } from "./settle.fixture.ts";
 
 const KIB = 1024;
 const MIB = KIB * KIB;
@@ -57,15 +57,6 @@ function assertOnce(asked: readonly AskedRange[]): void {
 const JOINING = { joinMs: 60_000 } as const;
 /** What a machine that stands still for a moment does not look like. */
 const STALL_MS = 1500;
-
-/** Lets everything run that is not waiting for something. */
-async function settle(isDone: () => boolean): Promise<void> {
-  const startMs = performance.now();
-  while (!isDone()) {
-    assert.ok(performance.now() - startMs < 60_000, "it did not happen");
-    await setImmediate();
-  }
-}
 
 describe("LayerFetcher.read()", () => {
   test("brings what is missing, verified, and answers from the store afterwards", async (t) => {
