@@ -10,6 +10,7 @@ const MIB = 1 << 20;
 async function bringOver(
   range: ByteRange,
   msOf: (order: number) => number,
+  options: { readonly mostWhenSlow?: number } = {},
 ): Promise<{ asked: ByteRange[]; most: number }> {
   let nowMs = 0;
   let most = 0;
@@ -23,7 +24,7 @@ async function bringOver(
     await arrived.promise;
   };
   let isDone = false;
-  const bringing = bringPieces(range, { clock: { nowMs: () => nowMs }, bring }).finally(
+  const bringing = bringPieces(range, { clock: { nowMs: () => nowMs }, bring, ...options }).finally(
     () => (isDone = true),
   );
   while (!isDone) {
@@ -46,11 +47,14 @@ describe("bringPieces()", () => {
     assert.equal(most, 8);
   });
 
-  test("asks for one after the other where they come slowly, and leaves most of what is very large", async () => {
+  test("asks for one after the other where they come slowly, and leaves what is larger than it may be there", async () => {
     const slow = await bringOver({ offset: 0, size: 60 * MIB }, () => 4000);
     assert.deepEqual([slow.asked.length, slow.most], [8, 1]);
-    const large = await bringOver({ offset: 0, size: 150 * MIB }, () => 4000);
+    const range = { offset: 0, size: 150 * MIB };
+    const large = await bringOver(range, () => 4000, { mostWhenSlow: range.size - 1 });
     assert.equal(large.asked.length, 1);
+    const most = await bringOver(range, () => 4000, { mostWhenSlow: range.size });
+    assert.equal(most.asked.length, 19);
   });
 
   test("goes back to one at a time when they no longer come fast", async () => {

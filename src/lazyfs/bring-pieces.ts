@@ -11,6 +11,8 @@ import type { ByteRange } from "../blob/index.ts";
 /** How to bring pieces. */
 export interface BringPiecesOptions {
   readonly clock: Pick<Clock, "nowMs">;
+  /** Of a range with more bytes nothing more is brought where the link is slow: that is left to those who read it. */
+  readonly mostWhenSlow?: number | undefined;
   /** Resolves when a piece is there. */
   readonly bring: (piece: ByteRange) => Promise<unknown>;
 }
@@ -19,17 +21,15 @@ const PIECE = 8 << 20;
 const MOST_LANES = 8;
 /** A piece takes longer where the link is slow. */
 const FAST_MS = 500;
-/** On a slow link more than this is left to those who read it. */
-const MOST_WHEN_SLOW = 64 << 20;
 
 /**
  * Brings a range piece by piece, in order: one at first, and one more at once with each that came fast; one at a time from the first
- * on that did not, and of a very large range nothing more then.
+ * on that did not.
  *
  * @throws what `bring` throws, when all that was begun has ended
  */
 export async function bringPieces({ offset, size }: ByteRange, options: BringPiecesOptions): Promise<void> {
-  const { clock, bring } = options;
+  const { clock, bring, mostWhenSlow = Infinity } = options;
   const end = offset + size;
   const lanes: Promise<void>[] = [];
   let next = offset;
@@ -41,7 +41,7 @@ export async function bringPieces({ offset, size }: ByteRange, options: BringPie
     lanes.push(runLane());
   };
   const mayGoOn = (): boolean =>
-    next < end && failure === undefined && !(isSlow && (running > 1 || size > MOST_WHEN_SLOW));
+    next < end && failure === undefined && !(isSlow && (running > 1 || size > mostWhenSlow));
   const runLane = async (): Promise<void> => {
     try {
       do {

@@ -4,7 +4,8 @@
  * ```text
  * command ──┬── the program: links, PATH ── the file ──┬── "#!" ── the interpreter with the script: a command
  *           │                                          └── ELF ── the loader and libraries; files that arguments name
- *           └── what it starts: tini, gosu, env, sh -c, a shell's script ── commands
+ *           ├── what it starts: tini, gosu, env, sh -c, a shell's script ── commands
+ *           └── what compilers and virtual machines start and read
  * ```
  *
  * A process reads these one after the other, and waits a round trip for each. Here all that is known is asked for at once. It is
@@ -13,6 +14,7 @@
  * @module
  */
 import { decodePathText } from "../bytes/index.ts";
+import { bringTool } from "./bring-tool.ts";
 import { endAll } from "./end-all.ts";
 import {
   type BringOptions,
@@ -25,6 +27,7 @@ import type { ImageFile } from "./image-files.ts";
 import { COMMON_TRIPLETS } from "./multiarch.ts";
 import { shellCommands } from "./shell-commands.ts";
 import { MODULE_PREFIXES, modulesIn, startFilesOf } from "./start-files.ts";
+import { toolStartOf } from "./tool-starts.ts";
 import { isShellBuiltin, type StartedCommand, startedBy } from "./started-commands.ts";
 
 /** What will be started, and where to look for it. */
@@ -136,7 +139,8 @@ class Foresight {
     const file = await this.#findProgram(name);
     if (file === undefined) return;
     // What a program is known to read does not wait for the program.
-    await endAll([this.#startProgram(file, words, origin), ...(guess ? [] : this.#startFiles(file, words))]);
+    const known = guess ? [] : [...this.#startFiles(file, words), this.#startTool(file, words, origin)];
+    await endAll([this.#startProgram(file, words, origin), ...known]);
   }
 
   async #startProgram(
@@ -164,19 +168,30 @@ class Foresight {
     const script = words.find((word) => !word.startsWith("-"));
     const known = startFilesOf(path, script === undefined ? undefined : this.#absolute(script));
     return [
-      ...known.map((each) => (each.endsWith("/") ? this.#bringSettings(each) : this.#files.bringPath(each))),
+      ...known.map((each) => (each.endsWith("/*") ? this.#bringSettings(each) : this.#files.bringPath(each))),
       ...named.map((each) => this.#files.bringPath(each, GUESS)),
     ];
   }
 
-  /** Brings the files of a directory, and the modules that they have their program load. */
-  async #bringSettings(directory: string): Promise<void> {
-    const found = await this.#files.findAll(directory.slice(0, -1));
-    const bring = async (file: ImageFile): Promise<void> => {
+  /** Brings what a compiler or a virtual machine starts and reads. */
+  async #startTool({ path }: ImageFile, words: readonly string[], { depth }: CommandOrigin): Promise<void> {
+    const tool = toolStartOf(path, words);
+    if (tool === undefined) return;
+    await bringTool(this.#files, tool, {
+      absolute: (each) => this.#absolute(each),
+      start: async (program) => await this.#start([program], { depth: depth + 1, guess: false }),
+    });
+  }
+
+  /** Brings the files that a pattern stands for, and the modules that they have their program load. */
+  async #bringSettings(pattern: string): Promise<void> {
+    const bring = async (path: string): Promise<void> => {
+      const file = await this.#files.find(path);
+      if (file === undefined) return;
       const modules = modulesIn((await this.#bringText(file, GUESS)) ?? "").slice(0, MAX_MODULES);
       await endAll(modules.map((path) => this.#bringModule(path)));
     };
-    await endAll(found.map(bring));
+    await endAll((await this.#files.match(pattern)).map(bring));
   }
 
   async #bringModule(path: string): Promise<void> {

@@ -35,8 +35,10 @@ export interface BringOptions {
 /** Of larger files the beginning is foreseen: who knows better asks for the rest. */
 const MAX_WHOLE = 8 << 20;
 const BEGINNING = 1 << 20;
-/** More than one large program: what is still larger is read here and there. */
-const MAX_RESTS = 160 << 20;
+/** More than a large program, or a virtual machine with its modules: what is still larger is read here and there. */
+const MAX_RESTS = 192 << 20;
+/** On a slow link more of a file than this is left to those who read it. */
+const MOST_WHEN_SLOW = 64 << 20;
 /** More than any program needs that starts fast. */
 const MAX_FILES = 256;
 const MAX_BYTES = 96 << 20;
@@ -92,15 +94,18 @@ export class ForeseenFiles {
     return undefined;
   }
 
-  /** The files in the directory at an absolute path, not more than some. */
-  async findAll(directory: string): Promise<readonly ImageFile[]> {
-    const names = await this.#attempt(() => this.#options.files.names(directory, MAX_NAMES));
-    const found: ImageFile[] = [];
-    for (const name of names ?? []) {
-      const file = await this.find(`${directory}/${name}`);
-      if (file !== undefined) found.push(file);
+  /** The paths that a pattern stands for, not more than some: a name of it that is `*` is each name in that directory. */
+  async match(pattern: string): Promise<readonly string[]> {
+    const [before = "", ...rest] = pattern.split("/*");
+    let paths: readonly string[] = [before];
+    for (const behind of rest) {
+      const matched: string[] = [];
+      for (const path of paths) {
+        for (const name of await this.#names(path)) matched.push(`${path}/${name}${behind}`);
+      }
+      paths = matched.slice(0, MAX_NAMES);
     }
-    return found;
+    return paths;
   }
 
   /** Brings a file, each once; a large one's beginning. Whether it is there now. */
@@ -122,10 +127,16 @@ export class ForeseenFiles {
     const { clock } = this.#options;
     const bring = async (piece: ByteRange): Promise<unknown> =>
       await this.#attempt(() => this.#ensure(file, piece));
-    const brought = bringPieces({ offset, size }, { clock, bring });
+    const brought = bringPieces({ offset, size }, { clock, bring, mostWhenSlow: MOST_WHEN_SLOW });
     // Told by `end()`.
     brought.catch(() => undefined);
     this.#rests.push(brought);
+  }
+
+  /** Brings the file at a path, if there is one, and has what is left of it travel behind if it is large. */
+  async bringWhole(path: string): Promise<void> {
+    const file = await this.find(path);
+    if (file !== undefined && (await this.bring(file))) this.bringRest(file);
   }
 
   /** Brings the file at a path, if there is one. */
@@ -141,6 +152,12 @@ export class ForeseenFiles {
     if (length === 0 || !(isBrought || this.#pay(length))) return new Uint8Array(0);
     const range = { offset, size: length };
     return (await this.#attempt(() => this.#readFrom(file, range))) ?? new Uint8Array(0);
+  }
+
+  async #names(directory: string): Promise<readonly string[]> {
+    if (this.#finds >= MAX_FINDS) return [];
+    this.#finds += 1;
+    return (await this.#attempt(() => this.#options.files.names(directory, MAX_NAMES))) ?? [];
   }
 
   async #bringFirst(file: ImageFile): Promise<boolean> {

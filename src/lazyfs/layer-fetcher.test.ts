@@ -400,4 +400,20 @@ describe("LayerFetcher.prefetch()", () => {
     await assertReads(bench, sample, { offset: 0, size: 64 * KIB });
     assert.equal(bench.fetcher.statistics().prefetchUsedBytes, 64 * KIB);
   });
+
+  test("brings a long start in pieces, each byte once", async (t) => {
+    const sample = await fetchSample([halfNoise(25 * MIB, 9), halfNoise(MIB, 8)], {
+      chunkSize: MIB,
+      prefetchSize: 1 << 30,
+    });
+    const registry = await serveFaulty(t, [sample]);
+    await using bench = await openFetchBench(t, [sample], { registry });
+    const layer = firstOf(bench.layers);
+    const report = await bench.fetcher.prefetch(layer);
+    assert.ok(layer.complete);
+    assert.equal(registry.asked.length, 4);
+    assertOnce(registry.asked);
+    const bytes = registry.asked.reduce((sum, { size }) => sum + size, 0);
+    assert.deepEqual(report, { bytes, chunks: layer.chunkCount });
+  });
 });

@@ -26,6 +26,7 @@ import type { FetchTuning } from "./fetch-tuning.ts";
 import { FetchedLayer } from "./fetched-layer.ts";
 import { fillLayers } from "./fill-layers.ts";
 import { copyKnownChunks } from "./known-chunks.ts";
+import { prefetchLayer } from "./prefetch-layer.ts";
 import { type DeviceParts, readDevice } from "./read-device.ts";
 import type { RangeFetcher } from "./range-fetcher.ts";
 
@@ -163,16 +164,7 @@ export class LayerFetcher implements RangeFetcher, AsyncDisposable {
    */
   async prefetch(layer: Layer, options: ReadOptions = {}): Promise<PrefetchReport> {
     const fetched = this.#fetched(layer);
-    const { prefetchSize } = layer.source;
-    const end = prefetchSize === 0 ? 0 : chunksBefore(layer, prefetchSize);
-    const account = { fetchedBytes: 0, requests: 0, hedged: 0 };
-    const chunks = await bringChunks(this.#context, fetched, {
-      chunks: { first: 0, end },
-      priority: "prefetch",
-      signal: this.#signalFor(fetched, options),
-      account,
-    });
-    return { bytes: account.fetchedBytes, chunks };
+    return await prefetchLayer(this.#context, fetched, { signal: this.#signalFor(fetched, options) });
   }
 
   /**
@@ -299,15 +291,4 @@ function partsOf({ offset, size }: ByteRange): ByteRange[] {
     offset: offset + part * PART_SIZE,
     size: Math.min(PART_SIZE, size - part * PART_SIZE),
   }));
-}
-
-/** How many chunks, from the first on, have their members in front of a blob offset. Places are in blob order. */
-function chunksBefore(layer: Layer, blobOffset: number): number {
-  let [low, high] = [0, layer.chunkCount];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (layer.chunk(middle).blobOffset < blobOffset) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -36,9 +36,9 @@ const NGINX_FILES = [
   "/etc/nginx/nginx.conf",
   "/etc/nginx/mime.types",
   // What the configurations of distributions include.
-  "/etc/nginx/modules-enabled/",
-  "/etc/nginx/conf.d/",
-  "/etc/nginx/sites-enabled/",
+  "/etc/nginx/modules-enabled/*",
+  "/etc/nginx/conf.d/*",
+  "/etc/nginx/sites-enabled/*",
 ];
 const NGINX = /\/nginx$/;
 const NGINX_MODULE = /^[ \t]*load_module[ \t]+["']?([\w./-]+)["']?[ \t]*;/gm;
@@ -54,7 +54,7 @@ const MAX_PARENTS = 16;
 
 /**
  * Paths of files that a program or library is known to read first, in the order of their use; most have none. A file may be
- * at one of several paths; one that ends in "/" stands for all files of a directory.
+ * at one of several paths; one that ends in `/*` stands for all files of a directory, which are the program's settings.
  *
  * @param script the absolute path that its first word names which is no option
  */

@@ -189,7 +189,7 @@ function checkTable(fd: number, limits: ChunkTableLimits): CheckedTable {
   const index = { places: new Float64Array(pages), sums: new Uint32Array(pages) };
   const hash = hashHeader(head);
   const scan = new TableScan(header.dataSize, { limits, index });
-  const buffer = new Uint8Array(256 * PAGE_SIZE);
+  const buffer = new Uint8Array(Math.min(256, pages) * PAGE_SIZE);
   for (let page = 0; page < pages; page += 256) {
     const block = buffer.subarray(0, Math.min(buffer.length, (header.count - page * PAGE_ROWS) * ROW_SIZE));
     readFully(fd, block, TABLE_HEADER_SIZE + page * PAGE_SIZE);

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import fc from "fast-check";
 import { StandingClock } from "../async/standing-clock.fixture.ts";
+import { ifExists } from "../files/index.ts";
 import { CRASH_CONTENT, CRASH_LAYERS, randomNumbers } from "./crash-writer.fixture.ts";
 import { decodeFilled, encodeFilled } from "./filled-file.ts";
 import { type Layer, openStore, type Store, type StoreEvent } from "./index.ts";
@@ -172,12 +173,14 @@ test("a checkpoint puts a bit on the disk after its data, and not before", async
   await using handle = await store.createLayer(sample.digest, sample.layer);
   const paths = layerPaths(new StoreLayout(store.root).layer(sample.digest));
   const onDisk = async (): Promise<unknown> => {
-    const record = decodeFilled(await readFile(paths.filled), sample.contents.length);
+    const bytes = await ifExists(readFile(paths.filled));
+    if (bytes === undefined) return "none";
+    const record = decodeFilled(bytes, sample.contents.length);
     return { bits: Array.from(record?.bitmap ?? []), clean: record?.clean !== undefined };
   };
-  assert.deepEqual(await onDisk(), { bits: [0, 0], clean: false });
+  assert.equal(await onDisk(), "none");
   await handle.layer.writeChunk(9, sample.contents[9] ?? new Uint8Array());
-  assert.deepEqual(await onDisk(), { bits: [0, 0], clean: false });
+  assert.equal(await onDisk(), "none");
   await handle.layer.checkpoint();
   assert.deepEqual(await onDisk(), { bits: [0, 2], clean: false });
   await handle.close();

@@ -4,11 +4,10 @@
  * @module
  */
 import { hash } from "node:crypto";
-import { closeSync, fsync, ftruncateSync, mkdirSync, openSync } from "node:fs";
-import { promisify } from "node:util";
+import { ftruncateSync, mkdirSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { syncPath, writeNewFile } from "../files/index.ts";
 import { type ChunkList, type ChunkTableLimits, type EncodedChunks, sizedTable } from "./chunk-table-file.ts";
-import { encodeFilled } from "./filled-file.ts";
 import { encodeSource, type LayerSource, type SourceRecord } from "./layer-source.ts";
 import { type LayerPaths, layerPaths } from "./store-layout.ts";
 
@@ -30,46 +29,52 @@ export interface CreateFilesOptions {
   readonly durable: boolean;
 }
 
+/** Files that were made a moment ago. */
+export interface CreatedFiles {
+  /** The open data file. Whoever gets it closes it. */
+  readonly data: FileHandle;
+  /** What its source file says. */
+  readonly record: SourceRecord;
+}
+
 /**
- * Makes a directory with the files of a layer that has no chunks yet.
+ * Makes a directory with the files of a layer that has no chunks yet; without `filled`, which would say just that.
  *
  * Whoever opens an image waits for this: what needs no disk is done at once, for each turn of another thread would take as long
  * as all of it.
  *
- * @returns what its source file says
  * @throws {EsgzError} `STORE_INVALID` for chunks that no table can hold, before anything is made.
  */
 export async function createLayerFiles(
   directory: string,
   layer: AnyNewLayer,
   options: CreateFilesOptions,
-): Promise<SourceRecord> {
-  const { table, count, dataSize } = sizedTable(layer.chunks, options.limits);
+): Promise<CreatedFiles> {
+  const { table, dataSize } = sizedTable(layer.chunks, options.limits);
   mkdirSync(directory);
   const paths = layerPaths(directory);
-  const data = openSync(paths.data, "wx", 0o644);
+  const data = await open(paths.data, "wx+", 0o644);
   try {
-    ftruncateSync(data, dataSize);
-    if (options.durable) await promisify(fsync)(data);
-  } finally {
-    closeSync(data);
+    ftruncateSync(data.fd, dataSize);
+    if (options.durable) await data.sync();
+    return { data, record: await writeLayerRecords(paths, { ...layer, table }, options) };
+  } catch (error) {
+    await data.close();
+    throw error;
   }
-  return await writeLayerRecords(paths, { ...layer, table, count }, options);
 }
 
-/** Writes all files of a layer but `data`; returns what its source file says. */
+/** Writes all files of a layer but `data` and `filled`; returns what its source file says. */
 export async function writeLayerRecords(
   paths: LayerPaths,
-  records: Pick<NewLayer, "meta" | "source"> & { readonly table: Uint8Array; readonly count: number },
+  records: Pick<NewLayer, "meta" | "source"> & EncodedChunks,
   options: { readonly durable: boolean },
 ): Promise<SourceRecord> {
-  const { meta, source, table, count } = records;
+  const { meta, source, table } = records;
   const record: SourceRecord = { source, metaDigest: `sha256:${hash("sha256", meta)}` };
-  const filled = encodeFilled({ count, bitmap: new Uint8Array(Math.ceil(count / 8)) });
   await writeNewFile(paths.meta, meta, options);
   await writeNewFile(paths.chunks, table, options);
   await writeNewFile(paths.source, encodeSource(record), options);
-  await writeNewFile(paths.filled, filled, options);
   if (options.durable) await syncPath(paths.directory);
   return record;
 }

@@ -20,7 +20,9 @@
  *         = 32
  * ```
  *
- * Crash rule. `open` is durable before the first chunk of a session is written; a bit is written after the data of its
+ * A layer that was just made has no such file: that is as good as an `open` one without bits.
+ *
+ * Crash rule. `open`, or no file, is durable before the first chunk of a session is written; a bit is written after the data of its
  * chunk is durable (fdatasync, then this file by rename); `clean` is written at the end of a session, with fingerprints
  * of what was then synced. Bits are believed only if the state is clean and the fingerprints are still those of the
  * files. Otherwise (SIGKILL, power loss, a restored or tampered file, a damaged bitmap) no bit is believed, and each

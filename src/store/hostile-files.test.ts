@@ -139,17 +139,15 @@ test("a data file that is cut, longer, or gone costs chunks and no more", async 
 
 test("a damaged bitmap costs a verification and no chunk", async () => {
   await using closed = await closedStore();
-  for (const damage of [
-    () => flip(closed.paths.filled, 12),
-    () => truncate(closed.paths.filled, 3),
-    () => rm(closed.paths.filled),
-    () => writeFile(closed.paths.filled, new Uint8Array(1_000_000)),
-  ]) {
+  for (const [reason, damage] of [
+    ["damaged", () => flip(closed.paths.filled, 12)],
+    ["damaged", () => truncate(closed.paths.filled, 3)],
+    ["unclean", () => rm(closed.paths.filled)],
+    ["damaged", () => writeFile(closed.paths.filled, new Uint8Array(1_000_000))],
+  ] as const) {
     await damage();
     assert.deepEqual(await missingIn(closed), []);
-    assert.deepEqual(closed.events.splice(0), [
-      { kind: "layer-untrusted", layer: SAMPLE.digest, reason: "damaged" },
-    ]);
+    assert.deepEqual(closed.events.splice(0), [{ kind: "layer-untrusted", layer: SAMPLE.digest, reason }]);
   }
 });
 

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { type BigIntStats, fstatSync, statSync } from "node:fs";
+import { type BigIntStats, existsSync, fstatSync, statSync } from "node:fs";
 import { constants, type FileHandle, open } from "node:fs/promises";
 import type { Digest } from "../oci/index.ts";
 import { BitSet } from "./bit-set.ts";
 import { CheckedMeta } from "./checked-meta.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import type { ChunkTableLimits } from "./chunk-table-file.ts";
+import type { CreatedFiles } from "./create-layer.ts";
 import { readBoundedFile } from "./read-bounded-file.ts";
 import {
   decodeFilled,
@@ -24,7 +25,7 @@ import { decodeSource, MAX_SOURCE_BYTES, type SourceRecord } from "./layer-sourc
 import { type DataRun, dataRunsOf, punchHole } from "./native-calls.ts";
 import type { PageCache } from "./page-cache.ts";
 import { storeInvalid } from "./store-error.ts";
-import type { StoreObserver } from "./store-event.ts";
+import type { LayerDoubt, StoreObserver } from "./store-event.ts";
 import { type LayerPaths, layerPaths } from "./store-layout.ts";
 
 /** What a layer shares with its store. */
@@ -50,7 +51,7 @@ export interface OpenFilesOptions {
   readonly digest: Digest;
   readonly context: LayerContext;
   /** For a layer that was made a moment ago, and has no chunks yet. */
-  readonly created?: { readonly durable: boolean; readonly record: SourceRecord };
+  readonly created?: CreatedFiles & { readonly durable: boolean };
 }
 
 /** The open files of a layer. Whoever gets them closes `table` and `data`. */
@@ -77,7 +78,7 @@ export async function openLayerFiles(directory: string, options: OpenFilesOption
   const record = options.created?.record ?? (await readSource(paths));
   const table = openTable(paths, options.context);
   try {
-    const data = await openData(paths);
+    const data = options.created?.data ?? (await openData(paths));
     try {
       return await believeFiles({ paths, table, data, record, bits: new LayerBits(table) }, options);
     } catch (error) {
@@ -116,9 +117,7 @@ async function believe(opened: Opened, options: OpenFilesOptions): Promise<Belie
     opened.bits.trustGaps();
     return { onDisk: "open", meta: CheckedMeta.ofNew(path, digest) };
   }
-  const limit = filledFileSize(opened.table.count);
-  const bytes = await readBoundedFile(opened.paths.filled, { limit }).catch(() => undefined);
-  const filled = bytes === undefined ? undefined : decodeFilled(bytes, opened.table.count);
+  const filled = await readFilled(opened);
   const dataStats = await opened.data.stat({ bigint: true });
   if (options.context.believeClean && filled?.clean !== undefined && isUntouched(filled, dataStats)) {
     const meta = await CheckedMeta.open(path, { digest, believed: filled.clean.meta });
@@ -126,10 +125,23 @@ async function believe(opened: Opened, options: OpenFilesOptions): Promise<Belie
     return { onDisk: "clean", meta };
   }
   const meta = await CheckedMeta.open(path, { digest });
-  const reason = filled === undefined ? "damaged" : filled.clean === undefined ? "unclean" : "touched";
+  const reason = doubtOf(filled, opened.paths);
   options.context.onEvent({ kind: "layer-untrusted", layer: options.digest, reason });
   const recorded = await claimStored(opened, { filled, size: Number(dataStats.size) });
   return { onDisk: reason === "unclean" ? "open" : "unknown", meta, recorded };
+}
+
+/** What the file says; undefined if there is none, or it is damaged. */
+async function readFilled({ paths, table: { count } }: Opened): Promise<FilledRecord | undefined> {
+  const limit = filledFileSize(count);
+  const bytes = await readBoundedFile(paths.filled, { limit }).catch(() => undefined);
+  return bytes === undefined ? undefined : decodeFilled(bytes, count);
+}
+
+/** Why what a file says is not believed, of one that is there or not. */
+function doubtOf(filled: FilledRecord | undefined, { filled: path }: LayerPaths): LayerDoubt {
+  if (filled !== undefined) return filled.clean === undefined ? "unclean" : "touched";
+  return existsSync(path) ? "damaged" : "unclean";
 }
 
 function isUntouched(filled: FilledRecord, dataStats: BigIntStats): boolean {

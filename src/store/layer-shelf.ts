@@ -10,7 +10,7 @@ import type { Digest } from "../oci/index.ts";
 import type { CheckedMeta } from "./checked-meta.ts";
 import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
-import { type AnyNewLayer, createLayerFiles, type NewLayer } from "./create-layer.ts";
+import { type AnyNewLayer, type CreatedFiles, createLayerFiles, type NewLayer } from "./create-layer.ts";
 import { LayerDirectories } from "./layer-directories.ts";
 import { type LayerContext, type LayerFiles, openLayerFiles } from "./layer-files.ts";
 import { Layer } from "./layer.ts";
@@ -97,13 +97,17 @@ export class LayerShelf {
       const temporary = this.#layout.nextTemporary();
       await this.#context.admitRecords(layer.meta.length + sizeOfTable(layer.chunks) + SMALL_FILES_SIZE);
       const context = this.#context;
+      let files: CreatedFiles | undefined;
       try {
-        const record = await createLayerFiles(temporary, layer, { ...options, limits: context.limits });
+        files = await createLayerFiles(temporary, layer, { ...options, limits: context.limits });
         await this.#directories.publish(temporary, digest, options);
-        const created = { ...options, record };
-        const files = await openLayerFiles(this.#layout.layer(digest), { digest, context, created });
-        return this.#adopt(digest, files);
+        const created = { ...options, ...files };
+        return this.#adopt(
+          digest,
+          await openLayerFiles(this.#layout.layer(digest), { digest, context, created }),
+        );
       } catch (error) {
+        await files?.data.close();
         await rm(temporary, { recursive: true, force: true });
         throw error;
       }

@@ -118,7 +118,7 @@ export class LayerStage implements AsyncDisposable {
     await guarded("commit a layer", async () => {
       await this.#data.truncate(layer.dataSize);
       await this.#data.sync();
-      await writeLayerRecords(this.#paths, { ...layer, table, count }, { durable: true });
+      await writeLayerRecords(this.#paths, { ...layer, table }, { durable: true });
       const clean = {
         data: fingerprintOf(await this.#data.stat({ bigint: true })),
         meta: fingerprintOf(await stat(this.#paths.meta, { bigint: true })),

@@ -5,13 +5,16 @@
  */
 import type { Digest } from "../oci/index.ts";
 
+/** Why a layer's record cannot be believed: the last session did not end, somebody has written since, it is no record. */
+export type LayerDoubt = "unclean" | "touched" | "damaged";
+
 /** Something worth counting. */
 export type StoreEvent =
   /** A layer's record cannot be believed: its chunks are verified before they count. */
   | {
       readonly kind: "layer-untrusted";
       readonly layer: Digest;
-      readonly reason: "unclean" | "touched" | "damaged";
+      readonly reason: LayerDoubt;
     }
   /** A chunk that was recorded as there does not match its digest; it counts as missing. */
   | { readonly kind: "chunk-rejected"; readonly layer: Digest; readonly index: number }

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { concatBytes } from "../bytes/index.ts";
+import type { FileSpec } from "../tar/make-tar.fixture.ts";
+import { halfNoise } from "./fetch.fixture.ts";
+import { elf, link, openForeseeBench, program } from "./foresee.fixture.ts";
+import { makeElf } from "./make-elf.fixture.ts";
+
+const MIB = 1 << 20;
+const GCC = "usr/lib/gcc/x86_64-linux-gnu/12";
+const MACHINE = "usr/include/x86_64-linux-gnu";
+const text = (name: string, content: string): FileSpec => ({ name, content });
+
+const C_IMAGE: readonly FileSpec[] = [
+  link("usr/bin/gcc", "x86_64-linux-gnu-gcc-12"),
+  program("usr/bin/x86_64-linux-gnu-gcc-12"),
+  program("usr/bin/x86_64-linux-gnu-g++-12"),
+  link("usr/bin/as", "x86_64-linux-gnu-as"),
+  program("usr/bin/x86_64-linux-gnu-as", { needed: ["libopcodes.so"] }),
+  elf("usr/lib/libopcodes.so"),
+  program("usr/bin/ld"),
+  program(`${GCC}/cc1`),
+  program(`${GCC}/cc1plus`),
+  program(`${GCC}/collect2`),
+  program(`${GCC}/lto1`),
+  program("usr/lib/gcc/x86_64-linux-gnu/11/cc1"),
+  text(`${GCC}/crtbeginS.o`, "begins"),
+  text(`${GCC}/crtbeginT.o`, "begins others"),
+  text("usr/lib/x86_64-linux-gnu/crti.o", "begins"),
+  text(`${GCC}/include/stddef.h`, "typedef int size_t;\n"),
+  text("usr/include/stdc-predef.h", "#define A\n"),
+  text("usr/include/stdio.h", "#ifdef B\n # include <bits/types.h>\n#endif\n#include <stddef.h>\n"),
+  text("usr/include/math.h", "#include <nobody.h>\n"),
+  text(`${MACHINE}/bits/types.h`, '#include <stdio.h>\n#include "../sys.h"\n'),
+  text(`${MACHINE}/sys.h`, "#include <none.h>\n"),
+  text("usr/include/c++/12/iostream", "#include <stdio.h>\n"),
+  text("src/main.c", '#include "own.h"\n#\tinclude <stdio.h> // all\n"#include <math.h>"\n'),
+  text("src/own.h", "// #include <math.h>\n#include <given.h>\n"),
+  text("src/given/given.h", "int x;\n"),
+  text("src/main.cc", "#include <iostream>\n"),
+];
+const AS = ["/usr/bin/x86_64-linux-gnu-as", "/usr/lib/libopcodes.so"];
+const STDIO = [
+  `/${GCC}/include/stddef.h`,
+  `/${MACHINE}/bits/types.h`,
+  `/${MACHINE}/sys.h`,
+  "/usr/include/stdc-predef.h",
+  "/usr/include/stdio.h",
+];
+const LINKED = [`/${GCC}/collect2`, `/${GCC}/crtbeginS.o`, "/usr/bin/ld", "/usr/lib/x86_64-linux-gnu/crti.o"];
+
+test("foreseeProgram() brings what compilers of C start and include", async (t) => {
+  const gcc = ["/usr/bin/x86_64-linux-gnu-gcc-12"];
+  const c = [...gcc, `/${GCC}/cc1`, ...STDIO, "/src/main.c", "/src/own.h"];
+  const cases: readonly (readonly [readonly string[], readonly string[]])[] = [
+    [
+      ["gcc", "-O2", "-Igiven", "-o", "/tmp/a", "main.c"],
+      [...c, ...AS, ...LINKED, "/src/given/given.h"],
+    ],
+    [
+      ["gcc", "-c", "/src/main.c"],
+      [...c, ...AS],
+    ],
+    [["gcc", "-E", "/src/main.c"], c],
+    [
+      ["x86_64-linux-gnu-g++-12", "-S", "main.cc"],
+      [
+        "/usr/bin/x86_64-linux-gnu-g++-12",
+        `/${GCC}/cc1plus`,
+        ...STDIO,
+        "/usr/include/c++/12/iostream",
+        "/src/main.cc",
+      ],
+    ],
+    [["gcc", "--version"], gcc],
+  ];
+  for (const [command, wanted] of cases) {
+    await using bench = await openForeseeBench(t, [C_IMAGE]);
+    await bench.foresee({ command, workdir: "/src" });
+    assert.deepEqual(bench.present(), wanted.toSorted(), command.join(" "));
+    assert.equal(bench.fetcher.statistics().stalls, 0);
+  }
+});
+
+test("foreseeProgram() ends for headers that include one another without end", async (t) => {
+  const many = Array.from({ length: 400 }, (_, at) =>
+    text(`usr/include/${at}.h`, `#include "${at}.h"\n#include "sub/../${at}.h"\n#include <${at + 1}.h>\n`),
+  );
+  const image = [
+    program("usr/bin/gcc"),
+    ...many,
+    text("src/main.c", "#include <0.h>\n#include </>\n#include <.>\n#include <../..>\n"),
+  ];
+  await using bench = await openForeseeBench(t, [image]);
+  await bench.foresee({ command: ["gcc", "main.c"], workdir: "/src" });
+  const present = bench.present();
+  assert.ok(present.includes("/usr/include/0.h") && present.length < 256, String(present.length));
+});
+
+test("foreseeProgram() brings the compilers that Go's command starts", async (t) => {
+  const root = "usr/lib/go-1.19";
+  const image = [
+    program(`${root}/bin/go`),
+    link("usr/bin/go", "../lib/go-1.19/bin/go"),
+    ...["asm", "compile", "link", "vet"].map((tool) => program(`${root}/pkg/tool/linux_amd64/${tool}`)),
+    text(`${root}/VERSION`, "go1.19"),
+  ];
+  const started = ["asm", "compile", "link"].map((tool) => `/${root}/pkg/tool/linux_amd64/${tool}`);
+  for (const [command, wanted] of [
+    [
+      ["run", "."],
+      [`/${root}/VERSION`, ...started],
+    ],
+    [["version"], []],
+  ] as const) {
+    await using bench = await openForeseeBench(t, [image]);
+    await bench.foresee({ command: ["go", ...command] });
+    assert.deepEqual(bench.present(), [`/${root}/bin/go`, ...wanted].toSorted());
+  }
+});
+
+test("foreseeProgram() brings Java's virtual machine, its classes, and for its compiler all modules", async (t) => {
+  const home = "usr/lib/jvm/java-17";
+  const large = halfNoise(9 * MIB, 1);
+  const image = [
+    link("usr/bin/java", `/${home}/bin/java`),
+    link("usr/bin/javac", `/${home}/bin/javac`),
+    program(`${home}/bin/java`),
+    program(`${home}/bin/javac`),
+    { name: `${home}/lib/server/libjvm.so`, content: concatBytes([makeElf(), large]) },
+    elf(`${home}/lib/libjava.so`, { needed: ["libverify.so"], runpath: "$ORIGIN" }),
+    elf(`${home}/lib/libverify.so`),
+    elf(`${home}/lib/libawt.so`),
+    { name: `${home}/lib/server/classes.jsa`, content: large },
+    { name: `${home}/lib/modules`, content: large },
+    text(`${home}/lib/jvm.cfg`, "-server KNOWN\n"),
+    { name: "app/app.jar", content: large },
+    { name: "app/other.jar", content: large },
+  ];
+  const always = [
+    "lib/server/libjvm.so",
+    "lib/libjava.so",
+    "lib/libverify.so",
+    "lib/server/classes.jsa",
+    "lib/jvm.cfg",
+  ];
+  for (const [command, wanted] of [
+    [
+      ["java", "-jar", "app.jar"],
+      ["/app/app.jar", `/${home}/bin/java`],
+    ],
+    [
+      ["java", "-cp", "/app:/app/other.jar", "Main"],
+      ["/app/other.jar", `/${home}/bin/java`],
+    ],
+    [
+      ["javac", "Main.java"],
+      [`/${home}/bin/javac`, `/${home}/lib/modules`],
+    ],
+  ] as const) {
+    await using bench = await openForeseeBench(t, [image]);
+    await bench.foresee({ command, workdir: "/app" });
+    const all = [...wanted, ...always.map((path) => `/${home}/${path}`)];
+    assert.deepEqual(bench.present(), all.toSorted(), command.join(" "));
+  }
+});

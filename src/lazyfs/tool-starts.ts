@@ -1,0 +1,107 @@
+/**
+ * What compilers and virtual machines start and read besides themselves. Facts of the programs: `strace -f` shows them.
+ *
+ * ```text
+ * gcc    cc1 or cc1plus, as, collect2, ld; headers; what every program begins and ends with
+ * go     compile, link, asm
+ * java   the virtual machine and its libraries, its archive of classes; what is written in Java: the modules
+ * ```
+ *
+ * @module
+ */
+import { COMMON_TRIPLETS } from "./multiarch.ts";
+
+/** What a program needs besides its libraries, by paths; one of their names may be `*`, for all in a directory. */
+export interface ToolStart {
+  /** Programs that it starts, and libraries that it opens; a name alone is looked for as commands are. */
+  readonly starts: readonly string[];
+  /** Data that it reads here and there, until it has read nearly all. */
+  readonly whole?: readonly string[] | undefined;
+  /** Small files, in the order of their use. */
+  readonly files?: readonly string[] | undefined;
+  readonly sources?: CSources | undefined;
+}
+
+/** C or C++ that is compiled. */
+export interface CSources {
+  /** Paths, which may be relative. */
+  readonly files: readonly string[];
+  /** Directories of headers, in the order in which they are looked in; some may be relative. */
+  readonly headers: readonly string[];
+}
+
+const GCC = /^(.*)\/bin\/(?:[\w.]+-)*(?:gcc|cc|(?:g|c)(\+\+))(?:-(\d[\d.]*))?$/;
+const C_SOURCE = /^[^-].*\.c$/;
+const CXX_SOURCE = /^[^-].*\.(?:cc|cp|cpp|cxx|c\+\+|C|CPP)$/;
+const C_LIBRARIES = [...COMMON_TRIPLETS.map((triplet) => `/usr/lib/${triplet}`), "/usr/lib64", "/usr/lib"];
+const C_OBJECTS = ["Scrt1.o", "crti.o", "crtn.o", "libc.so", "libc_nonshared.a"];
+const GCC_OBJECTS = ["crtbeginS.o", "crtendS.o", "libgcc_s.so"];
+
+const GO = /^(.*)\/bin\/go$/;
+const GO_COMPILES = new Set("build generate install run test vet".split(" "));
+
+const JAVA = /^(.*)\/bin\/(java|javac|javadoc|jlink|jpackage|jshell)$/;
+const JAVA_LIBRARIES = ["server/libjvm", "libjava", "libjimage", "libnio", "libnet", "libzip"];
+const JAVA_FILES = ["lib/jvm.cfg", "conf/security/java.security"];
+
+/**
+ * What a program starts and reads with such words behind its name; undefined for most programs.
+ *
+ * @param program its path, without links
+ */
+export function toolStartOf(program: string, words: readonly string[]): ToolStart | undefined {
+  return gccStart(program, words) ?? goStart(program, words) ?? javaStart(program, words);
+}
+
+function gccStart(program: string, words: readonly string[]): ToolStart | undefined {
+  const [, prefix, plus, version = "*"] = GCC.exec(program) ?? [];
+  const isCxx = plus !== undefined || words.some((word) => CXX_SOURCE.test(word));
+  const files = words.filter((word) => C_SOURCE.test(word) || CXX_SOURCE.test(word));
+  if (prefix === undefined || files.length === 0) return undefined;
+  const installed = ["lib", "libexec"].map((directory) => `${prefix}/${directory}/gcc/*/${version}`);
+  const inEach = (directories: readonly string[], names: readonly string[]): readonly string[] =>
+    directories.flatMap((directory) => names.map((name) => `${directory}/${name}`));
+  const machines = COMMON_TRIPLETS.map((triplet) => `/usr/include/${triplet}`);
+  const headers = [
+    ...words.filter((word) => /^-I./.test(word)).map((word) => word.slice(2)),
+    ...(isCxx ? inEach([`${prefix}/include`, ...machines], [`c++/${version}`]) : []),
+    ...inEach(installed, ["include"]),
+    "/usr/local/include",
+    ...machines,
+    "/usr/include",
+  ];
+  const compiler = inEach(installed, [isCxx ? "cc1plus" : "cc1"]);
+  const sources = { files, headers };
+  if (words.some((word) => /^-[ES]$/.test(word))) return { starts: compiler, sources };
+  if (words.includes("-c")) return { starts: [...compiler, "as"], sources };
+  return {
+    starts: [...compiler, "as", "ld", ...inEach(installed, ["collect2", "liblto_plugin.so"])],
+    files: [...inEach(C_LIBRARIES, C_OBJECTS), ...inEach(installed, GCC_OBJECTS)],
+    sources,
+  };
+}
+
+function goStart(program: string, words: readonly string[]): ToolStart | undefined {
+  const [, root] = GO.exec(program) ?? [];
+  if (root === undefined || !GO_COMPILES.has(words[0] ?? "")) return undefined;
+  return {
+    starts: ["compile", "link", "asm"].map((tool) => `${root}/pkg/tool/*/${tool}`),
+    files: ["VERSION", "go.env"].map((name) => `${root}/${name}`),
+  };
+}
+
+function javaStart(program: string, words: readonly string[]): ToolStart | undefined {
+  const [, home, name] = JAVA.exec(program) ?? [];
+  if (home === undefined) return undefined;
+  const behind = (option: string): string => words.slice(words.indexOf(option))[1] ?? "";
+  const classPath = ["-jar", "-cp", "-classpath", "--class-path"].flatMap((each) => behind(each).split(":"));
+  return {
+    starts: JAVA_LIBRARIES.map((library) => `${home}/lib/${library}.so`),
+    whole: [
+      `${home}/lib/server/classes.jsa`,
+      ...(name === "java" ? [] : [`${home}/lib/modules`]),
+      ...classPath.filter((each) => each.endsWith(".jar")),
+    ],
+    files: JAVA_FILES.map((file) => `${home}/${file}`),
+  };
+}
