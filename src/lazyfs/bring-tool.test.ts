@@ -26,6 +26,7 @@ const C_IMAGE: readonly FileSpec[] = [
   program("usr/lib/gcc/x86_64-linux-gnu/11/cc1"),
   text(`${GCC}/crtbeginS.o`, "begins"),
   text(`${GCC}/crtbeginT.o`, "begins others"),
+  { name: `${GCC}/libgcc.a`, content: halfNoise(2 * MIB, 2) },
   text("usr/lib/x86_64-linux-gnu/crti.o", "begins"),
   text(`${GCC}/include/stddef.h`, "typedef int size_t;\n"),
   text("usr/include/stdc-predef.h", "#define A\n"),
@@ -47,7 +48,13 @@ const STDIO = [
   "/usr/include/stdc-predef.h",
   "/usr/include/stdio.h",
 ];
-const LINKED = [`/${GCC}/collect2`, `/${GCC}/crtbeginS.o`, "/usr/bin/ld", "/usr/lib/x86_64-linux-gnu/crti.o"];
+const LINKED = [
+  `/${GCC}/collect2`,
+  `/${GCC}/crtbeginS.o`,
+  `/${GCC}/libgcc.a`,
+  "/usr/bin/ld",
+  "/usr/lib/x86_64-linux-gnu/crti.o",
+];
 
 test("foreseeProgram() brings what compilers of C start and include", async (t) => {
   const gcc = ["/usr/bin/x86_64-linux-gnu-gcc-12"];

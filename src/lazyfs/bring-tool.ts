@@ -32,17 +32,13 @@ export async function bringTool(
   { starts, whole = [], files: small = [], sources }: ToolStart,
   { absolute, start }: BringToolOptions,
 ): Promise<void> {
-  const startAll = async (pattern: string): Promise<void> => {
-    await endAll((await files.match(pattern)).map(start));
-  };
-  const bringSmall = async (pattern: string): Promise<void> => {
-    await endAll((await files.match(pattern)).map((path) => files.bringPath(path, GUESS)));
-  };
+  const each = (patterns: readonly string[], bring: (path: string) => Promise<void>): Promise<void>[] =>
+    patterns.map(async (pattern) => await endAll((await files.match(pattern)).map(bring)));
   await endAll([
-    ...starts.map(startAll),
+    ...each(starts, start),
     ...(sources === undefined ? [] : [new Headers(files, absolute).bringFor(sources)]),
-    ...whole.map((path) => files.bringWhole(absolute(path))),
-    ...small.map(bringSmall),
+    ...each(whole, async (path) => await files.bringWhole(absolute(path))),
+    ...each(small, async (path) => await files.bringPath(path, GUESS)),
   ]);
 }
 

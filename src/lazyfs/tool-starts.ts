@@ -34,7 +34,7 @@ const GCC = /^(.*)\/bin\/(?:[\w.]+-)*(?:gcc|cc|(?:g|c)(\+\+))(?:-(\d[\d.]*))?$/;
 const C_SOURCE = /^[^-].*\.c$/;
 const CXX_SOURCE = /^[^-].*\.(?:cc|cp|cpp|cxx|c\+\+|C|CPP)$/;
 const C_LIBRARIES = [...COMMON_TRIPLETS.map((triplet) => `/usr/lib/${triplet}`), "/usr/lib64", "/usr/lib"];
-const C_OBJECTS = ["Scrt1.o", "crti.o", "crtn.o", "libc.so", "libc_nonshared.a"];
+const C_OBJECTS = ["Scrt1.o", "crti.o", "crtn.o", "libc.so", "libc_nonshared.a", "libgcc_s.so.1"];
 const GCC_OBJECTS = ["crtbeginS.o", "crtendS.o", "libgcc_s.so"];
 
 const GO = /^(.*)\/bin\/go$/;
@@ -76,6 +76,7 @@ function gccStart(program: string, words: readonly string[]): ToolStart | undefi
   if (words.includes("-c")) return { starts: [...compiler, "as"], sources };
   return {
     starts: [...compiler, "as", "ld", ...inEach(installed, ["collect2", "liblto_plugin.so"])],
+    whole: inEach(installed, ["libgcc.a"]),
     files: [...inEach(C_LIBRARIES, C_OBJECTS), ...inEach(installed, GCC_OBJECTS)],
     sources,
   };
