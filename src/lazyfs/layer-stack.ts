@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { encodePathText } from "../bytes/index.ts";
 import { type ErofsNodeType, ErofsReader, type ErofsSource } from "../erofs/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { PathTree } from "../image/index.ts";
@@ -120,10 +121,11 @@ export class LayerStack implements PathTree<LayerPlace> {
   #entry({ type, parts }: LayerPlace, name: string): Entry | undefined {
     if (type !== "dir") return undefined;
     const directories: LayerPart[] = [];
+    const nameBytes = encodePathText(name);
     for (const [at, { layer, nid }] of parts.entries()) {
       this.#count();
       const reader = this.reader(layer);
-      const entry = reader.lookup(nid, name);
+      const entry = reader.lookup(nid, nameBytes);
       if (entry === undefined) continue;
       const part = { layer, nid: entry.nid };
       if (entry.type !== "dir") {

@@ -23,6 +23,7 @@ export async function prefetchLayer(
 ): Promise<PrefetchReport> {
   const { layer } = fetched;
   const all = { offset: 0, size: endOfFirst(layer) };
+  if (all.size === 0) return { bytes: 0, chunks: 0 };
   const account = { fetchedBytes: 0, requests: 0, hedged: 0 };
   const missing = await layer.missingChunks(layer.chunksIn(all), { signal });
   const bring = async (piece: ByteRange): Promise<unknown> =>

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Hash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { equalBytes, viewOf } from "../bytes/index.ts";
@@ -32,6 +33,8 @@ import type { PageCache } from "./page-cache.ts";
 /** Rows of a page: 4 KiB, one read. */
 const PAGE_ROWS = 64;
 const PAGE_SIZE = PAGE_ROWS * ROW_SIZE;
+/** Read at once when a table is opened: 1 MiB. */
+const BLOCK_PAGES = 256;
 
 /** The indexes from `first` up to, not including, `end`. */
 export interface IndexRange {
@@ -89,6 +92,20 @@ export class ChunkTable implements Disposable {
       closeSync(fd);
       throw error;
     }
+  }
+
+  /**
+   * Opens a table that was just written with these bytes, and checks them: they are not read again.
+   *
+   * @throws {EsgzError} `STORE_INVALID`; system errors as they are.
+   */
+  static openWritten(path: string, table: Uint8Array, options: ChunkTableOptions): ChunkTable {
+    const { limits } = options;
+    const header = decodeTableHeader(table, limits);
+    const rows = table.subarray(TABLE_HEADER_SIZE);
+    const checked = checkRows(header, { limits, blocks: [rows] });
+    assertDigest(hashHeader(table).update(rows), header);
+    return new ChunkTable(openSync(path, "r"), checked, options.cache);
   }
 
   /**
@@ -185,18 +202,43 @@ function checkTable(fd: number, limits: ChunkTableLimits): CheckedTable {
   const size = TABLE_HEADER_SIZE + header.count * ROW_SIZE;
   const found = fstatSync(fd).size;
   if (found !== size) throw badTable(`${size} bytes`, String(found));
+  const hash = hashHeader(head);
+  const checked = checkRows(header, { limits, blocks: readRows(fd, { header, hash }) });
+  assertDigest(hash, header);
+  return checked;
+}
+
+function assertDigest(hash: Hash, { digest }: ChunkTableHeader): void {
+  if (!equalBytes(hash.digest(), digest)) throw badTable("bytes that match their digest", "others");
+}
+
+/** All rows, in blocks of whole pages that are valid until the next. */
+function* readRows(
+  fd: number,
+  { header, hash }: { readonly header: ChunkTableHeader; readonly hash: Hash },
+): Generator<Uint8Array> {
+  const size = header.count * ROW_SIZE;
+  const buffer = new Uint8Array(Math.min(BLOCK_PAGES * PAGE_SIZE, size));
+  for (let offset = 0; offset < size; offset += buffer.length) {
+    const block = buffer.subarray(0, size - offset);
+    readFully(fd, block, TABLE_HEADER_SIZE + offset);
+    hash.update(block);
+    yield block;
+  }
+}
+
+function checkRows(
+  header: ChunkTableHeader,
+  { limits, blocks }: { readonly limits: ChunkTableLimits; readonly blocks: Iterable<Uint8Array> },
+): CheckedTable {
   const pages = Math.ceil(header.count / PAGE_ROWS);
   const index = { places: new Float64Array(pages), sums: new Uint32Array(pages) };
-  const hash = hashHeader(head);
   const scan = new TableScan(header.dataSize, { limits, index });
-  const buffer = new Uint8Array(Math.min(256, pages) * PAGE_SIZE);
-  for (let page = 0; page < pages; page += 256) {
-    const block = buffer.subarray(0, Math.min(buffer.length, (header.count - page * PAGE_ROWS) * ROW_SIZE));
-    readFully(fd, block, TABLE_HEADER_SIZE + page * PAGE_SIZE);
-    hash.update(block);
+  let page = 0;
+  for (const block of blocks) {
     scan.take(block, page);
+    page += Math.ceil(block.length / PAGE_SIZE);
   }
-  if (!equalBytes(hash.digest(), header.digest)) throw badTable("bytes that match their digest", "others");
   scan.finish();
   return { header, index, chunkBytes: scan.chunkBytes, gaps: scan.gaps };
 }

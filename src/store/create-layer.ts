@@ -35,6 +35,8 @@ export interface CreatedFiles {
   readonly data: FileHandle;
   /** What its source file says. */
   readonly record: SourceRecord;
+  /** The bytes of its chunk table. */
+  readonly table: Uint8Array;
 }
 
 /**
@@ -57,7 +59,7 @@ export async function createLayerFiles(
   try {
     ftruncateSync(data.fd, dataSize);
     if (options.durable) await data.sync();
-    return { data, record: await writeLayerRecords(paths, { ...layer, table }, options) };
+    return { data, table, record: await writeLayerRecords(paths, { ...layer, table }, options) };
   } catch (error) {
     await data.close();
     throw error;

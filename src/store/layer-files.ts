@@ -76,7 +76,7 @@ export interface LayerFiles {
 export async function openLayerFiles(directory: string, options: OpenFilesOptions): Promise<LayerFiles> {
   const paths = layerPaths(directory);
   const record = options.created?.record ?? (await readSource(paths));
-  const table = openTable(paths, options.context);
+  const table = openTable(paths, options);
   try {
     const data = options.created?.data ?? (await openData(paths));
     try {
@@ -217,9 +217,10 @@ async function readSource(paths: LayerPaths): Promise<SourceRecord> {
   return decodeSource(bytes);
 }
 
-function openTable(paths: LayerPaths, { limits, cache }: LayerContext): ChunkTable {
+function openTable(paths: LayerPaths, { created, context }: OpenFilesOptions): ChunkTable {
+  if (created !== undefined) return ChunkTable.openWritten(paths.chunks, created.table, context);
   if (statSync(paths.chunks, { throwIfNoEntry: false })?.isFile() !== true) throw missing(paths.chunks);
-  return ChunkTable.open(paths.chunks, { limits, cache });
+  return ChunkTable.open(paths.chunks, context);
 }
 
 /** Opens the data file, or makes an empty one where it is missing. Symbolic links are not followed. */
