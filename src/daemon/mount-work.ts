@@ -9,24 +9,20 @@ import { EsgzError } from "../errors/index.ts";
 import { isRunning, processOf } from "../files/index.ts";
 import type { MountRecord, RestoreReport } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
-import type { LayerHandle } from "../store/index.ts";
+import type { Layer, LayerHandle } from "../store/index.ts";
 import { Announcements } from "./announcements.ts";
 import { assertMountable } from "./assert-mountable.ts";
 import type { AnnounceRequest, MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { FirstReads, isIncomplete } from "./first-reads.ts";
+import { HeldMounts } from "./held-mounts.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
 import { MountExtras, type MountExtra } from "./mount-extras.ts";
+import { mountResult } from "./mount-result.ts";
 import { MountRoots } from "./mount-roots.ts";
 import { mountStatus } from "./mount-status.ts";
 import { type OrphanMount, OwnerWatch } from "./owner-watch.ts";
-import type { UsedLayers } from "./layer-uses.ts";
 import type { Services } from "./services.ts";
-
-interface HeldMount {
-  readonly used: UsedLayers;
-  readonly ending: AbortController;
-}
 
 /** Makes, lists and ends mounts. */
 export class MountWork implements AsyncDisposable {
@@ -36,8 +32,7 @@ export class MountWork implements AsyncDisposable {
   readonly #extras: MountExtras;
   readonly #roots: MountRoots;
   readonly #ending = new AbortController();
-  /** What is held for each mount: its layers, and the fill that ends with it. */
-  readonly #held = new Map<string, HeldMount>();
+  readonly #held: HeldMounts;
   readonly #background = new Set<Promise<void>>();
   readonly #owners: OwnerWatch;
 
@@ -47,6 +42,11 @@ export class MountWork implements AsyncDisposable {
     this.#announcements = new Announcements((request, work) => images.prepare(request, work), systemClock);
     this.#extras = new MountExtras(services.store);
     this.#roots = new MountRoots(services.start.settings.store);
+    this.#held = new HeldMounts({
+      uses: services.uses,
+      isThere: (id) => this.#isThere(id),
+      fill: (id, layers, signal) => this.#fill(id, layers, signal),
+    });
     this.#owners = new OwnerWatch(this.#extras, (orphan) => this.#inBackground(this.#drop(orphan)));
   }
 
@@ -107,17 +107,7 @@ export class MountWork implements AsyncDisposable {
     await this.#noteExtra(record, extra);
     this.#owners.watch();
     await this.#hold(record);
-    return {
-      id,
-      directory: record.directory,
-      name: image.name,
-      manifest: image.manifest,
-      method: record.method,
-      layers: ready.layers,
-      config: JSON.parse(new TextDecoder().decode(image.configBytes)) as unknown,
-      ...overlayOf(record),
-      seconds: (systemClock.nowMs() - beginMs) / 1000,
-    };
+    return mountResult(record, { ready, seconds: (systemClock.nowMs() - beginMs) / 1000 });
   }
 
   /**
@@ -287,23 +277,14 @@ export class MountWork implements AsyncDisposable {
     return this.#services.views.mounts().some((mount) => mount.id === id);
   }
 
-  /** Keeps the layers of a mount open until it ends, and fills them if that is wanted. */
   async #hold(record: MountRecord): Promise<void> {
-    const { id, layers } = record;
-    const used = await this.#services.uses.use(layers);
-    // Somebody may have ended it meanwhile, and would not let go of what is held from now on.
-    if (!this.#isThere(id)) {
-      await used[Symbol.asyncDispose]();
-      await this.#forget(record);
-      return;
-    }
-    const ending = new AbortController();
-    const before = this.#held.get(id);
-    this.#held.set(id, { used, ending });
-    letGo(before);
+    if (!(await this.#held.hold(record))) await this.#forget(record);
+  }
+
+  #fill(id: string, layers: readonly Layer[], ending: AbortSignal): void {
     if (!this.#extras.get(id).background) return;
-    const signal = AbortSignal.any([ending.signal, this.#ending.signal]);
-    this.#inBackground(this.#images.fillInBackground(used.layers, signal));
+    const signal = AbortSignal.any([ending, this.#ending.signal]);
+    this.#inBackground(this.#images.fillInBackground(layers, signal));
   }
 
   #inBackground(work: Promise<void>): void {
@@ -321,31 +302,18 @@ export class MountWork implements AsyncDisposable {
   }
 
   async #forget({ id, directory }: MountRecord): Promise<void> {
-    const held = this.#held.get(id);
-    this.#held.delete(id);
+    const letGo = this.#held.take(id);
     try {
       this.#extras.remove(id);
       await this.#roots.remove(directory);
     } finally {
-      letGo(held);
+      letGo();
     }
   }
 
   async #statusOf(record: MountRecord): Promise<MountStatus> {
     const { views, fetcher } = this.#services;
-    const layers = this.#held.get(record.id)?.used.layers ?? [];
+    const layers = this.#held.layersOf(record.id);
     return mountStatus(record, { layers, fetcher, statistics: await views.statistics(record.id) });
   }
-}
-
-/** Nobody has to wait until the disk has what was written to the layers of a mount that is gone. */
-function letGo(held: HeldMount | undefined): void {
-  held?.ending.abort();
-  held?.used.letGo();
-}
-
-function overlayOf({ overlay }: MountRecord): Pick<MountResult, "overlay"> {
-  if (overlay === undefined) return {};
-  const { lower, upper, work } = overlay;
-  return { overlay: { lower: lower.join(":"), upper, work } };
 }
