@@ -7,7 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../async/index.ts";
 import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
-import { bringPieces } from "./bring-pieces.ts";
+import { PieceLanes } from "./piece-lanes.ts";
 import { endAll } from "./end-all.ts";
 import type { ImageFile, ImageFiles } from "./image-files.ts";
 import type { LayerFetcher } from "./layer-fetcher.ts";
@@ -56,6 +56,7 @@ export class ForeseenFiles {
   readonly #options: ForeseenFilesOptions;
   readonly #brought = new Map<number, Promise<boolean>>();
   readonly #rests: Promise<void>[] = [];
+  readonly #lanes: PieceLanes;
   #finds = 0;
   #files = 0;
   #bytes = 0;
@@ -64,6 +65,7 @@ export class ForeseenFiles {
 
   constructor(options: ForeseenFilesOptions) {
     this.#options = options;
+    this.#lanes = new PieceLanes(options.clock);
   }
 
   /** What was brought until now. */
@@ -124,10 +126,9 @@ export class ForeseenFiles {
     const size = file.size - offset;
     if (this.#restBytes + size > MAX_RESTS) return;
     this.#restBytes += size;
-    const { clock } = this.#options;
     const bring = async (piece: ByteRange): Promise<unknown> =>
       await this.#attempt(() => this.#ensure(file, piece));
-    const brought = bringPieces({ offset, size }, { clock, bring, mostWhenSlow: MOST_WHEN_SLOW });
+    const brought = this.#lanes.bring({ offset, size }, { bring, mostWhenSlow: MOST_WHEN_SLOW });
     // Told by `end()`.
     brought.catch(() => undefined);
     this.#rests.push(brought);

@@ -5,11 +5,11 @@
  */
 import type { ByteRange } from "../blob/index.ts";
 import type { Layer } from "../store/index.ts";
-import { bringPieces } from "./bring-pieces.ts";
 import type { FetchContext } from "./fetch-context.ts";
 import { bringChunks } from "./fetch-chunks.ts";
 import type { PrefetchReport } from "./fetch-report.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
+import { PieceLanes } from "./piece-lanes.ts";
 
 /**
  * Brings the start of a layer's blob, up to `source.prefetchSize`: in one request, or piece by piece where it is large.
@@ -33,7 +33,7 @@ export async function prefetchLayer(
       signal,
       account,
     });
-  await bringPieces(all, { clock: context.clock, bring });
+  await new PieceLanes(context.clock).bring(all, { bring });
   return { bytes: account.fetchedBytes, chunks: missing.length };
 }
 

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { ByteRange } from "../blob/index.ts";
-import { bringPieces } from "./bring-pieces.ts";
+import { PieceLanes } from "./piece-lanes.ts";
 
 const MIB = 1 << 20;
 
 /** A link on which each piece takes a number of milliseconds, by the order in which they were asked for. */
 async function bringOver(
-  range: ByteRange,
+  range: ByteRange | readonly ByteRange[],
   msOf: (order: number) => number,
   options: { readonly mostWhenSlow?: number } = {},
 ): Promise<{ asked: ByteRange[]; most: number }> {
@@ -24,7 +24,9 @@ async function bringOver(
     await arrived.promise;
   };
   let isDone = false;
-  const bringing = bringPieces(range, { clock: { nowMs: () => nowMs }, bring, ...options }).finally(
+  const lanes = new PieceLanes({ nowMs: () => nowMs });
+  const ranges = [range].flat();
+  const bringing = Promise.all(ranges.map((each) => lanes.bring(each, { bring, ...options }))).finally(
     () => (isDone = true),
   );
   while (!isDone) {
@@ -38,7 +40,7 @@ async function bringOver(
   return { asked, most };
 }
 
-describe("bringPieces()", () => {
+describe("PieceLanes.bring()", () => {
   test("asks for each byte once, over more connections with each piece that comes fast", async () => {
     const { asked, most } = await bringOver({ offset: 5, size: 150 * MIB + 3 }, () => 100);
     assert.equal(asked[0]?.offset, 5);
@@ -75,9 +77,50 @@ describe("bringPieces()", () => {
       throw failure;
     };
     await assert.rejects(
-      bringPieces({ offset: 0, size: 32 * MIB }, { clock: { nowMs: () => 0 }, bring }),
+      new PieceLanes({ nowMs: () => 0 }).bring({ offset: 0, size: 32 * MIB }, { bring }),
       failure,
     );
     assert.equal(asked, 1);
+  });
+
+  test("asks for a range after those that were asked for before, over the same connections", async () => {
+    const [first, second] = [
+      { offset: 0, size: 30 * MIB },
+      { offset: 100 * MIB, size: 9 * MIB },
+    ];
+    const { asked, most } = await bringOver([first, second], () => 100);
+    const offsets = [0, 8, 16, 24, 100, 108].map((at) => at * MIB);
+    assert.deepEqual(
+      asked.map(({ offset }) => offset),
+      offsets,
+    );
+    assert.ok(most > 1);
+    const slow = await bringOver([first, second], () => 4000, { mostWhenSlow: 10 * MIB });
+    assert.deepEqual(
+      slow.asked.map(({ offset }) => offset),
+      [0, 100 * MIB, 108 * MIB],
+    );
+    assert.equal(slow.most, 1);
+  });
+
+  test("goes on with other ranges when one fails, and tells who asked for that", async () => {
+    const lanes = new PieceLanes({ nowMs: () => 0 });
+    const asked: number[] = [];
+    const bring = async ({ offset }: ByteRange): Promise<void> => {
+      asked.push(offset);
+      await setImmediate();
+      if (offset === 0) throw new Error("no");
+    };
+    const outcomes = await Promise.allSettled([
+      lanes.bring({ offset: 0, size: 20 * MIB }, { bring }),
+      lanes.bring({ offset: 50 * MIB, size: 1 }, { bring }),
+    ]);
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ["rejected", "fulfilled"],
+    );
+    assert.deepEqual(asked, [0, 50 * MIB]);
+    await lanes.bring({ offset: 60 * MIB, size: 1 }, { bring });
+    assert.deepEqual(asked.length, 3);
   });
 });

@@ -1,0 +1,112 @@
+/**
+ * Large ranges, brought over as many connections as the link has room for.
+ *
+ * One connection may be slow where several are not; and where the link is slow, each one more is in the way of whoever waits.
+ *
+ * @module
+ */
+import type { Clock } from "../async/index.ts";
+import type { ByteRange } from "../blob/index.ts";
+
+/** How to bring a range. */
+export interface BringPiecesOptions {
+  /** Resolves when a piece is there. */
+  readonly bring: (piece: ByteRange) => Promise<unknown>;
+  /** Of a range with more bytes nothing more is brought where the link is slow: that is left to those who read it. */
+  readonly mostWhenSlow?: number | undefined;
+}
+
+interface Job extends BringPiecesOptions {
+  /** Where the next piece begins. */
+  next: number;
+  readonly end: number;
+  readonly size: number;
+  /** Pieces under way. */
+  pending: number;
+  readonly done: PromiseWithResolvers<void>;
+  failure?: { readonly error: unknown };
+}
+
+const PIECE = 8 << 20;
+const MOST_LANES = 8;
+/** A piece takes longer where the link is slow. */
+const FAST_MS = 500;
+
+/**
+ * Brings ranges piece by piece, the first that was asked for before the next: one piece at first, and one more at once with each that
+ * came fast; one at a time from the first on that did not.
+ */
+export class PieceLanes {
+  readonly #clock: Pick<Clock, "nowMs">;
+  readonly #jobs: Job[] = [];
+  #lanes = 0;
+  #mostLanes = 1;
+  #isSlow = false;
+
+  constructor(clock: Pick<Clock, "nowMs">) {
+    this.#clock = clock;
+  }
+
+  /**
+   * Resolves when the range is there, or what will be brought of it.
+   *
+   * @throws what `bring` throws, when all that was begun of the range has ended
+   */
+  async bring({ offset, size }: ByteRange, options: BringPiecesOptions): Promise<void> {
+    if (size === 0) return;
+    const done = Promise.withResolvers<void>();
+    this.#jobs.push({ ...options, next: offset, end: offset + size, size, pending: 0, done });
+    this.#openLanes();
+    await done.promise;
+  }
+
+  #openLanes(): void {
+    while (this.#lanes < this.#mostLanes && this.#nextJob() !== undefined) {
+      this.#lanes += 1;
+      void this.#runLane();
+    }
+  }
+
+  async #runLane(): Promise<void> {
+    while (this.#lanes <= this.#mostLanes) {
+      const job = this.#nextJob();
+      if (job === undefined) break;
+      await this.#bringPiece(job);
+      this.#openLanes();
+    }
+    this.#lanes -= 1;
+  }
+
+  /** The first range of which something is left to be asked for. */
+  #nextJob(): Job | undefined {
+    for (const job of [...this.#jobs]) {
+      const { next, end, size, failure, mostWhenSlow = Infinity } = job;
+      if (next < end && failure === undefined && !(this.#isSlow && size > mostWhenSlow)) return job;
+      this.#settle(job);
+    }
+    return undefined;
+  }
+
+  async #bringPiece(job: Job): Promise<void> {
+    const piece = { offset: job.next, size: Math.min(PIECE, job.end - job.next) };
+    job.next += piece.size;
+    job.pending += 1;
+    const startMs = this.#clock.nowMs();
+    try {
+      await job.bring(piece);
+      this.#isSlow ||= this.#clock.nowMs() - startMs > FAST_MS;
+      this.#mostLanes = this.#isSlow ? 1 : Math.min(MOST_LANES, this.#mostLanes + 1);
+    } catch (error) {
+      job.failure ??= { error };
+    }
+    job.pending -= 1;
+  }
+
+  /** Tells that nothing more of a range is brought, when all that was begun has ended. */
+  #settle(job: Job): void {
+    if (job.pending > 0) return;
+    this.#jobs.splice(this.#jobs.indexOf(job), 1);
+    if (job.failure === undefined) job.done.resolve();
+    else job.done.reject(job.failure.error);
+  }
+}
