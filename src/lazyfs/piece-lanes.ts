@@ -77,14 +77,14 @@ export class PieceLanes {
     this.#lanes -= 1;
   }
 
-  /** The first range of which something is left to be asked for. */
+  /** The first range of which more is to be asked for. */
   #nextJob(): Job | undefined {
-    for (const job of [...this.#jobs]) {
-      const { next, end, size, failure, mostWhenSlow = Infinity } = job;
-      if (next < end && failure === undefined && !(this.#isSlow && size > mostWhenSlow)) return job;
-      this.#settle(job);
-    }
-    return undefined;
+    for (const job of this.#jobs.filter((each) => !this.#hasMore(each))) this.#settle(job);
+    return this.#jobs.find((job) => this.#hasMore(job));
+  }
+
+  #hasMore({ next, end, size, failure, mostWhenSlow = Infinity }: Job): boolean {
+    return next < end && failure === undefined && !(this.#isSlow && size > mostWhenSlow);
   }
 
   async #bringPiece(job: Job): Promise<void> {
