@@ -52,6 +52,8 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
   readonly #ending = new AbortController();
   /** When layers that nobody uses are to go. */
   readonly #leaving = new Map<StoreLayer, number>();
+  /** When room is to be made once more. */
+  #pruneAtMs = Infinity;
   #timer: NodeJS.Timeout | undefined;
   #tidying: Promise<void> = Promise.resolve();
 
@@ -179,8 +181,9 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
 
   #schedule(): void {
     clearTimeout(this.#timer);
-    if (this.#leaving.size === 0 || this.#ending.signal.aborted) return;
-    const ms = Math.max(0, Math.min(...this.#leaving.values()) - systemClock.nowMs());
+    const atMs = Math.min(...this.#leaving.values(), this.#pruneAtMs);
+    if (atMs === Infinity || this.#ending.signal.aborted) return;
+    const ms = Math.max(0, atMs - systemClock.nowMs());
     this.#timer = setTimeout(() => {
       this.#tidying = this.#tidying.then(() => this.#tidy());
     }, ms);
@@ -193,11 +196,20 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     const due = [...this.#leaving].filter(([, atMs]) => atMs <= nowMs).map(([layer]) => layer);
     try {
       for (const layer of due) if (this.#isDue(layer, nowMs)) await this.#forget(layer);
-      if (due.length > 0) await this.#options.stored.pruneLayers({ signal: this.#ending.signal });
+      if (due.length > 0 || this.#pruneAtMs <= nowMs) await this.#prune();
     } catch (error) {
       if (!this.#ending.signal.aborted) this.#services.log.warn({ err: error }, "cannot tidy up");
     }
     this.#schedule();
+  }
+
+  /** Images that were asked for are kept open for a while, and what is open stays: it goes when nobody pulls any more. */
+  async #prune(): Promise<void> {
+    this.#pruneAtMs = Infinity;
+    const isPulling = [...this.#records.values()].some(({ uses }) => uses === 0);
+    const asked = isPulling ? 0 : await this.#images.forgetIdle(RELEASED_MS);
+    await this.#options.stored.pruneLayers({ signal: this.#ending.signal });
+    if (isPulling || asked > 0) this.#pruneAtMs = systemClock.nowMs() + (isPulling ? UNUSED_MS : RELEASED_MS);
   }
 
   /** Engines take up layers while others are let go of. */

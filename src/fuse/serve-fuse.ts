@@ -14,6 +14,7 @@ import { writeMessage } from "./fuse-device.ts";
 import { loadNativeCalls } from "./native-calls.ts";
 import type { FuseFeatures, Negotiated } from "./negotiate-init.ts";
 import { RequestHandler } from "./request-handler.ts";
+import { stopAtExit } from "./stop-at-exit.ts";
 import { WakeSignal } from "./wake-signal.ts";
 import type { WorkerMessage, WorkerStart } from "./worker-start.ts";
 
@@ -100,10 +101,8 @@ class ThreadedServer implements FuseServer {
     this.negotiated = connection.negotiated;
     this.#clones = Array.from({ length: (options.threads ?? 1) - 1 }, () => cloneDevice(fd));
     this.#threads = [fd, ...this.#clones].map((device) => this.#startThread(device, options));
-    // A process does not exit while one of its threads sits in a system call.
-    const stop = (): void => this.#stopThreads();
-    process.once("exit", stop);
-    this.closed = this.#waitForEnd().finally(() => process.removeListener("exit", stop));
+    const goOn = stopAtExit(() => this.#stopThreads());
+    this.closed = this.#waitForEnd().finally(goOn);
     // Its failure is told by `ready` or to who asks; it must not end the process.
     this.closed.catch(() => undefined);
   }

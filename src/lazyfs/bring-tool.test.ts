@@ -39,6 +39,8 @@ const C_IMAGE: readonly FileSpec[] = [
   text("src/own.h", "// #include <math.h>\n#include <given.h>\n"),
   text("src/given/given.h", "int x;\n"),
   text("src/main.cc", "#include <iostream>\n"),
+  text("root.c", '#include "beside.h"\n'),
+  text("beside.h", "int y;\n"),
 ];
 const AS = ["/usr/bin/x86_64-linux-gnu-as", "/usr/lib/libopcodes.so"];
 const STDIO = [
@@ -61,7 +63,7 @@ test("foreseeProgram() brings what compilers of C start and include", async (t) 
   const c = [...gcc, `/${GCC}/cc1`, ...STDIO, "/src/main.c", "/src/own.h"];
   const cases: readonly (readonly [readonly string[], readonly string[]])[] = [
     [
-      ["gcc", "-O2", "-Igiven", "-o", "/tmp/a", "main.c"],
+      ["gcc", "-O2", "-isystem", "given", "-Inone", "-o", "/tmp/a", "main.c"],
       [...c, ...AS, ...LINKED, "/src/given/given.h"],
     ],
     [
@@ -79,6 +81,14 @@ test("foreseeProgram() brings what compilers of C start and include", async (t) 
         "/src/main.cc",
       ],
     ],
+    [
+      ["gcc", "main.o"],
+      [...gcc, ...LINKED],
+    ],
+    [
+      ["gcc", "-I", "src/given", "-E", "/root.c"],
+      [...gcc, `/${GCC}/cc1`, "/usr/include/stdc-predef.h", "/root.c", "/beside.h"],
+    ],
     [["gcc", "--version"], gcc],
   ];
   for (const [command, wanted] of cases) {
@@ -89,19 +99,32 @@ test("foreseeProgram() brings what compilers of C start and include", async (t) 
   }
 });
 
-test("foreseeProgram() ends for headers that include one another without end", async (t) => {
+test("foreseeProgram() leaves room for programs, however many headers there are, and whatever is in them", async (t) => {
   const many = Array.from({ length: 400 }, (_, at) =>
     text(`usr/include/${at}.h`, `#include "${at}.h"\n#include "sub/../${at}.h"\n#include <${at + 1}.h>\n`),
   );
+  const endless = Array.from({ length: 8 }, (_, at) =>
+    text(`src/${at}.c`, `\r#include <${" ".repeat(at)}`.repeat(20_000)),
+  );
+  const directories = Array.from({ length: 12 }, (_, at) => text(`src/d${at}/other.h`, "\n"));
+  const libraries = Array.from({ length: 40 }, (_, at) => `lib${at}.so`);
   const image = [
     program("usr/bin/gcc"),
+    program(`${GCC}/cc1`, { needed: libraries }),
+    ...libraries.map((name) => elf(`usr/lib/${name}`)),
     ...many,
+    ...endless,
+    ...directories,
     text("src/main.c", "#include <0.h>\n#include </>\n#include <.>\n#include <../..>\n"),
   ];
   await using bench = await openForeseeBench(t, [image]);
-  await bench.foresee({ command: ["gcc", "main.c"], workdir: "/src" });
+  const given = directories.flatMap((_, at) => ["-I", `d${at}`]);
+  const command = ["gcc", ...given, "main.c", ...endless.map((_, at) => `${at}.c`)];
+  await bench.foresee({ command, workdir: "/src" });
   const present = bench.present();
-  assert.ok(present.includes("/usr/include/0.h") && present.length < 256, String(present.length));
+  assert.equal(present.filter((path) => path.startsWith("/usr/lib/lib")).length, libraries.length);
+  const headers = present.filter((path) => path.startsWith("/usr/include/")).length;
+  assert.ok(headers > 20 && headers < 160, String(headers));
 });
 
 test("foreseeProgram() brings the compilers that Go's command starts", async (t) => {

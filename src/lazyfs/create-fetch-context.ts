@@ -13,6 +13,7 @@ import { DEFAULT_FETCH_TUNING } from "./fetch-tuning.ts";
 import type { LayerFetcherOptions } from "./layer-fetcher.ts";
 import { MemoryChunks } from "./memory-chunks.ts";
 import { DEMAND_SLOT } from "./start-transfer.ts";
+import { PieceLanes } from "./piece-lanes.ts";
 import { TransferBoard } from "./transfer-board.ts";
 
 /** When no read has waited for so long, the background takes more of the link at once. */
@@ -55,6 +56,7 @@ export function createFetchContext(options: LayerFetcherOptions): FetchContext {
       pull: new Semaphore(connections),
       background: new Semaphore(backgroundConnections),
     },
+    pieces: new PieceLanes({ clock }),
     emit: options.onEvent ?? ((): void => undefined),
   };
 }

@@ -19,13 +19,13 @@ export interface BringChunksOptions {
   readonly account?: TransferAccount;
 }
 
-/** A prefetch is one request as long as it is no larger. */
+/** A prefetch is one request as long as it is no larger: what is called so comes in pieces that are smaller, or by itself. */
 const PREFETCH_RANGE = 64 << 20;
 /** For one request instead of two a prefetch reads through more. */
 const PREFETCH_GAP = 1 << 20;
 
 /**
- * Brings chunks, with as few requests as the priority allows. Returns how many chunks were missing.
+ * Brings chunks, with as few requests as the priority allows.
  *
  * @throws {EsgzError} `DIGEST_MISMATCH`, `NO_SPACE`; codes of the medium; the signal's reason
  */
@@ -33,20 +33,18 @@ export async function bringChunks(
   context: FetchContext,
   fetched: FetchedLayer,
   options: BringChunksOptions,
-): Promise<number> {
+): Promise<void> {
   const { chunks, signal } = options;
   const { layer } = fetched;
-  let count: number | undefined;
   for (;;) {
     const missing = await layer.missingChunks(chunks, { signal });
-    count ??= missing.length;
     const flights = new Set<Flight>();
     startAll(context, fetched, options);
     for (const chunk of missing) {
       const flight = layer.hasChunk(chunk) ? undefined : fetched.flights.get(fetched.runs.at(chunk).first);
       if (flight !== undefined) flights.add(flight);
     }
-    if (flights.size === 0) return count;
+    if (flights.size === 0) return;
     await untilAborted(Promise.all([...flights].map(async ({ settled }) => await settled)), signal);
   }
 }

@@ -11,6 +11,7 @@ import type { FetchGate } from "./fetch-gate.ts";
 import type { FetchEvent, FetchPriority } from "./fetch-report.ts";
 import type { FetchTuning } from "./fetch-tuning.ts";
 import type { MemoryChunks } from "./memory-chunks.ts";
+import type { PieceLanes } from "./piece-lanes.ts";
 import type { TransferBoard } from "./transfer-board.ts";
 import type { WriteJob, WriteResult } from "./write-job.ts";
 
@@ -56,6 +57,8 @@ export interface FetchContext {
   readonly budgets: { readonly demand: BufferBudget; readonly bulk: BufferBudget };
   /** How many transfers of a priority run at once; reads are not bounded here. */
   readonly lanes: Readonly<Record<Exclude<FetchPriority, "demand">, Semaphore>>;
+  /** For prefetches of large ranges, of all layers. */
+  readonly pieces: PieceLanes;
   /** Bytes that the background may have under way; undefined where nothing is known about the link. */
   readonly backgroundAllowance: () => number | undefined;
   readonly openBlob: (layer: Layer, options: ReadOptions) => Promise<BlobSource>;

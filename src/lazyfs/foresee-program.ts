@@ -8,8 +8,8 @@
  *           └── what compilers and virtual machines start and read
  * ```
  *
- * A process reads these one after the other, and waits a round trip for each. Here all that is known is asked for at once. It is
- * a guess: what it misses is read as always, and what it brings in vain costs a little of the link.
+ * A process waits a round trip for each of these. Here all that is known is asked for at once. It is a guess: what it misses is
+ * read as always, and what it brings in vain costs a little of the link.
  *
  * @module
  */
@@ -22,6 +22,7 @@ import {
   ForeseenFiles,
   type ForeseenFilesOptions,
 } from "./foreseen-files.ts";
+import { ForeseenHeaders } from "./foreseen-headers.ts";
 import { ForeseenLibraries } from "./foreseen-libraries.ts";
 import type { ImageFile } from "./image-files.ts";
 import { COMMON_TRIPLETS } from "./multiarch.ts";
@@ -53,7 +54,7 @@ const LIBC = [
 ];
 const MAX_DIRECTORIES = 2048;
 const MAX_COMMANDS = 128;
-/** A wrapper, a script, its interpreter, a wrapper in it, and so on. */
+/** A wrapper, a script, its interpreter, a wrapper in it ... */
 const MAX_DEPTH = 12;
 const SCRIPT_LINE = 256;
 const MAX_SCRIPTS = 16;
@@ -90,6 +91,7 @@ class Foresight {
   readonly #variables: ReadonlyMap<string, string>;
   readonly #files: ForeseenFiles;
   readonly #libraries: ForeseenLibraries;
+  readonly #headers: ForeseenHeaders;
   readonly #scripts = new Set<number>();
   readonly #guesses = new Set<string>();
   #commands = 0;
@@ -104,6 +106,7 @@ class Foresight {
         .map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
     );
     this.#files = new ForeseenFiles(options);
+    this.#headers = new ForeseenHeaders(this.#files);
     this.#libraries = new ForeseenLibraries(this.#files, this.#listOf("LD_LIBRARY_PATH"));
   }
 
@@ -126,7 +129,7 @@ class Foresight {
     if (origin.depth > MAX_DEPTH || this.#commands >= MAX_COMMANDS) return;
     this.#commands += 1;
     const started = startedBy(command);
-    const isFile = !(origin.depth > 0 && isShellBuiltin(command[0] ?? ""));
+    const isFile = origin.depth === 0 || !isShellBuiltin(command[0] ?? "");
     await endAll([
       ...(isFile ? [this.#startFile(command, origin)] : []),
       ...(started === undefined ? [] : [this.#follow(started, { ...origin, depth: origin.depth + 1 })]),
@@ -177,7 +180,9 @@ class Foresight {
   async #startTool({ path }: ImageFile, words: readonly string[], { depth }: CommandOrigin): Promise<void> {
     const tool = toolStartOf(path, words);
     if (tool === undefined) return;
-    await bringTool(this.#files, tool, {
+    await bringTool(tool, {
+      files: this.#files,
+      headers: this.#headers,
       absolute: (each) => this.#absolute(each),
       start: async (program) => await this.#start([program], { depth: depth + 1, guess: false }),
     });

@@ -37,7 +37,7 @@ const MAX_WHOLE = 8 << 20;
 const BEGINNING = 1 << 20;
 /** More than a large program, or a virtual machine with its modules: what is still larger is read here and there. */
 const MAX_RESTS = 192 << 20;
-/** On a slow link more of a file than this is left to those who read it. */
+/** On a slow link more is left to those who read it. */
 const MOST_WHEN_SLOW = 64 << 20;
 /** More than any program needs that starts fast. */
 const MAX_FILES = 256;
@@ -55,17 +55,19 @@ const FINDS_AT_ONCE = 16;
 export class ForeseenFiles {
   readonly #options: ForeseenFilesOptions;
   readonly #brought = new Map<number, Promise<boolean>>();
-  readonly #rests: Promise<void>[] = [];
+  readonly #rests = new Map<number, Promise<void>>();
+  readonly #names = new Map<string, Promise<readonly string[]>>();
   readonly #lanes: PieceLanes;
   #finds = 0;
   #files = 0;
   #bytes = 0;
+  #restBudget = MAX_RESTS;
   #restBytes = 0;
   #guessedBytes = 0;
 
   constructor(options: ForeseenFilesOptions) {
     this.#options = options;
-    this.#lanes = new PieceLanes(options.clock);
+    this.#lanes = new PieceLanes({ clock: options.clock, mostWhenSlow: MOST_WHEN_SLOW });
   }
 
   /** What was brought until now. */
@@ -75,15 +77,12 @@ export class ForeseenFiles {
 
   /** Resolves when what travels behind other files is there. */
   async end(): Promise<void> {
-    await endAll(this.#rests);
+    await endAll([...this.#rests.values()]);
   }
 
   /** The file at an absolute path; undefined if there is none, or enough was looked for. */
   async find(path: string): Promise<ImageFile | undefined> {
-    if (this.#finds >= MAX_FINDS) return undefined;
-    this.#finds += 1;
-    if (this.#finds % FINDS_AT_ONCE === 0) await setImmediate();
-    return await this.#attempt(() => this.#options.files.find(path));
+    return await this.#look(() => this.#options.files.find(path));
   }
 
   /** The first of that name in directories; those that are not absolute are left out. */
@@ -103,11 +102,24 @@ export class ForeseenFiles {
     for (const behind of rest) {
       const matched: string[] = [];
       for (const path of paths) {
-        for (const name of await this.#names(path)) matched.push(`${path}/${name}${behind}`);
+        if (matched.length >= MAX_NAMES) break;
+        const names = await this.names(path);
+        matched.push(...names.map((name) => `${path}/${name}${behind}`));
       }
       paths = matched.slice(0, MAX_NAMES);
     }
     return paths;
+  }
+
+  /** Names in a directory, not more than some; none if there is no such directory. */
+  async names(directory: string): Promise<readonly string[]> {
+    const known = this.#names.get(directory);
+    if (known !== undefined) return await known;
+    const names = this.#look(() => this.#options.files.names(directory, MAX_NAMES)).then(
+      (found) => found ?? [],
+    );
+    this.#names.set(directory, names);
+    return await names;
   }
 
   /** Brings a file, each once; a large one's beginning. Whether it is there now. */
@@ -120,18 +132,20 @@ export class ForeseenFiles {
     return await brought;
   }
 
-  /** Has what is left of a large file travel while others are looked for; see {@linkcode ForeseenFiles.end}. */
+  /** Has what is left of a large file travel, once, while others are looked for; see {@linkcode ForeseenFiles.end}. */
   bringRest(file: ImageFile): void {
     const offset = beginningOf(file);
     const size = file.size - offset;
-    if (this.#restBytes + size > MAX_RESTS) return;
-    this.#restBytes += size;
-    const bring = async (piece: ByteRange): Promise<unknown> =>
-      await this.#attempt(() => this.#ensure(file, piece));
-    const brought = this.#lanes.bring({ offset, size }, { bring, mostWhenSlow: MOST_WHEN_SLOW });
+    if (size === 0 || this.#rests.has(file.nid) || this.#restBudget < size) return;
+    this.#restBudget -= size;
+    const bring = async (piece: ByteRange): Promise<void> => {
+      await this.#ensure(file, piece);
+      this.#restBytes += piece.size;
+    };
+    const brought = this.#attempt(async () => await this.#lanes.bring({ offset, size }, bring));
     // Told by `end()`.
     brought.catch(() => undefined);
-    this.#rests.push(brought);
+    this.#rests.set(file.nid, brought);
   }
 
   /** Brings the file at a path, if there is one, and has what is left of it travel behind if it is large. */
@@ -155,10 +169,12 @@ export class ForeseenFiles {
     return (await this.#attempt(() => this.#readFrom(file, range))) ?? new Uint8Array(0);
   }
 
-  async #names(directory: string): Promise<readonly string[]> {
-    if (this.#finds >= MAX_FINDS) return [];
+  /** Looks something up, if not enough was looked for. */
+  async #look<T>(work: () => T): Promise<T | undefined> {
+    if (this.#finds >= MAX_FINDS) return undefined;
     this.#finds += 1;
-    return (await this.#attempt(() => this.#options.files.names(directory, MAX_NAMES))) ?? [];
+    if (this.#finds % FINDS_AT_ONCE === 0) await setImmediate();
+    return await this.#attempt(work);
   }
 
   async #bringFirst(file: ImageFile): Promise<boolean> {

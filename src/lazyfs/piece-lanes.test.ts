@@ -24,11 +24,9 @@ async function bringOver(
     await arrived.promise;
   };
   let isDone = false;
-  const lanes = new PieceLanes({ nowMs: () => nowMs });
+  const lanes = new PieceLanes({ clock: { nowMs: () => nowMs }, ...options });
   const ranges = [range].flat();
-  const bringing = Promise.all(ranges.map((each) => lanes.bring(each, { bring, ...options }))).finally(
-    () => (isDone = true),
-  );
+  const bringing = Promise.all(ranges.map((each) => lanes.bring(each, bring))).finally(() => (isDone = true));
   while (!isDone) {
     under.sort((a, b) => a.endMs - b.endMs);
     const [next] = under.splice(0, 1);
@@ -77,7 +75,7 @@ describe("PieceLanes.bring()", () => {
       throw failure;
     };
     await assert.rejects(
-      new PieceLanes({ nowMs: () => 0 }).bring({ offset: 0, size: 32 * MIB }, { bring }),
+      new PieceLanes({ clock: { nowMs: () => 0 } }).bring({ offset: 0, size: 32 * MIB }, bring),
       failure,
     );
     assert.equal(asked, 1);
@@ -95,7 +93,7 @@ describe("PieceLanes.bring()", () => {
       offsets,
     );
     assert.ok(most > 1);
-    const slow = await bringOver([first, second], () => 4000, { mostWhenSlow: 10 * MIB });
+    const slow = await bringOver([first, second], () => 4000, { mostWhenSlow: 20 * MIB });
     assert.deepEqual(
       slow.asked.map(({ offset }) => offset),
       [0, 100 * MIB, 108 * MIB],
@@ -104,7 +102,7 @@ describe("PieceLanes.bring()", () => {
   });
 
   test("goes on with other ranges when one fails, and tells who asked for that", async () => {
-    const lanes = new PieceLanes({ nowMs: () => 0 });
+    const lanes = new PieceLanes({ clock: { nowMs: () => 0 } });
     const asked: number[] = [];
     const bring = async ({ offset }: ByteRange): Promise<void> => {
       asked.push(offset);
@@ -112,15 +110,15 @@ describe("PieceLanes.bring()", () => {
       if (offset === 0) throw new Error("no");
     };
     const outcomes = await Promise.allSettled([
-      lanes.bring({ offset: 0, size: 20 * MIB }, { bring }),
-      lanes.bring({ offset: 50 * MIB, size: 1 }, { bring }),
+      lanes.bring({ offset: 0, size: 20 * MIB }, bring),
+      lanes.bring({ offset: 50 * MIB, size: 1 }, bring),
     ]);
     assert.deepEqual(
       outcomes.map(({ status }) => status),
       ["rejected", "fulfilled"],
     );
     assert.deepEqual(asked, [0, 50 * MIB]);
-    await lanes.bring({ offset: 60 * MIB, size: 1 }, { bring });
+    await lanes.bring({ offset: 60 * MIB, size: 1 }, bring);
     assert.deepEqual(asked.length, 3);
   });
 });

@@ -8,43 +8,49 @@
 import type { Clock } from "../async/index.ts";
 import type { ByteRange } from "../blob/index.ts";
 
-/** How to bring a range. */
-export interface BringPiecesOptions {
-  /** Resolves when a piece is there. */
-  readonly bring: (piece: ByteRange) => Promise<unknown>;
-  /** Of a range with more bytes nothing more is brought where the link is slow: that is left to those who read it. */
+/** How large ranges travel. */
+export interface PieceLanesOptions {
+  readonly clock: Pick<Clock, "nowMs">;
+  /** Where the link is slow, no range is begun, or gone on with, that would make it more bytes in all; default no bound. */
   readonly mostWhenSlow?: number | undefined;
 }
 
-interface Job extends BringPiecesOptions {
+/** Brings a piece: resolves when it is there. */
+export type BringPiece = (piece: ByteRange) => Promise<unknown>;
+
+interface Job {
+  readonly bring: BringPiece;
   /** Where the next piece begins. */
   next: number;
   readonly end: number;
-  readonly size: number;
   /** Pieces under way. */
   pending: number;
   readonly done: PromiseWithResolvers<void>;
   failure?: { readonly error: unknown };
 }
 
-const PIECE = 8 << 20;
+/** Of a range: more than this is brought in several requests. */
+export const PIECE: number = 8 << 20;
 const MOST_LANES = 8;
 /** A piece takes longer where the link is slow. */
 const FAST_MS = 500;
 
 /**
  * Brings ranges piece by piece, the first that was asked for before the next: one piece at first, and one more at once with each that
- * came fast; one at a time from the first on that did not.
+ * came fast; one at a time again after one that did not.
  */
 export class PieceLanes {
   readonly #clock: Pick<Clock, "nowMs">;
+  readonly #mostWhenSlow: number;
   readonly #jobs: Job[] = [];
   #lanes = 0;
   #mostLanes = 1;
   #isSlow = false;
+  #asked = 0;
 
-  constructor(clock: Pick<Clock, "nowMs">) {
+  constructor({ clock, mostWhenSlow = Infinity }: PieceLanesOptions) {
     this.#clock = clock;
+    this.#mostWhenSlow = mostWhenSlow;
   }
 
   /**
@@ -52,10 +58,10 @@ export class PieceLanes {
    *
    * @throws what `bring` throws, when all that was begun of the range has ended
    */
-  async bring({ offset, size }: ByteRange, options: BringPiecesOptions): Promise<void> {
+  async bring({ offset, size }: ByteRange, bring: BringPiece): Promise<void> {
     if (size === 0) return;
     const done = Promise.withResolvers<void>();
-    this.#jobs.push({ ...options, next: offset, end: offset + size, size, pending: 0, done });
+    this.#jobs.push({ bring, next: offset, end: offset + size, pending: 0, done });
     this.#openLanes();
     await done.promise;
   }
@@ -83,18 +89,20 @@ export class PieceLanes {
     return this.#jobs.find((job) => this.#hasMore(job));
   }
 
-  #hasMore({ next, end, size, failure, mostWhenSlow = Infinity }: Job): boolean {
-    return next < end && failure === undefined && !(this.#isSlow && size > mostWhenSlow);
+  #hasMore({ next, end, failure }: Job): boolean {
+    const isTooMuch = this.#isSlow && this.#asked + end - next > this.#mostWhenSlow;
+    return next < end && failure === undefined && !isTooMuch;
   }
 
   async #bringPiece(job: Job): Promise<void> {
     const piece = { offset: job.next, size: Math.min(PIECE, job.end - job.next) };
     job.next += piece.size;
+    this.#asked += piece.size;
     job.pending += 1;
     const startMs = this.#clock.nowMs();
     try {
       await job.bring(piece);
-      this.#isSlow ||= this.#clock.nowMs() - startMs > FAST_MS;
+      this.#isSlow = this.#clock.nowMs() - startMs > FAST_MS;
       this.#mostLanes = this.#isSlow ? 1 : Math.min(MOST_LANES, this.#mostLanes + 1);
     } catch (error) {
       job.failure ??= { error };

@@ -9,7 +9,7 @@ import type { FetchContext } from "./fetch-context.ts";
 import { bringChunks } from "./fetch-chunks.ts";
 import type { PrefetchReport } from "./fetch-report.ts";
 import type { FetchedLayer } from "./fetched-layer.ts";
-import { PieceLanes } from "./piece-lanes.ts";
+import { PIECE } from "./piece-lanes.ts";
 
 /**
  * Brings the start of a layer's blob, up to `source.prefetchSize`: in one request, or piece by piece where it is large.
@@ -33,7 +33,7 @@ export async function prefetchLayer(
       signal,
       account,
     });
-  await new PieceLanes(context.clock).bring(all, { bring });
+  await (all.size > PIECE ? context.pieces.bring(all, bring) : bring(all));
   return { bytes: account.fetchedBytes, chunks: missing.length };
 }
 

@@ -11,13 +11,15 @@
  */
 import { COMMON_TRIPLETS } from "./multiarch.ts";
 
-/** What a program needs besides its libraries, by paths; one of their names may be `*`, for all in a directory. */
+/** What a program needs besides its libraries. In patterns a name of a path may be `*`, for all in a directory. */
 export interface ToolStart {
-  /** Programs that it starts, and libraries that it opens; a name alone is looked for as commands are. */
+  /** Patterns of programs that it starts, and libraries that it opens; a name alone is looked for as commands are. */
   readonly starts: readonly string[];
-  /** Data that it reads here and there, until it has read nearly all. */
+  /** Patterns of data that it reads here and there, until it has read nearly all. */
   readonly whole?: readonly string[] | undefined;
-  /** Small files, in the order of their use. */
+  /** The same, as its words name it: paths, which may be relative. */
+  readonly archives?: readonly string[] | undefined;
+  /** Patterns of small files, in the order of their use. */
   readonly files?: readonly string[] | undefined;
   readonly sources?: CSources | undefined;
 }
@@ -26,13 +28,17 @@ export interface ToolStart {
 export interface CSources {
   /** Paths, which may be relative. */
   readonly files: readonly string[];
-  /** Directories of headers, in the order in which they are looked in; some may be relative. */
+  /** Directories of headers that words name, which may be relative; they are looked in first ... */
+  readonly ownHeaders: readonly string[];
+  /** ... and patterns of those that are the compiler's, in their order. */
   readonly headers: readonly string[];
 }
 
 const GCC = /^(.*)\/bin\/(?:[\w.]+-)*(?:gcc|cc|(?:g|c)(\+\+))(?:-(\d[\d.]*))?$/;
 const C_SOURCE = /^[^-].*\.c$/;
+const C_OBJECT = /^[^-].*\.[ao]$/;
 const CXX_SOURCE = /^[^-].*\.(?:cc|cp|cpp|cxx|c\+\+|C|CPP)$/;
+const HEADERS_OPTION = /^-(I|isystem)(.*)$/;
 const C_LIBRARIES = [...COMMON_TRIPLETS.map((triplet) => `/usr/lib/${triplet}`), "/usr/lib64", "/usr/lib"];
 const C_OBJECTS = ["Scrt1.o", "crti.o", "crtn.o", "libc.so", "libc_nonshared.a", "libgcc_s.so.1"];
 const GCC_OBJECTS = ["crtbeginS.o", "crtendS.o", "libgcc_s.so"];
@@ -55,31 +61,49 @@ export function toolStartOf(program: string, words: readonly string[]): ToolStar
 
 function gccStart(program: string, words: readonly string[]): ToolStart | undefined {
   const [, prefix, plus, version = "*"] = GCC.exec(program) ?? [];
+  if (prefix === undefined) return undefined;
   const isCxx = plus !== undefined || words.some((word) => CXX_SOURCE.test(word));
   const files = words.filter((word) => C_SOURCE.test(word) || CXX_SOURCE.test(word));
-  if (prefix === undefined || files.length === 0) return undefined;
+  const links =
+    !words.some((word) => /^-[ESc]$/.test(word)) &&
+    (files.length > 0 || words.some((word) => C_OBJECT.test(word)));
+  const assembles = files.length > 0 && !words.some((word) => /^-[ES]$/.test(word));
+  if (files.length === 0 && !links) return undefined;
   const installed = ["lib", "libexec"].map((directory) => `${prefix}/${directory}/gcc/*/${version}`);
-  const inEach = (directories: readonly string[], names: readonly string[]): readonly string[] =>
-    directories.flatMap((directory) => names.map((name) => `${directory}/${name}`));
+  const compiler = inEach(installed, [isCxx ? "cc1plus" : "cc1"]);
   const machines = COMMON_TRIPLETS.map((triplet) => `/usr/include/${triplet}`);
+  const cxx = [`${prefix}/include/c++/${version}`, ...machines.map((at) => `${at}/c++/${version}`)];
+  const cxxMachines = COMMON_TRIPLETS.map((triplet) => `${prefix}/include/c++/${version}/${triplet}`);
   const headers = [
-    ...words.filter((word) => /^-I./.test(word)).map((word) => word.slice(2)),
-    ...(isCxx ? inEach([`${prefix}/include`, ...machines], [`c++/${version}`]) : []),
+    ...(isCxx ? [...cxx, ...cxxMachines] : []),
     ...inEach(installed, ["include"]),
     "/usr/local/include",
     ...machines,
     "/usr/include",
   ];
-  const compiler = inEach(installed, [isCxx ? "cc1plus" : "cc1"]);
-  const sources = { files, headers };
-  if (words.some((word) => /^-[ES]$/.test(word))) return { starts: compiler, sources };
-  if (words.includes("-c")) return { starts: [...compiler, "as"], sources };
   return {
-    starts: [...compiler, "as", "ld", ...inEach(installed, ["collect2", "liblto_plugin.so"])],
-    whole: inEach(installed, ["libgcc.a"]),
-    files: [...inEach(C_LIBRARIES, C_OBJECTS), ...inEach(installed, GCC_OBJECTS)],
-    sources,
+    starts: [
+      ...(files.length > 0 ? compiler : []),
+      ...(assembles ? ["as"] : []),
+      ...(links ? ["ld", ...inEach(installed, ["collect2", "liblto_plugin.so"])] : []),
+    ],
+    whole: links ? inEach(installed, ["libgcc.a"]) : [],
+    files: links ? [...inEach(C_LIBRARIES, C_OBJECTS), ...inEach(installed, GCC_OBJECTS)] : [],
+    sources: files.length > 0 ? { files, ownHeaders: headersOf(words), headers } : undefined,
   };
+}
+
+/** The directories of `-I` and `-isystem`, with the option or behind it. */
+function headersOf(words: readonly string[]): readonly string[] {
+  return words.flatMap((word, at) => {
+    const [, , directory = ""] = HEADERS_OPTION.exec(word) ?? [];
+    if (directory !== "") return [directory];
+    return HEADERS_OPTION.test(words[at - 1] ?? "") && !/^-./.test(word) ? [word] : [];
+  });
+}
+
+function inEach(directories: readonly string[], names: readonly string[]): readonly string[] {
+  return directories.flatMap((directory) => names.map((name) => `${directory}/${name}`));
 }
 
 function goStart(program: string, words: readonly string[]): ToolStart | undefined {
@@ -98,11 +122,8 @@ function javaStart(program: string, words: readonly string[]): ToolStart | undef
   const classPath = ["-jar", "-cp", "-classpath", "--class-path"].flatMap((each) => behind(each).split(":"));
   return {
     starts: JAVA_LIBRARIES.map((library) => `${home}/lib/${library}.so`),
-    whole: [
-      `${home}/lib/server/classes.jsa`,
-      ...(name === "java" ? [] : [`${home}/lib/modules`]),
-      ...classPath.filter((each) => each.endsWith(".jar")),
-    ],
+    whole: [`${home}/lib/server/classes.jsa`, ...(name === "java" ? [] : [`${home}/lib/modules`])],
+    archives: classPath.filter((each) => each.endsWith(".jar")),
     files: JAVA_FILES.map((file) => `${home}/${file}`),
   };
 }

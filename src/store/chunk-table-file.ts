@@ -73,7 +73,7 @@ export interface SizedTable extends EncodedChunks {
 
 /**
  * The table of a layer's chunks, encoded if it is not yet. Of one that is, only the header and the length are checked:
- * opening the file checks the rest.
+ * opening the layer checks the rest.
  *
  * @throws {EsgzError} `STORE_INVALID` as {@linkcode encodeChunkTable}, and for what is no table.
  */

@@ -20,7 +20,7 @@
  *         = 32
  * ```
  *
- * A layer that was just made has no such file: that is as good as an `open` one without bits.
+ * A layer that was just made has no such file: no bit is believed then either.
  *
  * Crash rule. `open`, or no file, is durable before the first chunk of a session is written; a bit is written after the data of its
  * chunk is durable (fdatasync, then this file by rename); `clean` is written at the end of a session, with fingerprints

@@ -50,7 +50,7 @@ export interface LayerContext {
 export interface OpenFilesOptions {
   readonly digest: Digest;
   readonly context: LayerContext;
-  /** For a layer that was made a moment ago, and has no chunks yet. */
+  /** For a layer that was made a moment ago, and has no chunks yet; its files stay the caller's where this fails. */
   readonly created?: CreatedFiles & { readonly durable: boolean };
 }
 
@@ -82,7 +82,7 @@ export async function openLayerFiles(directory: string, options: OpenFilesOption
     try {
       return await believeFiles({ paths, table, data, record, bits: new LayerBits(table) }, options);
     } catch (error) {
-      await data.close();
+      if (options.created === undefined) await data.close();
       throw error;
     }
   } catch (error) {
@@ -128,7 +128,9 @@ async function believe(opened: Opened, options: OpenFilesOptions): Promise<Belie
   const reason = doubtOf(filled, opened.paths);
   options.context.onEvent({ kind: "layer-untrusted", layer: options.digest, reason });
   const recorded = await claimStored(opened, { filled, size: Number(dataStats.size) });
-  return { onDisk: reason === "unclean" ? "open" : "unknown", meta, recorded };
+  // Where there is no file, somebody may have taken it away a moment ago, and a power loss may bring it back.
+  const isOpen = filled !== undefined && reason === "unclean";
+  return { onDisk: isOpen ? "open" : "unknown", meta, recorded };
 }
 
 /** What the file says; undefined if there is none, or it is damaged. */

@@ -175,6 +175,8 @@ test("Podman runs an image that has a layer twice, which it downloads", async (t
   assert.equal(await podman.container(name, ["/bin/sh", "-c", "sha256sum /data/*"]), sumsOf(plans));
   assert.equal((await client.mounts()).length, 2);
   await podman.remove(name);
+  const left = async (): Promise<number> => (await readdir(join(store.root, "layers"))).length;
+  await until(async () => (await left()) === 0, "the end of all layers");
 });
 
 test("commands that want the same store at once get one", async (t) => {
