@@ -29,7 +29,7 @@ import { COMMON_TRIPLETS } from "./multiarch.ts";
 import { shellCommands } from "./shell-commands.ts";
 import { MODULE_PREFIXES, modulesIn, startFilesOf } from "./start-files.ts";
 import { toolStartOf } from "./tool-starts.ts";
-import { isShellBuiltin, type StartedCommand, startedBy } from "./started-commands.ts";
+import { interpreterOf, isShellBuiltin, type StartedCommand, startedBy } from "./started-commands.ts";
 
 /** What will be started, and where to look for it. */
 export interface ForeseeOptions extends ForeseenFilesOptions {
@@ -289,14 +289,4 @@ class Foresight {
   #listOf(name: string): readonly string[] {
     return (this.#variables.get(name) ?? "").split(":", MAX_DIRECTORIES);
   }
-}
-
-/** The words of a script's first line; undefined if it is none. */
-function interpreterOf(line: Uint8Array): readonly string[] | undefined {
-  if (line[0] !== 0x23 || line[1] !== 0x21) return undefined;
-  const end = line.indexOf(0x0a);
-  const words = decodePathText(line.subarray(2, end < 0 ? line.length : end))
-    .trim()
-    .split(/[ \t]+/);
-  return words[0] === "" ? undefined : words;
 }

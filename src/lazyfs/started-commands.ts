@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { decodePathText } from "../bytes/index.ts";
 
 /** What runs after a command, or within it. */
 export type StartedCommand =
@@ -59,6 +60,16 @@ export function startedBy(command: readonly string[]): StartedCommand | undefine
 /** Whether a shell runs it without a program. */
 export function isShellBuiltin(name: string): boolean {
   return BUILTINS.has(name);
+}
+
+/** The words in the first line of a script, which is a file that begins so; undefined for others. */
+export function interpreterOf(line: Uint8Array): readonly string[] | undefined {
+  if (line[0] !== 0x23 || line[1] !== 0x21) return undefined;
+  const end = line.indexOf(0x0a);
+  const words = decodePathText(line.subarray(2, end < 0 ? line.length : end))
+    .trim()
+    .split(/[ \t]+/);
+  return words[0] === "" ? undefined : words;
 }
 
 function startedByShell(words: readonly string[]): StartedCommand | undefined {
