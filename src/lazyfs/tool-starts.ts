@@ -38,7 +38,7 @@ const GCC = /^(.*)\/bin\/(?:[\w.]+-)*(?:gcc|cc|(?:g|c)(\+\+))(?:-(\d[\d.]*))?$/;
 const C_SOURCE = /^[^-].*\.c$/;
 const C_OBJECT = /^[^-].*\.[ao]$/;
 const CXX_SOURCE = /^[^-].*\.(?:cc|cp|cpp|cxx|c\+\+|C|CPP)$/;
-const HEADERS_OPTION = /^-(I|isystem)(.*)$/;
+const HEADERS_OPTION = /^-(?:I|isystem)(.*)$/;
 const C_LIBRARIES = [...COMMON_TRIPLETS.map((triplet) => `/usr/lib/${triplet}`), "/usr/lib64", "/usr/lib"];
 const C_OBJECTS = ["Scrt1.o", "crti.o", "crtn.o", "libc.so", "libc_nonshared.a", "libgcc_s.so.1"];
 const GCC_OBJECTS = ["crtbeginS.o", "crtendS.o", "libgcc_s.so"];
@@ -64,11 +64,11 @@ function gccStart(program: string, words: readonly string[]): ToolStart | undefi
   if (prefix === undefined) return undefined;
   const isCxx = plus !== undefined || words.some((word) => CXX_SOURCE.test(word));
   const files = words.filter((word) => C_SOURCE.test(word) || CXX_SOURCE.test(word));
-  const links =
-    !words.some((word) => /^-[ESc]$/.test(word)) &&
-    (files.length > 0 || words.some((word) => C_OBJECT.test(word)));
-  const assembles = files.length > 0 && !words.some((word) => /^-[ES]$/.test(word));
-  if (files.length === 0 && !links) return undefined;
+  const compiles = files.length > 0;
+  const assembles = compiles && !words.some((word) => /^-[ES]$/.test(word));
+  const hasObjects = compiles || words.some((word) => C_OBJECT.test(word));
+  const links = hasObjects && !words.some((word) => /^-[ESc]$/.test(word));
+  if (!compiles && !links) return undefined;
   const installed = ["lib", "libexec"].map((directory) => `${prefix}/${directory}/gcc/*/${version}`);
   const compiler = inEach(installed, [isCxx ? "cc1plus" : "cc1"]);
   const machines = COMMON_TRIPLETS.map((triplet) => `/usr/include/${triplet}`);
@@ -83,22 +83,22 @@ function gccStart(program: string, words: readonly string[]): ToolStart | undefi
   ];
   return {
     starts: [
-      ...(files.length > 0 ? compiler : []),
+      ...(compiles ? compiler : []),
       ...(assembles ? ["as"] : []),
       ...(links ? ["ld", ...inEach(installed, ["collect2", "liblto_plugin.so"])] : []),
     ],
     whole: links ? inEach(installed, ["libgcc.a"]) : [],
     files: links ? [...inEach(C_LIBRARIES, C_OBJECTS), ...inEach(installed, GCC_OBJECTS)] : [],
-    sources: files.length > 0 ? { files, ownHeaders: headersOf(words), headers } : undefined,
+    sources: compiles ? { files, ownHeaders: headersOf(words), headers } : undefined,
   };
 }
 
 /** The directories of `-I` and `-isystem`, with the option or behind it. */
 function headersOf(words: readonly string[]): readonly string[] {
   return words.flatMap((word, at) => {
-    const [, , directory = ""] = HEADERS_OPTION.exec(word) ?? [];
-    if (directory !== "") return [directory];
-    return HEADERS_OPTION.test(words[at - 1] ?? "") && !/^-./.test(word) ? [word] : [];
+    const directory = HEADERS_OPTION.exec(word)?.[1];
+    if (directory === undefined) return [];
+    return directory === "" ? words.slice(at + 1, at + 2) : [directory];
   });
 }
 
