@@ -20,6 +20,9 @@ import { TransferBoard } from "./transfer-board.ts";
 const QUIET_MS = 2000;
 const QUIET_FACTOR = 4;
 
+/** What an image says is read first will be read: its pieces need not wait for each other. */
+const PREFETCH_PIECES = 4;
+
 /** Makes the parts of a fetcher. Threads are started when there is work for them. */
 export function createFetchContext(options: LayerFetcherOptions): FetchContext {
   const { clock, random, openBlob, keepWorkers: keep } = options;
@@ -56,7 +59,7 @@ export function createFetchContext(options: LayerFetcherOptions): FetchContext {
       pull: new Semaphore(connections),
       background: new Semaphore(backgroundConnections),
     },
-    pieces: new PieceLanes({ clock }),
+    pieces: new PieceLanes({ clock, lanes: PREFETCH_PIECES }),
     emit: options.onEvent ?? ((): void => undefined),
   };
 }

@@ -13,6 +13,8 @@ export interface PieceLanesOptions {
   readonly clock: Pick<Clock, "nowMs">;
   /** Where the link is slow, no range is begun, or gone on with, that would make it more bytes in all; default no bound. */
   readonly mostWhenSlow?: number | undefined;
+  /** How many pieces travel at once at first; default 1. */
+  readonly lanes?: number | undefined;
 }
 
 /** Brings a piece: resolves when it is there. */
@@ -36,20 +38,21 @@ const MOST_LANES = 8;
 const FAST_MS = 500;
 
 /**
- * Brings ranges piece by piece, the first that was asked for before the next: one piece at first, and one more at once with each that
- * came fast; one at a time again after one that did not.
+ * Brings ranges piece by piece, the first that was asked for before the next: few at first, and one more at once with each that came
+ * fast; one at a time again after one that did not.
  */
 export class PieceLanes {
   readonly #clock: Pick<Clock, "nowMs">;
   readonly #mostWhenSlow: number;
   readonly #jobs: Job[] = [];
   #lanes = 0;
-  #mostLanes = 1;
+  #mostLanes: number;
   #isSlow = false;
   #asked = 0;
 
-  constructor({ clock, mostWhenSlow = Infinity }: PieceLanesOptions) {
+  constructor({ clock, mostWhenSlow = Infinity, lanes = 1 }: PieceLanesOptions) {
     this.#clock = clock;
+    this.#mostLanes = lanes;
     this.#mostWhenSlow = mostWhenSlow;
   }
 
