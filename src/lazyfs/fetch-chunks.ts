@@ -19,7 +19,7 @@ export interface BringChunksOptions {
   readonly account?: TransferAccount;
 }
 
-/** A prefetch is one request as long as it is no larger: what is called so comes in pieces that are smaller, or by itself. */
+/** A prefetch is one request as long as it is no larger; long ranges come here piece by piece. */
 const PREFETCH_RANGE = 64 << 20;
 /** For one request instead of two a prefetch reads through more. */
 const PREFETCH_GAP = 1 << 20;

@@ -13,15 +13,9 @@
  *
  * @module
  */
-import { decodePathText } from "../bytes/index.ts";
 import { bringTool } from "./bring-tool.ts";
 import { endAll } from "./end-all.ts";
-import {
-  type BringOptions,
-  type ForeseeReport,
-  ForeseenFiles,
-  type ForeseenFilesOptions,
-} from "./foreseen-files.ts";
+import { type ForeseeReport, ForeseenFiles, type ForeseenFilesOptions } from "./foreseen-files.ts";
 import { ForeseenHeaders } from "./foreseen-headers.ts";
 import { ForeseenLibraries } from "./foreseen-libraries.ts";
 import type { ImageFile } from "./image-files.ts";
@@ -193,7 +187,10 @@ class Foresight {
     const bring = async (path: string): Promise<void> => {
       const file = await this.#files.find(path);
       if (file === undefined) return;
-      const modules = modulesIn((await this.#bringText(file, GUESS)) ?? "").slice(0, MAX_MODULES);
+      const modules = modulesIn((await this.#files.readText(file, { ...GUESS, most: MAX_TEXT })) ?? "").slice(
+        0,
+        MAX_MODULES,
+      );
       await endAll(modules.map((path) => this.#bringModule(path)));
     };
     await endAll((await this.#files.match(pattern)).map(bring));
@@ -204,12 +201,6 @@ class Foresight {
     const file = await (isAbsolute ? this.#files.find(path) : this.#files.findIn(MODULE_PREFIXES, path));
     if (file !== undefined && (await this.#files.bring(file, GUESS)))
       await this.#libraries.bringFor(file, GUESS);
-  }
-
-  /** The text of a file that is brought, or its beginning; undefined if it is not. */
-  async #bringText(file: ImageFile, options: BringOptions): Promise<string | undefined> {
-    if (!(await this.#files.bring(file, options))) return undefined;
-    return decodePathText(await this.#files.read(file, { offset: 0, size: MAX_TEXT }));
   }
 
   async #follow(started: StartedCommand, origin: CommandOrigin): Promise<void> {
@@ -240,7 +231,7 @@ class Foresight {
     const file = await this.#files.find(this.#absolute(parameters[0] ?? ""));
     if (file === undefined || this.#scripts.has(file.nid) || this.#scripts.size >= MAX_SCRIPTS) return;
     this.#scripts.add(file.nid);
-    const text = await this.#bringText(file, origin);
+    const text = await this.#files.readText(file, { guess: origin.guess, most: MAX_TEXT });
     if (text !== undefined) await this.#startText(text, { ...origin, parameters, isFile: true });
   }
 

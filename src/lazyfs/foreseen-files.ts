@@ -6,6 +6,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../async/index.ts";
 import type { ByteRange, ReadOptions } from "../blob/index.ts";
+import { decodePathText } from "../bytes/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import { PieceLanes } from "./piece-lanes.ts";
 import { endAll } from "./end-all.ts";
@@ -167,6 +168,15 @@ export class ForeseenFiles {
     if (length === 0 || !(isBrought || this.#pay(length))) return new Uint8Array(0);
     const range = { offset, size: length };
     return (await this.#attempt(() => this.#readFrom(file, range))) ?? new Uint8Array(0);
+  }
+
+  /** The beginning of a text, up to `most` bytes, of a file that is brought; undefined if it is not. */
+  async readText(
+    file: ImageFile,
+    { most, ...options }: BringOptions & { readonly most: number },
+  ): Promise<string | undefined> {
+    if (!(await this.bring(file, options))) return undefined;
+    return decodePathText(await this.read(file, { offset: 0, size: most }));
   }
 
   /** Looks something up, if not enough was looked for. */

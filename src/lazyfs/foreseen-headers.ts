@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { decodePathText } from "../bytes/index.ts";
 import { endAll } from "./end-all.ts";
 import type { ForeseenFiles } from "./foreseen-files.ts";
 import type { ImageFile } from "./image-files.ts";
@@ -20,7 +19,6 @@ const MAX_FILES = 160;
 const MAX_FINDS = 768;
 /** Of a longer file, who includes more does so further up. */
 const MAX_TEXT = 256 << 10;
-const GUESS = { guess: true };
 
 /** Reads each file once, however many commands compile it. */
 export class ForeseenHeaders {
@@ -66,8 +64,8 @@ export class ForeseenHeaders {
   async #bringIncluded(file: ImageFile, directories: readonly string[]): Promise<void> {
     if (this.#read.has(file.nid) || this.#read.size >= MAX_FILES) return;
     this.#read.add(file.nid);
-    if (!(await this.#files.bring(file, GUESS))) return;
-    const text = decodePathText(await this.#files.read(file, { offset: 0, size: MAX_TEXT }));
+    const text = await this.#files.readText(file, { guess: true, most: MAX_TEXT });
+    if (text === undefined) return;
     const own = file.path.slice(0, file.path.lastIndexOf("/"));
     const includes = Array.from(text.matchAll(INCLUDE), ([, system, quoted = ""]) =>
       system === undefined

@@ -102,9 +102,8 @@ export class ChunkTable implements Disposable {
   static openWritten(path: string, table: Uint8Array, options: ChunkTableOptions): ChunkTable {
     const { limits } = options;
     const header = decodeTableHeader(table, limits);
-    const rows = table.subarray(TABLE_HEADER_SIZE);
-    const checked = checkRows(header, { limits, blocks: [rows] });
-    assertDigest(hashHeader(table).update(rows), header);
+    const blocks = [table.subarray(TABLE_HEADER_SIZE)];
+    const checked = checkRows(header, { limits, hash: hashHeader(table), blocks });
     return new ChunkTable(openSync(path, "r"), checked, options.cache);
   }
 
@@ -202,43 +201,40 @@ function checkTable(fd: number, limits: ChunkTableLimits): CheckedTable {
   const size = TABLE_HEADER_SIZE + header.count * ROW_SIZE;
   const found = fstatSync(fd).size;
   if (found !== size) throw badTable(`${size} bytes`, String(found));
-  const hash = hashHeader(head);
-  const checked = checkRows(header, { limits, blocks: readRows(fd, { header, hash }) });
-  assertDigest(hash, header);
-  return checked;
-}
-
-function assertDigest(hash: Hash, { digest }: ChunkTableHeader): void {
-  if (!equalBytes(hash.digest(), digest)) throw badTable("bytes that match their digest", "others");
+  return checkRows(header, { limits, hash: hashHeader(head), blocks: readRows(fd, header) });
 }
 
 /** All rows, in blocks of whole pages that are valid until the next. */
-function* readRows(
-  fd: number,
-  { header, hash }: { readonly header: ChunkTableHeader; readonly hash: Hash },
-): Generator<Uint8Array> {
-  const size = header.count * ROW_SIZE;
+function* readRows(fd: number, { count }: ChunkTableHeader): Generator<Uint8Array> {
+  const size = count * ROW_SIZE;
   const buffer = new Uint8Array(Math.min(BLOCK_PAGES * PAGE_SIZE, size));
   for (let offset = 0; offset < size; offset += buffer.length) {
     const block = buffer.subarray(0, size - offset);
     readFully(fd, block, TABLE_HEADER_SIZE + offset);
-    hash.update(block);
     yield block;
   }
 }
 
 function checkRows(
   header: ChunkTableHeader,
-  { limits, blocks }: { readonly limits: ChunkTableLimits; readonly blocks: Iterable<Uint8Array> },
+  options: {
+    readonly limits: ChunkTableLimits;
+    /** Has taken in the header. */
+    readonly hash: Hash;
+    readonly blocks: Iterable<Uint8Array>;
+  },
 ): CheckedTable {
+  const { limits, hash, blocks } = options;
   const pages = Math.ceil(header.count / PAGE_ROWS);
   const index = { places: new Float64Array(pages), sums: new Uint32Array(pages) };
   const scan = new TableScan(header.dataSize, { limits, index });
   let page = 0;
   for (const block of blocks) {
+    hash.update(block);
     scan.take(block, page);
     page += Math.ceil(block.length / PAGE_SIZE);
   }
+  if (!equalBytes(hash.digest(), header.digest)) throw badTable("bytes that match their digest", "others");
   scan.finish();
   return { header, index, chunkBytes: scan.chunkBytes, gaps: scan.gaps };
 }

@@ -42,8 +42,8 @@ export interface CreatedFiles {
 /**
  * Makes a directory with the files of a layer that has no chunks yet; without `filled`, which would say just that.
  *
- * Whoever opens an image waits for this: what needs no disk is done at once, for each turn of another thread would take as long
- * as all of it.
+ * Whoever opens an image waits for this: what needs no disk is done at once, but for the one handle that stays open, since each turn
+ * of another thread takes as long as all the rest.
  *
  * @throws {EsgzError} `STORE_INVALID` for chunks that no table can hold, before anything is made.
  */
