@@ -15,6 +15,7 @@ import {
   LAYOUT_INLINE,
   LAYOUT_PLAIN,
   NODE_SLOT_SIZE,
+  XATTR_HEADER_SIZE,
 } from "./disk-layout.ts";
 import type { InodeList } from "./inode-list.ts";
 import { DIRECTORY_TYPE, FILE_TYPE, SYMLINK_TYPE } from "./node-types.ts";
@@ -67,13 +68,15 @@ class Planner {
     for (let inode = 0; inode < this.#list.count; inode += 1) this.#placeInode(inode);
     const blocksOffset = alignUp(this.#recordEnd, BLOCK_SIZE);
     const sharedXattrsOffset = blocksOffset + this.#blocksSize;
+    // fsck.erofs reads where the header of the last inode's attributes would be, also if it has none.
+    const end = Math.max(sharedXattrsOffset + this.#xattrs.sharedSize, this.#recordEnd + XATTR_HEADER_SIZE);
     return {
       nids: this.#nids,
       layouts: this.#layouts,
       sizes: this.#sizes,
       blockOffsets: this.#blockOffsets.map((offset) => (offset < 0 ? 0 : blocksOffset + offset)),
       sharedXattrsOffset,
-      imageSize: alignUp(sharedXattrsOffset + this.#xattrs.sharedSize, BLOCK_SIZE),
+      imageSize: alignUp(end, BLOCK_SIZE),
     };
   }
 

@@ -88,7 +88,7 @@ for (const compression of ["gzip", "zstd"] as const) {
             assert.ok(isEsgzError(error, "COMPRESSION_INVALID"), String(error));
           }
         }),
-        { numRuns: 300 },
+        { numRuns: 300, endOnFailure: true },
       );
     });
   });

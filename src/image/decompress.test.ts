@@ -169,7 +169,7 @@ test("decompressStream() gives the bytes or COMPRESSION_INVALID for damaged inpu
         }
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 150, endOnFailure: true },
   );
 });
 

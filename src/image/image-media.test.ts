@@ -453,7 +453,7 @@ test("docker-archive: a damaged archive gives its image or a typed error", async
         assert.ok(isEsgzError(error), String(error));
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 300, endOnFailure: true },
   );
 });
 

@@ -223,7 +223,7 @@ test("compileLayerArchive() of any TOC gives a sound layer or an error with a co
         assert.notEqual(error.code, "INTERNAL");
       }
     }),
-    { numRuns: 1500 },
+    { numRuns: 1500, endOnFailure: true },
   );
   assert.ok(compiledCount > 100, `${compiledCount} were compiled`);
 });

@@ -122,6 +122,6 @@ test("readElfNeeds() gives something or nothing for whatever was done to a file,
       const { asked } = await needsOf(damages.length === 0 ? file.subarray(0, cut) : file);
       assert.ok(asked <= 2 << 20, `${asked} bytes`);
     }),
-    { numRuns: 500 },
+    { numRuns: 500, endOnFailure: true },
   );
 });

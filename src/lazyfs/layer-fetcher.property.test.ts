@@ -121,7 +121,7 @@ test("LayerFetcher gives the right bytes or a typed error, whatever is asked for
     }
     assert.equal(fetcher.statistics().queueLengths.reads, 0);
   };
-  await fc.assert(fc.asyncProperty(plan, run), { numRuns: 20 });
+  await fc.assert(fc.asyncProperty(plan, run), { numRuns: 20, endOnFailure: true });
 });
 
 type PlanOf<T> = T extends fc.Arbitrary<infer U> ? U : never;

@@ -165,7 +165,7 @@ for (const marks of ["trusted", "user"] as const) {
         fc.pre(typeof tree !== "string");
         assert.deepEqual(mergedOf(layers, marks), describeTree(tree));
       }),
-      { numRuns: 2000 },
+      { numRuns: 2000, endOnFailure: true },
     );
   });
 }
@@ -284,6 +284,6 @@ test("mergeLayerMetas() survives damage: a value or EROFS_INVALID, NOT_SUPPORTED
         }
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 500, endOnFailure: true },
   );
 });

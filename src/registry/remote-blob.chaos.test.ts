@@ -66,6 +66,6 @@ test("whatever a server does, read() gives the right bytes or a typed error", as
         assert.ok(faults.length > 0, "nothing was wrong with the server");
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 150, endOnFailure: true },
   );
 });

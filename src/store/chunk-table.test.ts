@@ -70,7 +70,7 @@ test("rows are found by index and by place, as a search through all of them find
         }
       },
     ),
-    { numRuns: 50 },
+    { numRuns: 50, endOnFailure: true },
   );
 });
 

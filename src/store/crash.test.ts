@@ -217,7 +217,7 @@ test("writes, crashes, power losses and tampering in any order never give a wron
         await run.end();
       }
     }),
-    { numRuns: 15 },
+    { numRuns: 15, endOnFailure: true },
   );
 });
 

@@ -338,7 +338,7 @@ test("any bytes as a chunk table, a bitmap or a source give a value or STORE_INV
       decodeFilled(bytes, 3);
       assert.throws(() => decodeSource(bytes), { code: "STORE_INVALID" });
     }),
-    { numRuns: 200 },
+    { numRuns: 200, endOnFailure: true },
   );
 });
 
