@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Digest } from "../oci/index.ts";
 import { SnapshotLayers, type SnapshotLayersOptions } from "./snapshot-layers.ts";
 
 /** Longer than rooms of removed snapshots are left alone. */
@@ -9,6 +10,24 @@ const LATER_MS = 10_000;
 async function turn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
+
+test("SnapshotLayers mounts a layer by the table of contents that is wanted, and by no other", async (t) => {
+  const asked: unknown[] = [];
+  const store = {
+    openLayer: (_: Digest, options: unknown) => {
+      asked.push(options);
+      return Promise.resolve(undefined);
+    },
+  };
+  const services = { store, clients: {}, preparation: {}, views: { mounts: () => [] }, config: {} };
+  const layers = new SnapshotLayers({ services } as unknown as SnapshotLayersOptions);
+  t.after(() => layers[Symbol.asyncDispose]());
+  const [digest, tocDigest] = ["1", "2"].map((digit): Digest => `sha256:${digit.repeat(64)}`);
+  assert.ok(digest !== undefined);
+  const mounting = layers.mount(digest, { directory: "/", id: "snapshot-1", tocDigest });
+  await assert.rejects(mounting, { code: "STORE_INVALID" });
+  assert.deepEqual(asked, [{ tocDigest }]);
+});
 
 test("SnapshotLayers ends when it prunes no more, also where another prune was to follow", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });

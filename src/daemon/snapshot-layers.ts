@@ -62,16 +62,16 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
     const { layer } = found.handle;
     this.#prefetchUnmarked(layer, Number(request.labels[PREFETCH_LABEL]));
     const { uid, gid } = readLayerRoot(layer.metaPath);
-    return { kind: "ready", owner: { uid, gid } };
+    return { kind: "ready", owner: { uid, gid }, tocDigest: layer.source.tocDigest };
   }
 
-  async mount(digest: Digest, { directory, id }: RemoteMountOptions): Promise<void> {
+  async mount(digest: Digest, { directory, id, tocDigest }: RemoteMountOptions): Promise<void> {
     const { store, views, config } = this.#services;
     const place = await realpath(directory);
     const standing = views.mounts().find((mount) => mount.id === id);
     if (standing?.directory === place) return;
     if (standing !== undefined) await this.#unmount(id);
-    await using handle = await store.openLayer(digest, { tocDigest: "any" });
+    await using handle = await store.openLayer(digest, { tocDigest });
     if (handle === undefined) throw notThere(digest);
     await this.#options.mounts.mountLayer(handle, { directory: place, id, background: config.background });
   }

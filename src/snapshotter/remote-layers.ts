@@ -29,6 +29,8 @@ export interface RemoteRequest {
 export type RemotePreparation =
   | {
       readonly kind: "ready";
+      /** Of the table of contents that it is shown by; absent if all of it is there and proven by its own digest. */
+      readonly tocDigest?: Digest | undefined;
       /** Owner of the layer's root directory; asked of the mounted directory if absent. */
       readonly owner?: DirectoryOwner | undefined;
     }
@@ -44,6 +46,11 @@ export interface RemoteMountOptions {
   readonly directory: string;
   /** The same for the same snapshot, also after a restart. */
   readonly id: string;
+  /**
+   * What the layer was prepared with: by another table of contents it must not be shown, whoever had it made meanwhile. `any`
+   * where nothing is verified.
+   */
+  readonly tocDigest: Digest | "any" | undefined;
 }
 
 /** Layers by digest, mounted before they have arrived. */

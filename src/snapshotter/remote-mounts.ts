@@ -36,6 +36,7 @@ export class RemoteMounts {
     await this.#remote().mount(origin.digest, {
       directory: this.#options.directories.fs(id),
       id: mountIdOf(id),
+      tocDigest: origin.skipVerify ? "any" : origin.tocDigest,
     });
     this.#mounted.add(id);
   }

@@ -59,7 +59,7 @@ export class RemotePreparer {
       const answer = await this.inTime((signal) => remote.prepare({ ...request, signal }));
       if (answer.kind === "declined") return { reason: answer.reason, reference, digest };
       const others = request.imageLayers.filter((other) => other !== digest);
-      return { origin: originOf(request, answer.owner), others };
+      return { origin: originOf(request, answer), others };
     } catch (error) {
       return { reason: messageOf(error), reference, digest };
     }
@@ -90,8 +90,12 @@ export class RemotePreparer {
   }
 }
 
-function originOf(request: Omit<RemoteRequest, "signal">, owner: RemoteOrigin["owner"]): RemoteOrigin {
-  const { digest, manifest, reference, skipVerify, tocDigest } = request;
+/** What the layer turned out to be is what it has to be from now on. */
+function originOf(
+  request: Omit<RemoteRequest, "signal">,
+  { owner, tocDigest = request.tocDigest }: Pick<RemoteOrigin, "owner" | "tocDigest">,
+): RemoteOrigin {
+  const { digest, manifest, reference, skipVerify } = request;
   return {
     digest,
     reference,

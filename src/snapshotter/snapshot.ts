@@ -23,6 +23,7 @@ export interface RemoteOrigin {
   readonly digest: Digest;
   /** The image it was asked for with. */
   readonly reference: string;
+  /** Of the table of contents that it is shown by; absent if it was stored whole. */
   readonly tocDigest?: Digest | undefined;
   readonly manifest?: Digest | undefined;
   readonly skipVerify: boolean;

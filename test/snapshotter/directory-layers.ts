@@ -17,6 +17,9 @@ export class DirectoryLayers implements RemoteLayers {
   readonly directories: Map<Digest, string> = new Map();
   /** What was asked for, in order. */
   readonly requests: RemoteRequest[] = [];
+  /** What layers are shown by now, and what each mount wanted that to be. */
+  tocDigest: Digest | undefined;
+  readonly wanted: (Digest | "any" | undefined)[] = [];
   /** Awaited by each `prepare`. */
   beforeReady: Promise<void> = Promise.resolve();
   /** Awaited by each `mount`. */
@@ -30,10 +33,11 @@ export class DirectoryLayers implements RemoteLayers {
     if (this.isDown) throw new Error("the registry is down");
     if (!this.directories.has(request.digest))
       return { kind: "declined", reason: "it is not an eStargz layer" };
-    return { kind: "ready", ...(await this.usage()) };
+    return { kind: "ready", tocDigest: this.tocDigest };
   }
 
-  async mount(digest: Digest, { directory }: RemoteMountOptions): Promise<void> {
+  async mount(digest: Digest, { directory, tocDigest }: RemoteMountOptions): Promise<void> {
+    this.wanted.push(tocDigest);
     await this.beforeMount;
     const source = this.directories.get(digest);
     if (source === undefined || this.isDown) throw new Error("the layer is not there");

@@ -254,6 +254,24 @@ test("after a restart without a registry snapshots are there, and their layers w
   assert.equal((await listMountsBelow(one.root)).length, 2);
 });
 
+test("a layer is mounted again by the table of contents that it was prepared with", async (t) => {
+  const one = await bench(t);
+  if (one === undefined) return;
+  one.layers.tocDigest = digestOf(77);
+  let snapshotter = await one.open();
+  const { "containerd.io/snapshot/stargz/toc.digest": _, ...unknown } = await one.layer(2);
+  await snapshotter.prepare("1", { parent: "", labels: await one.layer(1) });
+  await snapshotter.prepare("2", { parent: "chain-1", labels: unknown });
+  one.layers.tocDigest = undefined;
+  await snapshotter.prepare("3", { parent: "chain-2", labels: await one.layer(3) });
+  const before = one.layers.wanted.splice(0);
+  // As prepared; where that says nothing, as the client knows it.
+  assert.deepEqual(before, [digestOf(77), digestOf(77), digestOf(1003)]);
+  snapshotter = await one.open();
+  await snapshotter.restored();
+  assert.deepEqual(one.layers.wanted, before);
+});
+
 test("a parent stays while a child of it is being prepared", async (t) => {
   const one = await bench(t);
   if (one === undefined) return;
