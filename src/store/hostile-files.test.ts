@@ -172,6 +172,29 @@ for (const name of ["meta", "chunks", "source"] as const) {
   });
 }
 
+test("a damaged layer that a lease holds is made good, and becomes no other", async () => {
+  await using closed = await closedStore();
+  const { meta, source } = sampleLayer("b").layer;
+  const other = { ...SAMPLE.layer, meta, source };
+  for (const path of [closed.paths.meta, closed.paths.chunks]) {
+    await flip(path, 100);
+    await using store = await closed.open();
+    store.setLease({ id: "m", kind: "mount", layers: [SAMPLE.digest], detail: "" });
+    await assert.rejects(store.createLayer(SAMPLE.digest, other), { code: "ALREADY_EXISTS" });
+    {
+      await using stage = await store.stageLayer(SAMPLE.digest);
+      await assert.rejects(stage.commit({ meta, source, dataSize: 0 }), { code: "ALREADY_EXISTS" });
+    }
+    await using handle = await store.createLayer(SAMPLE.digest, SAMPLE.layer);
+    assert.deepEqual(new Uint8Array(await readFile(handle.layer.metaPath)), SAMPLE.layer.meta);
+  }
+  await flip(closed.paths.meta, 100);
+  await using store = await closed.open();
+  assert.ok(store.removeLease("m"));
+  await using handle = await store.createLayer(SAMPLE.digest, other);
+  assert.deepEqual(new Uint8Array(await readFile(handle.layer.metaPath)), meta);
+});
+
 test("metadata that is changed while a layer is open is noticed by whoever asks for it next, and is made good", async () => {
   await using closed = await closedStore();
   await using store = await closed.open();

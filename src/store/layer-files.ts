@@ -213,7 +213,8 @@ async function clearRange(
   }
 }
 
-async function readSource(paths: LayerPaths): Promise<SourceRecord> {
+/** What a layer was made of. @throws {EsgzError} `STORE_INVALID` */
+export async function readSource(paths: Pick<LayerPaths, "source">): Promise<SourceRecord> {
   const bytes = await readBoundedFile(paths.source, { limit: MAX_SOURCE_BYTES });
   if (bytes === undefined) throw missing(paths.source);
   return decodeSource(bytes);

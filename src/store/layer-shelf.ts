@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { hash } from "node:crypto";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { KeyLocks, SingleFlight } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
@@ -12,7 +13,7 @@ import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { type AnyNewLayer, type CreatedFiles, createLayerFiles, type NewLayer } from "./create-layer.ts";
 import { LayerDirectories } from "./layer-directories.ts";
-import { type LayerContext, type LayerFiles, openLayerFiles } from "./layer-files.ts";
+import { type LayerContext, type LayerFiles, openLayerFiles, readSource } from "./layer-files.ts";
 import { Layer } from "./layer.ts";
 import { type LayerSize, readLayerSize } from "./layer-size.ts";
 import { agrees, type LayerSource } from "./layer-source.ts";
@@ -94,6 +95,7 @@ export class LayerShelf {
         await this.#makeGood(opened, layer);
         return this.#hold(opened);
       }
+      await this.#assertKept(digest, layer.meta);
       const temporary = this.#layout.nextTemporary();
       await this.#context.admitRecords(layer.meta.length + sizeOfTable(layer.chunks) + SMALL_FILES_SIZE);
       const context = this.#context;
@@ -129,12 +131,14 @@ export class LayerShelf {
     }
     await this.#inTurn(digest, async () => {
       const opened = this.#open.get(digest);
+      const meta = await readFile(layerPaths(directory).meta);
       if (opened === undefined) {
+        await this.#assertKept(digest, meta);
         await this.#directories.publish(directory, digest, { durable: true });
         return;
       }
       if (!opened.layer.complete) throw inUse(digest);
-      await this.#makeGood(opened, { source, meta: await readFile(layerPaths(directory).meta) });
+      await this.#makeGood(opened, { source, meta });
       await rm(directory, { recursive: true, force: true });
     });
   }
@@ -205,6 +209,16 @@ export class LayerShelf {
   /** Asked in the layer's turn: who chose it looked some time ago, and a mount of a complete layer keeps nothing open. */
   #isHeld(digest: Digest): boolean {
     return this.#open.has(digest) || this.#context.isPinned(digest);
+  }
+
+  /**
+   * A layer that a lease holds, and that is damaged, may be made good, and not become another: mounts may stand that look for its
+   * files where they were, and another image's table of contents puts what it likes there.
+   */
+  async #assertKept(digest: Digest, meta: Uint8Array): Promise<void> {
+    if (!this.#directories.has(digest) || !this.#context.isPinned(digest)) return;
+    const known = await readSource(layerPaths(this.#layout.layer(digest))).catch(() => undefined);
+    if (known !== undefined && known.metaDigest !== `sha256:${hash("sha256", meta)}`) throw inUse(digest);
   }
 
   /** Opens the layer that is there, if it is sound and tells the same as what a caller would make. */

@@ -46,7 +46,7 @@ export class Store implements AsyncDisposable {
 
   /**
    * Makes a layer, or opens the one that is there from the same TOC. One that is damaged, or from another TOC, is
-   * replaced. It appears completely or not at all.
+   * replaced; while a lease holds it, only by what it was. It appears completely or not at all.
    *
    * @param layer with the chunks of a source that was verified: their digests are what this store trusts.
    * @param options.durable waits until the disk has it; default true. Without, a power loss before the first checkpoint
