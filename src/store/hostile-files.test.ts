@@ -195,6 +195,30 @@ test("a damaged layer that a lease holds is made good, and becomes no other", as
   assert.deepEqual(new Uint8Array(await readFile(handle.layer.metaPath)), meta);
 });
 
+test("a layer that a lease was taken on while it was open becomes no other, even if all of it is lost", async () => {
+  await using closed = await closedStore();
+  const { meta, source } = sampleLayer("b").layer;
+  const lease = { id: "m", kind: "mount", layers: [SAMPLE.digest] };
+  {
+    await using store = await closed.open();
+    await using _handle = await store.openLayer(SAMPLE.digest);
+    store.setLease({ ...lease, detail: "" });
+  }
+  for (const lose of [
+    () => flip(closed.paths.source, 100),
+    () => rm(closed.paths.directory, { recursive: true }),
+  ]) {
+    await lose();
+    await using store = await closed.open();
+    store.setLease({ ...lease, detail: "again" });
+    await assert.rejects(store.createLayer(SAMPLE.digest, { ...SAMPLE.layer, meta, source }), {
+      code: "ALREADY_EXISTS",
+    });
+    await using handle = await store.createLayer(SAMPLE.digest, SAMPLE.layer);
+    assert.deepEqual(new Uint8Array(await readFile(handle.layer.metaPath)), SAMPLE.layer.meta);
+  }
+});
+
 test("metadata that is changed while a layer is open is noticed by whoever asks for it next, and is made good", async () => {
   await using closed = await closedStore();
   await using store = await closed.open();

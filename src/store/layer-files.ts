@@ -40,6 +40,8 @@ export interface LayerContext {
   readonly admitRecords: (bytes: number) => Promise<void>;
   /** Whether a lease holds a layer. */
   readonly isPinned: (digest: Digest) => boolean;
+  /** The metadata that a layer had when it was leased, by digest, as far as it is known. */
+  readonly pinnedMetas: (digest: Digest) => readonly Digest[];
   /** Whether layers that were closed cleanly and not touched since are believed. */
   readonly believeClean: boolean;
   /** How many bytes of chunks may wait for a checkpoint before one begins by itself. */

@@ -58,6 +58,14 @@ export class LayerShelf {
     return this.#open.has(digest);
   }
 
+  /** The digests of the metadata of those layers that are open. */
+  metasOf(digests: readonly Digest[]): ReadonlyMap<Digest, Digest> {
+    const layers = digests
+      .map((digest) => this.#open.get(digest)?.layer)
+      .filter((layer) => layer !== undefined);
+    return new Map(layers.map(({ digest, metaDigest }) => [digest, metaDigest]));
+  }
+
   /** The layers that are open. */
   get openLayers(): readonly Layer[] {
     return [...this.#open.values()].map(({ layer }) => layer);
@@ -212,13 +220,20 @@ export class LayerShelf {
   }
 
   /**
-   * A layer that a lease holds, and that is damaged, may be made good, and not become another: mounts may stand that look for its
-   * files where they were, and another image's table of contents puts what it likes there.
+   * A layer that a lease holds, and that is damaged or gone, may be made good, and not become another: mounts may stand that look
+   * for its files where they were, and another image's table of contents puts what it likes there.
    */
   async #assertKept(digest: Digest, meta: Uint8Array): Promise<void> {
-    if (!this.#directories.has(digest) || !this.#context.isPinned(digest)) return;
-    const known = await readSource(layerPaths(this.#layout.layer(digest))).catch(() => undefined);
-    if (known !== undefined && known.metaDigest !== `sha256:${hash("sha256", meta)}`) throw inUse(digest);
+    if (!this.#context.isPinned(digest)) return;
+    const pinned = this.#context.pinnedMetas(digest);
+    const known = pinned.length > 0 ? pinned : await this.#recordedMetas(digest);
+    if (known.length > 0 && !known.includes(`sha256:${hash("sha256", meta)}`)) throw inUse(digest);
+  }
+
+  /** What the files of a layer say, for leases that say nothing. */
+  async #recordedMetas(digest: Digest): Promise<readonly Digest[]> {
+    const record = await readSource(layerPaths(this.#layout.layer(digest))).catch(() => undefined);
+    return record === undefined ? [] : [record.metaDigest];
   }
 
   /** Opens the layer that is there, if it is sound and tells the same as what a caller would make. */

@@ -173,13 +173,25 @@ export class MetadataDatabase implements Disposable {
     );
   }
 
-  /** Takes a lease, replacing one with the same id. Without `durable`, a power loss may undo it. */
-  setLease(lease: Lease, options: { readonly nowMs: number; readonly durable: boolean }): void {
+  /**
+   * Takes a lease, replacing one with the same id. Without `durable`, a power loss may undo it.
+   *
+   * @param options.metas the metadata of its layers, as far as it is known; what the lease was first taken on stays.
+   */
+  setLease(
+    lease: Lease,
+    options: {
+      readonly nowMs: number;
+      readonly durable: boolean;
+      readonly metas: ReadonlyMap<Digest, Digest>;
+    },
+  ): void {
     const { id, kind, detail, expiresMs = null } = lease;
     // One that is none could not be read again, nor any beside it.
     for (const layer of lease.layers) parseDigest(layer);
     using _sync = this.#database.synchronous(options);
     this.#database.transaction(() => {
+      const metas = new Map([...options.metas, ...this.#metasOf(id)]);
       this.#database.run("DELETE FROM leases WHERE id = ?", id);
       this.#database.run(
         "INSERT INTO leases VALUES (?, ?, ?, ?, ?)",
@@ -190,9 +202,16 @@ export class MetadataDatabase implements Disposable {
         expiresMs,
       );
       for (const [position, layer] of lease.layers.entries()) {
-        this.#database.run("INSERT INTO lease_layers VALUES (?, ?, ?)", id, position, layer);
+        const meta = metas.get(layer) ?? null;
+        this.#database.run("INSERT INTO lease_layers VALUES (?, ?, ?, ?)", id, position, layer, meta);
       }
     });
+  }
+
+  #metasOf(lease: string): [Digest, Digest][] {
+    return this.#database
+      .all("SELECT layer, meta FROM lease_layers WHERE lease = ? AND meta IS NOT NULL", lease)
+      .map((row) => [digestIn(row, "layer"), digestIn(row, "meta")]);
   }
 
   /** Ends a lease; false if there was none. Without `durable`, a power loss may undo that. */
@@ -222,6 +241,14 @@ export class MetadataDatabase implements Disposable {
   /** The layers that a lease holds. */
   leasedLayers(): ReadonlySet<Digest> {
     return new Set(this.#database.digests("SELECT DISTINCT layer FROM lease_layers"));
+  }
+
+  /** The metadata of a layer that leases were taken on, as far as it was known then. */
+  leasedMetas(layer: Digest): readonly Digest[] {
+    return this.#database.digests(
+      "SELECT DISTINCT meta FROM lease_layers WHERE layer = ? AND meta IS NOT NULL",
+      layer,
+    );
   }
 
   /** The layers of all images. */

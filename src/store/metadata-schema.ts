@@ -61,6 +61,9 @@ const MIGRATIONS: readonly string[] = [
     made_from TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  ALTER TABLE lease_layers ADD COLUMN meta TEXT;
+  `,
 ];
 
 /**
