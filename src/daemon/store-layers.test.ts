@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import { systemClock } from "../async/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import type { StoreLayer } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { StoreLayers, type StoreLayersOptions } from "./store-layers.ts";
@@ -14,15 +15,26 @@ function openLayers(t: TestContext): {
   readonly asked: string[];
   readonly takenAway: PromiseWithResolvers<void>;
   readonly wait: () => void;
+  /** What the store has each blob from. */
+  readonly stored: Map<Digest, Digest>;
 } {
   const asked: string[] = [];
+  const tocs = new Map<Digest, Digest>();
   const takenAway = Promise.withResolvers<void>();
   const standing = new Map<string, { readonly id: string; readonly directory: string }>();
   const store = {
     leases: () => [],
     setLease: () => undefined,
     removeLease: () => undefined,
-    openLayer: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }),
+    openLayer: (blob: Digest, { tocDigest }: { readonly tocDigest?: Digest | "any" }) => {
+      const isAnother = tocDigest !== "any" && tocs.get(blob) !== tocDigest;
+      return Promise.resolve(isAnother ? undefined : { [Symbol.asyncDispose]: () => Promise.resolve() });
+    },
+  };
+  const clients = {
+    accessOf: () => {
+      throw new EsgzError("REGISTRY_UNAVAILABLE", "Cannot ask the registry");
+    },
   };
   const mounts = {
     mountLayer: (_: unknown, mount: { readonly id: string; readonly directory: string }) => {
@@ -37,7 +49,7 @@ function openLayers(t: TestContext): {
     },
   };
   const views = { mounts: () => [...standing.values()] };
-  const services = { store, views, config: { background: false }, log: { warn: () => undefined } };
+  const services = { store, clients, views, config: { background: false }, log: { warn: () => undefined } };
   const stored = { pruneLayers: () => Promise.resolve() };
   const options = { services, mounts, stored, root: "/store" };
   t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -49,7 +61,7 @@ function openLayers(t: TestContext): {
     nowMs += LATER_MS;
     t.mock.timers.tick(LATER_MS);
   };
-  return { layers, asked, takenAway, wait };
+  return { layers, asked, takenAway, wait, stored: tocs };
 }
 
 function layerNamed(name: string): StoreLayer {
@@ -96,5 +108,18 @@ describe("StoreLayers", () => {
     takenAway.resolve();
     assert.equal(await shown, directory);
     assert.deepEqual(asked, ["mount a", "unmount a", "mount a"]);
+  });
+
+  test("shows no layer by another table of contents than the one it was found with", async (t) => {
+    const { layers, asked, stored } = openLayers(t);
+    const found = { ...layerNamed("a"), tocDigest: layerNamed("c").blob };
+    stored.set(found.blob, found.tocDigest);
+    await layers.showLayer(found, {});
+    const planted = { ...found, reference: "registry.example/other:1", tocDigest: layerNamed("d").blob };
+    await assert.rejects(layers.showLayer(planted, {}), { code: "REGISTRY_UNAVAILABLE" });
+    assert.deepEqual(asked, ["mount a"]);
+    stored.set(found.blob, planted.tocDigest);
+    await assert.rejects(layers.showLayer(found, {}), { code: "REGISTRY_UNAVAILABLE" });
+    assert.deepEqual(asked, ["mount a"]);
   });
 });

@@ -10,6 +10,7 @@ import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import type { LayerStoreHost, StoreLayer } from "../lazyfs/index.ts";
 import { type Digest, hexOf } from "../oci/index.ts";
+import type { LayerHandle } from "../store/index.ts";
 import { BlobWindows } from "./blob-windows.ts";
 import type { MountWork } from "./mount-work.ts";
 import { NamedImages } from "./named-images.ts";
@@ -94,8 +95,7 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     const isThere = known !== undefined && (await this.#isThere(known));
     const found = isThere ? known : await this.#resolve(wanted, options);
     if (found === undefined) return undefined;
-    // Meanwhile somebody else may have found it too, and use it.
-    const { layer, uses } = this.#records.get(wanted) ?? this.#note(found);
+    const { layer, uses } = this.#noteFound(found);
     if (uses === 0) this.#leave(layer, UNUSED_MS);
     return layer;
   }
@@ -105,11 +105,10 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     return await this.#showing.run([layer.blob], async () => {
       const id = mountIdOf(layer);
       const { views, config } = this.#services;
+      if (!(await this.#isThere(layer))) await this.#resolve(layer, options);
+      await using handle = await this.#open(layer);
       const standing = views.mounts().find((mount) => mount.id === id);
       if (standing !== undefined) return standing.directory;
-      if (!(await this.#isThere(layer))) await this.#resolve(layer, options);
-      await using handle = await this.#services.store.openLayer(layer.blob, { tocDigest: "any" });
-      if (handle === undefined) throw notThere(layer.blob);
       const directory = join(this.#options.root, "mounts", id, "root");
       await this.#options.mounts.mountLayer(handle, { id, directory, background: config.background });
       return directory;
@@ -117,9 +116,8 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
   }
 
   async readBlob(layer: StoreLayer, range: ByteRange, options: ReadOptions): Promise<Uint8Array> {
-    const { store, clients } = this.#services;
-    await using handle = await store.openLayer(layer.blob, { tocDigest: "any" });
-    if (handle === undefined) throw notThere(layer.blob);
+    const { clients } = this.#services;
+    await using handle = await this.#open(layer);
     const open = async (): ReturnType<typeof clients.openBlob> => await clients.openBlob(handle.layer);
     return await this.#windows.read({ key: layer.blob, size: layer.blobSize, open }, range, options);
   }
@@ -146,9 +144,16 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     await this.#images[Symbol.asyncDispose]();
   }
 
-  async #isThere({ blob }: StoreLayer): Promise<boolean> {
-    await using handle = await this.#services.store.openLayer(blob, { tocDigest: "any" });
+  async #isThere({ blob, tocDigest }: StoreLayer): Promise<boolean> {
+    await using handle = await this.#services.store.openLayer(blob, { tocDigest });
     return handle !== undefined;
+  }
+
+  /** A layer as it was found, whatever another image says of its blob. @throws {EsgzError} `STORE_INVALID` */
+  async #open({ blob, tocDigest }: StoreLayer): Promise<LayerHandle> {
+    const handle = await this.#services.store.openLayer(blob, { tocDigest });
+    if (handle === undefined) throw notThere(blob);
+    return handle;
   }
 
   /** Has a layer in the store, and all others of its image with it. */
@@ -161,14 +166,20 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     const { manifest } = found.image;
     const opened = await this.#images.layer({ reference, digest, manifest, skipVerify: false });
     if (opened.kind === "declined") return this.#decline(wanted, opened.reason);
-    return { ...wanted, blob: digest, blobSize: size, info: storeLayerInfo(found.layer, wanted.digest) };
+    const { tocDigest } = opened.handle.layer.source;
+    const info = storeLayerInfo(found.layer, wanted.digest);
+    return { ...wanted, blob: digest, blobSize: size, tocDigest, info };
   }
 
   #decline(wanted: Wanted, reason: string): undefined {
     this.#services.log.warn({ ...wanted, reason }, "a layer cannot be lazy");
   }
 
-  #note(layer: StoreLayer): StoreLayerRecord {
+  /** What an engine uses stays as it was found first. */
+  #noteFound(layer: StoreLayer): StoreLayerRecord {
+    const known = this.#records.get(layer);
+    if (known !== undefined && (known.uses > 0 || known.layer.tocDigest === layer.tocDigest)) return known;
+    if (known !== undefined) this.#leaving.delete(known.layer);
     const record = { layer, uses: 0 };
     this.#records.set(record);
     return record;

@@ -15,6 +15,8 @@ export interface StoreLayer {
   /** Of the blob. */
   readonly blob: Digest;
   readonly blobSize: number;
+  /** Of the table of contents that it is shown by; absent if all of it is there and proven by its own digest. */
+  readonly tocDigest?: Digest | undefined;
   /** What the engine is to know of it, as text. */
   readonly info: string;
 }
