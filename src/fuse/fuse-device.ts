@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { availableParallelism } from "node:os";
 import { readSync, writeSync, writevSync, read } from "node:fs";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
 import { ERRNO } from "./errno.ts";
+import { Lookout } from "./lookout.ts";
 import { loadNativeCalls, type NativeCalls } from "./native-calls.ts";
 
 /** What came of waiting for a request. */
@@ -38,6 +40,7 @@ export class FuseDevice {
   readonly #wakeFd: number | undefined;
   readonly #buffer: Uint8Array;
   readonly #calls: NativeCalls | undefined;
+  readonly #lookout: Lookout | undefined;
 
   /** `wakeFd` is an eventfd: when it can be read, waiting ends. */
   constructor(fd: number, options: { readonly maxWrite: number; readonly wakeFd: number | undefined }) {
@@ -47,12 +50,17 @@ export class FuseDevice {
     this.#calls = options.wakeFd === undefined ? undefined : loadNativeCalls();
     // Between poll and read the request may be gone; a read that blocks then could not be woken.
     this.#calls?.setNonBlocking(fd);
+    // Where there is one processor, whoever asks next needs it.
+    this.#lookout = availableParallelism() > 1 ? new Lookout() : undefined;
   }
 
   /** Waits on this thread, which does nothing else meanwhile, or for `timeoutMs`. */
   wait(timeoutMs = -1): DeviceEvent {
-    if (this.#calls === undefined || this.#wakeFd === undefined) return this.#readPlain();
-    const ready = this.#calls.poll(this.#fd, this.#wakeFd, timeoutMs);
+    const calls = this.#calls;
+    if (calls === undefined || this.#wakeFd === undefined) return this.#readPlain();
+    const soon = timeoutMs === 0 ? undefined : this.#lookout?.watch(() => this.#look(calls));
+    if (soon !== undefined) return soon;
+    const ready = calls.poll(this.#fd, this.#wakeFd, timeoutMs);
     return ready < 0 ? NONE : this.#take(ready);
   }
 
@@ -76,6 +84,13 @@ export class FuseDevice {
     const size = this.#calls?.read(this.#fd, this.#buffer) ?? -ERRNO.EAGAIN;
     if (size >= 0) return this.#request(size);
     return endOrNone(-size);
+  }
+
+  /** What the device has now; undefined for nothing. */
+  #look(calls: NativeCalls): DeviceEvent | undefined {
+    const size = calls.read(this.#fd, this.#buffer);
+    if (size === -ERRNO.EAGAIN) return undefined;
+    return size >= 0 ? this.#request(size) : endOrNone(-size);
   }
 
   #readPlain(): DeviceEvent {
