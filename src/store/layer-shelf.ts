@@ -3,21 +3,21 @@
  *
  * @module
  */
-import { hash } from "node:crypto";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { KeyLocks, SingleFlight } from "../async/index.ts";
-import { EsgzError, isEsgzError } from "../errors/index.ts";
+import { isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
+import { assertKept } from "./assert-kept.ts";
 import type { CheckedMeta } from "./checked-meta.ts";
 import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { type AnyNewLayer, type CreatedFiles, createLayerFiles, type NewLayer } from "./create-layer.ts";
 import { LayerDirectories } from "./layer-directories.ts";
-import { type LayerContext, type LayerFiles, openLayerFiles, readSource } from "./layer-files.ts";
+import { type LayerContext, type LayerFiles, openLayerFiles } from "./layer-files.ts";
 import { Layer } from "./layer.ts";
 import { type LayerSize, readLayerSize } from "./layer-size.ts";
 import { agrees, type LayerSource } from "./layer-source.ts";
-import { guarded } from "./store-error.ts";
+import { guarded, layerInUse } from "./store-error.ts";
 import { layerDigestOf, layerPaths, type StoreLayout } from "./store-layout.ts";
 
 /** A layer that stays open until the handle is closed. */
@@ -103,7 +103,10 @@ export class LayerShelf {
         await this.#makeGood(opened, layer);
         return this.#hold(opened);
       }
-      await this.#assertKept(digest, layer.meta);
+      await assertKept(
+        { digest, paths: layerPaths(this.#layout.layer(digest)), meta: layer.meta },
+        this.#context,
+      );
       const temporary = this.#layout.nextTemporary();
       await this.#context.admitRecords(layer.meta.length + sizeOfTable(layer.chunks) + SMALL_FILES_SIZE);
       const context = this.#context;
@@ -141,11 +144,11 @@ export class LayerShelf {
       const opened = this.#open.get(digest);
       const meta = await readFile(layerPaths(directory).meta);
       if (opened === undefined) {
-        await this.#assertKept(digest, meta);
+        await assertKept({ digest, paths: layerPaths(this.#layout.layer(digest)), meta }, this.#context);
         await this.#directories.publish(directory, digest, { durable: true });
         return;
       }
-      if (!opened.layer.complete) throw inUse(digest);
+      if (!opened.layer.complete) throw layerInUse(digest);
       await this.#makeGood(opened, { source, meta });
       await rm(directory, { recursive: true, force: true });
     });
@@ -219,29 +222,12 @@ export class LayerShelf {
     return this.#open.has(digest) || this.#context.isPinned(digest);
   }
 
-  /**
-   * A layer that a lease holds, and that is damaged or gone, may be made good, and not become another: mounts may stand that look
-   * for its files where they were, and another image's table of contents puts what it likes there.
-   */
-  async #assertKept(digest: Digest, meta: Uint8Array): Promise<void> {
-    if (!this.#context.isPinned(digest)) return;
-    const pinned = this.#context.pinnedMetas(digest);
-    const known = pinned.length > 0 ? pinned : await this.#recordedMetas(digest);
-    if (known.length > 0 && !known.includes(`sha256:${hash("sha256", meta)}`)) throw inUse(digest);
-  }
-
-  /** What the files of a layer say, for leases that say nothing. */
-  async #recordedMetas(digest: Digest): Promise<readonly Digest[]> {
-    const record = await readSource(layerPaths(this.#layout.layer(digest))).catch(() => undefined);
-    return record === undefined ? [] : [record.metaDigest];
-  }
-
   /** Opens the layer that is there, if it is sound and tells the same as what a caller would make. */
   async #openAgreeing(digest: Digest, source: LayerSource): Promise<LayerHandle | undefined> {
     const existing = await this.#openSound(digest);
     if (existing === undefined || agrees(existing.layer.source, source)) return existing;
     await existing.close();
-    if (this.#context.isPinned(digest)) throw inUse(digest);
+    if (this.#context.isPinned(digest)) throw layerInUse(digest);
     return undefined;
   }
 
@@ -257,13 +243,13 @@ export class LayerShelf {
   /** Replaces the metadata of an open layer, if it is damaged, by what somebody would make the layer of now. */
   async #makeGood(opened: OpenLayer, wanted: Pick<NewLayer, "meta" | "source">): Promise<void> {
     const { layer, meta } = opened;
-    if (!agrees(layer.source, wanted.source)) throw inUse(layer.digest);
+    if (!agrees(layer.source, wanted.source)) throw layerInUse(layer.digest);
     try {
       await meta.verify();
     } catch (error) {
       if (!isEsgzError(error, "STORE_INVALID")) throw error;
       const temporary = this.#layout.nextTemporary();
-      if (!(await meta.replace(wanted.meta, { temporary }))) throw inUse(layer.digest);
+      if (!(await meta.replace(wanted.meta, { temporary }))) throw layerInUse(layer.digest);
     }
   }
 
@@ -299,13 +285,6 @@ export class LayerShelf {
   async #inTurn<T>(digest: Digest, work: () => Promise<T>): Promise<T> {
     return await this.#turns.run([digest], () => guarded(`use layer ${digest}`, work));
   }
-}
-
-function inUse(digest: Digest): EsgzError {
-  return new EsgzError(
-    "ALREADY_EXISTS",
-    `Cannot make layer ${digest}: expected a layer that nobody uses, or one from the same TOC, got another in use`,
-  );
 }
 
 function sizeOfTable(chunks: AnyNewLayer["chunks"]): number {

@@ -62,19 +62,24 @@ test("setMergedMeta() replaces what is known of an image, and does nothing for a
 
 test("a database of the first version becomes one of this", async () => {
   await using place = await scratchDirectory();
+  const lease = { id: "m", kind: "mount", layers: IMAGE.layers, detail: "" };
   {
     await using store = await open(place.path);
     store.setImage(IMAGE);
+    store.setLease(lease);
   }
   {
     using database = new DatabaseSync(join(place.path, "metadata.db"));
     database.exec(
-      "ALTER TABLE image_layers DROP COLUMN toc; DROP TABLE merged_metas; PRAGMA user_version = 1",
+      `ALTER TABLE image_layers DROP COLUMN toc; DROP TABLE merged_metas; ALTER TABLE lease_layers DROP COLUMN meta;
+       PRAGMA user_version = 1`,
     );
   }
   await using store = await open(place.path);
   const [image] = store.images();
   assert.deepEqual([image?.layers, image?.tocDigests, image?.merged], [IMAGE.layers, undefined, undefined]);
+  assert.deepEqual(store.leases(), [lease]);
+  store.setLease({ ...lease, detail: "again" });
 });
 
 test("a stage takes chunks that another thread wrote to its file", async () => {

@@ -4,6 +4,7 @@
  * @module
  */
 import { EsgzError, ioCodeOf, isEsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import type { Digest } from "../oci/index.ts";
 
 /** The error for something in the store that is not what it should be. */
 export function storeInvalid(
@@ -14,6 +15,14 @@ export function storeInvalid(
     "STORE_INVALID",
     `Cannot open ${what}: expected ${reason.expected}, got ${reason.found}`,
     "cause" in reason ? { cause: reason.cause } : {},
+  );
+}
+
+/** The error for a layer that somebody wants to be another than the one that is used. */
+export function layerInUse(digest: Digest): EsgzError {
+  return new EsgzError(
+    "ALREADY_EXISTS",
+    `Cannot make layer ${digest}: expected a layer that nobody uses, or one from the same TOC, got another in use`,
   );
 }
 
