@@ -6,6 +6,7 @@
 import { hash } from "node:crypto";
 import type { Digest } from "../oci/index.ts";
 import { type LayerContext, readSource } from "./layer-files.ts";
+import { identityOf, type LayerIdentity, type LayerSource } from "./layer-source.ts";
 import { layerInUse } from "./store-error.ts";
 import type { LayerPaths } from "./store-layout.ts";
 
@@ -15,26 +16,38 @@ export interface NewInPlace {
   /** Where the layer is, or was. */
   readonly paths: LayerPaths;
   readonly meta: Uint8Array;
+  readonly source: LayerSource;
 }
 
 /**
  * Checks that a leased layer which is damaged or gone becomes no other: mounts may stand that look for its files where they were,
- * and another image's table of contents puts what it likes there.
+ * and another image's table of contents puts there what it likes.
  *
  * @throws {EsgzError} `ALREADY_EXISTS`
  */
 export async function assertKept(
-  { digest, paths, meta }: NewInPlace,
-  context: Pick<LayerContext, "isPinned" | "pinnedMetas">,
+  { digest, paths, meta, source }: NewInPlace,
+  context: Pick<LayerContext, "isPinned" | "pinnedAs">,
 ): Promise<void> {
   if (!context.isPinned(digest)) return;
-  const pinned = context.pinnedMetas(digest);
-  const known = pinned.length > 0 ? pinned : await recordedMetas(paths);
-  if (known.length > 0 && !known.includes(`sha256:${hash("sha256", meta)}`)) throw layerInUse(digest);
+  const pinned = context.pinnedAs(digest);
+  const known = pinned.length > 0 ? pinned : await recordedIdentities(paths);
+  if (known.length === 0) return;
+  const metaDigest: Digest = `sha256:${hash("sha256", meta)}`;
+  if (!known.some((identity) => isSame(identity, { metaDigest, source }))) throw layerInUse(digest);
+}
+
+/** What was made from the whole blob has the right bytes, whatever a table of contents says of them. */
+function isSame(
+  known: LayerIdentity,
+  { metaDigest, source }: { readonly metaDigest: Digest; readonly source: LayerSource },
+): boolean {
+  const isWhole = source.tocDigest === undefined && source.blobVerified;
+  return known.metaDigest === metaDigest && (isWhole || known.tocDigest === source.tocDigest);
 }
 
 /** What the layer's own files say, for leases that say nothing. */
-async function recordedMetas(paths: LayerPaths): Promise<readonly Digest[]> {
+async function recordedIdentities(paths: LayerPaths): Promise<readonly LayerIdentity[]> {
   const record = await readSource(paths).catch(() => undefined);
-  return record === undefined ? [] : [record.metaDigest];
+  return record === undefined ? [] : [identityOf(record)];
 }

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { StandingClock } from "../async/standing-clock.fixture.ts";
 import { isEsgzError } from "../errors/index.ts";
+import type { Digest } from "../oci/index.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { DEFAULT_TABLE_LIMITS, encodeChunkTable } from "./chunk-table-file.ts";
 import { decodeFilled, encodeFilled } from "./filled-file.ts";
@@ -198,6 +199,12 @@ test("a damaged layer that a lease holds is made good, and becomes no other", as
 test("a layer that a lease was taken on while it was open becomes no other, even if all of it is lost", async () => {
   await using closed = await closedStore();
   const { meta, source } = sampleLayer("b").layer;
+  const tocDigest: Digest = `sha256:${"7".repeat(64)}`;
+  // The second has its files at the same places, and says that they are others.
+  const others = [
+    { ...SAMPLE.layer, meta, source },
+    { ...SAMPLE.layer, source: { ...SAMPLE.layer.source, tocDigest } },
+  ];
   const lease = { id: "m", kind: "mount", layers: [SAMPLE.digest] };
   {
     await using store = await closed.open();
@@ -211,11 +218,11 @@ test("a layer that a lease was taken on while it was open becomes no other, even
     await lose();
     await using store = await closed.open();
     store.setLease({ ...lease, detail: "again" });
-    await assert.rejects(store.createLayer(SAMPLE.digest, { ...SAMPLE.layer, meta, source }), {
-      code: "ALREADY_EXISTS",
-    });
+    for (const other of others)
+      await assert.rejects(store.createLayer(SAMPLE.digest, other), { code: "ALREADY_EXISTS" });
     await using handle = await store.createLayer(SAMPLE.digest, SAMPLE.layer);
     assert.deepEqual(new Uint8Array(await readFile(handle.layer.metaPath)), SAMPLE.layer.meta);
+    assert.deepEqual(handle.layer.source, SAMPLE.layer.source);
   }
 });
 

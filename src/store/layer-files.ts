@@ -21,7 +21,7 @@ import {
 } from "./filled-file.ts";
 import { FilledJournal } from "./filled-journal.ts";
 import { LayerBits } from "./layer-bits.ts";
-import { decodeSource, MAX_SOURCE_BYTES, type SourceRecord } from "./layer-source.ts";
+import { decodeSource, type LayerIdentity, MAX_SOURCE_BYTES, type SourceRecord } from "./layer-source.ts";
 import { type DataRun, dataRunsOf, punchHole } from "./native-calls.ts";
 import type { PageCache } from "./page-cache.ts";
 import { storeInvalid } from "./store-error.ts";
@@ -40,8 +40,8 @@ export interface LayerContext {
   readonly admitRecords: (bytes: number) => Promise<void>;
   /** Whether a lease holds a layer. */
   readonly isPinned: (digest: Digest) => boolean;
-  /** The metadata that a layer had when it was leased, by digest, as far as it is known. */
-  readonly pinnedMetas: (digest: Digest) => readonly Digest[];
+  /** What a layer was when it was leased, as far as it is known. */
+  readonly pinnedAs: (digest: Digest) => readonly LayerIdentity[];
   /** Whether layers that were closed cleanly and not touched since are believed. */
   readonly believeClean: boolean;
   /** How many bytes of chunks may wait for a checkpoint before one begins by itself. */

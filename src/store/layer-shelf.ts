@@ -16,7 +16,7 @@ import { LayerDirectories } from "./layer-directories.ts";
 import { type LayerContext, type LayerFiles, openLayerFiles } from "./layer-files.ts";
 import { Layer } from "./layer.ts";
 import { type LayerSize, readLayerSize } from "./layer-size.ts";
-import { agrees, type LayerSource } from "./layer-source.ts";
+import { agrees, identityOf, type LayerIdentity, type LayerSource } from "./layer-source.ts";
 import { guarded, layerInUse } from "./store-error.ts";
 import { layerDigestOf, layerPaths, type StoreLayout } from "./store-layout.ts";
 
@@ -58,12 +58,12 @@ export class LayerShelf {
     return this.#open.has(digest);
   }
 
-  /** The digests of the metadata of those layers that are open. */
-  metasOf(digests: readonly Digest[]): ReadonlyMap<Digest, Digest> {
+  /** What those layers are that are open. */
+  identitiesOf(digests: readonly Digest[]): ReadonlyMap<Digest, LayerIdentity> {
     const layers = digests
       .map((digest) => this.#open.get(digest)?.layer)
       .filter((layer) => layer !== undefined);
-    return new Map(layers.map(({ digest, metaDigest }) => [digest, metaDigest]));
+    return new Map(layers.map((layer) => [layer.digest, identityOf(layer)]));
   }
 
   /** The layers that are open. */
@@ -103,10 +103,8 @@ export class LayerShelf {
         await this.#makeGood(opened, layer);
         return this.#hold(opened);
       }
-      await assertKept(
-        { digest, paths: layerPaths(this.#layout.layer(digest)), meta: layer.meta },
-        this.#context,
-      );
+      const paths = layerPaths(this.#layout.layer(digest));
+      await assertKept({ ...layer, digest, paths }, this.#context);
       const temporary = this.#layout.nextTemporary();
       await this.#context.admitRecords(layer.meta.length + sizeOfTable(layer.chunks) + SMALL_FILES_SIZE);
       const context = this.#context;
@@ -144,7 +142,8 @@ export class LayerShelf {
       const opened = this.#open.get(digest);
       const meta = await readFile(layerPaths(directory).meta);
       if (opened === undefined) {
-        await assertKept({ digest, paths: layerPaths(this.#layout.layer(digest)), meta }, this.#context);
+        const paths = layerPaths(this.#layout.layer(digest));
+        await assertKept({ digest, paths, meta, source }, this.#context);
         await this.#directories.publish(directory, digest, { durable: true });
         return;
       }

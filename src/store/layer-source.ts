@@ -77,6 +77,19 @@ export function agrees(existing: LayerSource, wanted: Pick<LayerSource, "tocDige
   return wasStreamed || existing.tocDigest === wanted.tocDigest;
 }
 
+/** What a layer is: bytes of one that is the same lie at the same places, and have to match the same digests. */
+export interface LayerIdentity {
+  /** The digest of `meta`: it says where bytes lie, and nothing of what they are. */
+  readonly metaDigest: Digest;
+  /** The digest of the TOC; none for a layer that was made from the whole, verified blob. */
+  readonly tocDigest: Digest | undefined;
+}
+
+/** The identity of a layer. */
+export function identityOf({ metaDigest, source: { tocDigest } }: SourceRecord): LayerIdentity {
+  return { metaDigest, tocDigest };
+}
+
 /** Encodes the file. */
 export function encodeSource(record: SourceRecord): Uint8Array {
   const body = JSON.stringify({ ...record.source, metaDigest: record.metaDigest });

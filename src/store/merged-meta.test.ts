@@ -72,6 +72,7 @@ test("a database of the first version becomes one of this", async () => {
     using database = new DatabaseSync(join(place.path, "metadata.db"));
     database.exec(
       `ALTER TABLE image_layers DROP COLUMN toc; DROP TABLE merged_metas; ALTER TABLE lease_layers DROP COLUMN meta;
+       ALTER TABLE lease_layers DROP COLUMN toc;
        PRAGMA user_version = 1`,
     );
   }

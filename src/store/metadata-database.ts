@@ -5,8 +5,9 @@
  * @module
  */
 import { type Digest, parseDigest } from "../oci/index.ts";
+import type { LayerIdentity } from "./layer-source.ts";
 import { migrate } from "./metadata-schema.ts";
-import { digestIn, numberIn, SqliteDatabase, textIn } from "./sqlite-database.ts";
+import { digestIn, numberIn, type Row, SqliteDatabase, textIn } from "./sqlite-database.ts";
 
 /** An image as a reference names it. */
 export interface ImageRecord {
@@ -176,14 +177,14 @@ export class MetadataDatabase implements Disposable {
   /**
    * Takes a lease, replacing one with the same id. Without `durable`, a power loss may undo it.
    *
-   * @param options.metas the metadata of its layers, as far as it is known; what the lease was first taken on stays.
+   * @param options.identities what its layers are, as far as it is known; what the lease was first taken on stays.
    */
   setLease(
     lease: Lease,
     options: {
       readonly nowMs: number;
       readonly durable: boolean;
-      readonly metas: ReadonlyMap<Digest, Digest>;
+      readonly identities: ReadonlyMap<Digest, LayerIdentity>;
     },
   ): void {
     const { id, kind, detail, expiresMs = null } = lease;
@@ -191,7 +192,7 @@ export class MetadataDatabase implements Disposable {
     for (const layer of lease.layers) parseDigest(layer);
     using _sync = this.#database.synchronous(options);
     this.#database.transaction(() => {
-      const metas = new Map([...options.metas, ...this.#metasOf(id)]);
+      const identities = new Map([...options.identities, ...this.#identitiesOf(id)]);
       this.#database.run("DELETE FROM leases WHERE id = ?", id);
       this.#database.run(
         "INSERT INTO leases VALUES (?, ?, ?, ?, ?)",
@@ -202,16 +203,23 @@ export class MetadataDatabase implements Disposable {
         expiresMs,
       );
       for (const [position, layer] of lease.layers.entries()) {
-        const meta = metas.get(layer) ?? null;
-        this.#database.run("INSERT INTO lease_layers VALUES (?, ?, ?, ?)", id, position, layer, meta);
+        const { metaDigest = null, tocDigest = null } = identities.get(layer) ?? {};
+        this.#database.run(
+          "INSERT INTO lease_layers VALUES (?, ?, ?, ?, ?)",
+          id,
+          position,
+          layer,
+          metaDigest,
+          tocDigest,
+        );
       }
     });
   }
 
-  #metasOf(lease: string): [Digest, Digest][] {
+  #identitiesOf(lease: string): [Digest, LayerIdentity][] {
     return this.#database
-      .all("SELECT layer, meta FROM lease_layers WHERE lease = ? AND meta IS NOT NULL", lease)
-      .map((row) => [digestIn(row, "layer"), digestIn(row, "meta")]);
+      .all("SELECT layer, meta, toc FROM lease_layers WHERE lease = ? AND meta IS NOT NULL", lease)
+      .map((row) => [digestIn(row, "layer"), identityIn(row)]);
   }
 
   /** Ends a lease; false if there was none. Without `durable`, a power loss may undo that. */
@@ -243,12 +251,11 @@ export class MetadataDatabase implements Disposable {
     return new Set(this.#database.digests("SELECT DISTINCT layer FROM lease_layers"));
   }
 
-  /** The metadata of a layer that leases were taken on, as far as it was known then. */
-  leasedMetas(layer: Digest): readonly Digest[] {
-    return this.#database.digests(
-      "SELECT DISTINCT meta FROM lease_layers WHERE layer = ? AND meta IS NOT NULL",
-      layer,
-    );
+  /** What a layer was when leases were taken on it, as far as it was known then. */
+  leasedIdentities(layer: Digest): readonly LayerIdentity[] {
+    return this.#database
+      .all("SELECT DISTINCT meta, toc FROM lease_layers WHERE layer = ? AND meta IS NOT NULL", layer)
+      .map(identityIn);
   }
 
   /** The layers of all images. */
@@ -286,4 +293,9 @@ export class MetadataDatabase implements Disposable {
   [Symbol.dispose](): void {
     this.#database[Symbol.dispose]();
   }
+}
+
+function identityIn(row: Row): LayerIdentity {
+  const tocDigest = row["toc"] === null ? undefined : digestIn(row, "toc");
+  return { metaDigest: digestIn(row, "meta"), tocDigest };
 }

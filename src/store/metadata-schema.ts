@@ -63,6 +63,7 @@ const MIGRATIONS: readonly string[] = [
   `,
   `
   ALTER TABLE lease_layers ADD COLUMN meta TEXT;
+  ALTER TABLE lease_layers ADD COLUMN toc TEXT;
   `,
 ];
 

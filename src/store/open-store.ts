@@ -110,7 +110,7 @@ async function connectParts(
     },
     admitRecords: (bytes) => room.admit(bytes),
     isPinned: (digest) => database.leasedLayers().has(digest),
-    pinnedMetas: (digest) => database.leasedMetas(digest),
+    pinnedAs: (digest) => database.leasedIdentities(digest),
     believeClean: options.verification !== "every-session",
     checkpointBytes: options.checkpointBytes ?? 64 << 20,
   };

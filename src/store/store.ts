@@ -174,8 +174,8 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Keeps layers from eviction and pruning, also over restarts; those that are open now stay what they are, too: if they are lost,
-   * only the same metadata takes their place.
+   * Keeps layers from eviction and pruning, also over restarts; those that are open now stay what they are, too: if one is
+   * lost, only one from the same source takes its place.
    *
    * @param options.durable false for what a power loss ends anyway, such as a mount: it saves the wait for the disk.
    * @throws {EsgzError} `STORE_INVALID`, `NO_SPACE`
@@ -184,8 +184,8 @@ export class Store implements AsyncDisposable {
     this.#assertOpen();
     const { durable = true } = options;
     const { database, reserve, clock, shelf } = this.#parts;
-    const metas = shelf.metasOf(lease.layers);
-    reserve.useSync(() => database.setLease(lease, { nowMs: clock.wallMs(), durable, metas }));
+    const identities = shelf.identitiesOf(lease.layers);
+    reserve.useSync(() => database.setLease(lease, { nowMs: clock.wallMs(), durable, identities }));
   }
 
   /** Ends a lease; false if there was none. @param options as {@linkcode setLease} @throws {EsgzError} `STORE_INVALID`, `NO_SPACE` */
