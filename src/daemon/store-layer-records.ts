@@ -15,6 +15,9 @@ export interface StoreLayerRecord {
   readonly uses: number;
 }
 
+/** What versions wrote that did not note the table of contents. */
+type OldRecord = StoreLayerRecord & { readonly layer: Partial<Pick<StoreLayer, "tocDigest">> };
+
 const KIND = "store-layer";
 
 /** Kept in leases: also over restarts. A layer in use cannot be given up for room. */
@@ -27,7 +30,7 @@ export class StoreLayerRecords {
     this.#store = store;
     for (const { kind, detail } of store.leases()) {
       if (kind !== KIND) continue;
-      const record = JSON.parse(detail) as StoreLayerRecord;
+      const record = withToc(JSON.parse(detail) as OldRecord);
       this.#records.set(leaseOf(record.layer), record);
     }
   }
@@ -69,4 +72,11 @@ export class StoreLayerRecords {
 
 function leaseOf({ reference, digest }: Pick<StoreLayer, "reference" | "digest">): string {
   return `${KIND}:${createHash("sha256").update(`${reference} ${digest}`).digest("hex")}`;
+}
+
+/** What nobody uses is looked for once more: no layer has a table of contents with the digest of a blob. */
+function withToc({ layer, uses }: OldRecord): StoreLayerRecord {
+  const { digest, blob } = layer;
+  const { tocDigest = digest === blob && uses > 0 ? "any" : digest } = layer;
+  return { layer: { ...layer, tocDigest }, uses };
 }

@@ -10,24 +10,29 @@ import { StoreLayers, type StoreLayersOptions } from "./store-layers.ts";
 const LATER_MS = 10_000;
 
 /** Layers of a host that notes what is asked of it; what it takes away goes when it is told to. */
-function openLayers(t: TestContext): {
+function openLayers(
+  t: TestContext,
+  records: readonly unknown[] = [],
+): {
   readonly layers: StoreLayers;
   readonly asked: string[];
   readonly takenAway: PromiseWithResolvers<void>;
   readonly wait: () => void;
   /** What the store has each blob from. */
-  readonly stored: Map<Digest, Digest>;
+  readonly stored: Map<Digest, Digest | "damaged">;
 } {
   const asked: string[] = [];
-  const tocs = new Map<Digest, Digest>();
+  const tocs = new Map<Digest, Digest | "damaged">();
   const takenAway = Promise.withResolvers<void>();
   const standing = new Map<string, { readonly id: string; readonly directory: string }>();
   const store = {
-    leases: () => [],
+    leases: () => records.map((record) => ({ kind: "store-layer", detail: JSON.stringify(record) })),
     setLease: () => undefined,
     removeLease: () => undefined,
     openLayer: (blob: Digest, { tocDigest }: { readonly tocDigest?: Digest | "any" }) => {
-      const isAnother = tocDigest !== "any" && tocs.get(blob) !== tocDigest;
+      const found = tocs.get(blob);
+      if (found === "damaged") return Promise.reject(new EsgzError("STORE_INVALID", "Cannot open layer"));
+      const isAnother = tocDigest !== "any" && found !== tocDigest;
       return Promise.resolve(isAnother ? undefined : { [Symbol.asyncDispose]: () => Promise.resolve() });
     },
   };
@@ -66,7 +71,14 @@ function openLayers(t: TestContext): {
 
 function layerNamed(name: string): StoreLayer {
   const digest: Digest = `sha256:${name.repeat(64)}`;
-  return { reference: "registry.example/app:1", digest, blob: digest, blobSize: 1, info: "" };
+  return {
+    reference: "registry.example/app:1",
+    digest,
+    blob: digest,
+    blobSize: 1,
+    tocDigest: "whole",
+    info: "",
+  };
 }
 
 function nameOf(id: string): string {
@@ -113,13 +125,41 @@ describe("StoreLayers", () => {
   test("shows no layer by another table of contents than the one it was found with", async (t) => {
     const { layers, asked, stored } = openLayers(t);
     const found = { ...layerNamed("a"), tocDigest: layerNamed("c").blob };
-    stored.set(found.blob, found.tocDigest);
-    await layers.showLayer(found, {});
     const planted = { ...found, reference: "registry.example/other:1", tocDigest: layerNamed("d").blob };
-    await assert.rejects(layers.showLayer(planted, {}), { code: "REGISTRY_UNAVAILABLE" });
-    assert.deepEqual(asked, ["mount a"]);
     stored.set(found.blob, planted.tocDigest);
     await assert.rejects(layers.showLayer(found, {}), { code: "REGISTRY_UNAVAILABLE" });
+    stored.set(found.blob, found.tocDigest);
+    await layers.showLayer(found, {});
+    await assert.rejects(layers.showLayer(planted, {}), { code: "REGISTRY_UNAVAILABLE" });
+    assert.deepEqual(asked, ["mount a"]);
+  });
+
+  test("goes on to show a layer whose files were damaged since, and asks for it where it is not shown", async (t) => {
+    const { layers, asked, stored } = openLayers(t);
+    const [shown, other] = [layerNamed("a"), layerNamed("b")];
+    const directory = await layers.showLayer(shown, {});
+    for (const { blob } of [shown, other]) stored.set(blob, "damaged");
+    assert.equal(await layers.showLayer(shown, {}), directory);
+    await assert.rejects(layers.showLayer(other, {}), { code: "REGISTRY_UNAVAILABLE" });
+    assert.deepEqual(asked, ["mount a"]);
+  });
+
+  test("shows what was in use when no table of contents was noted yet, and looks for the rest once more", async (t) => {
+    const { tocDigest: _, ...old } = layerNamed("a");
+    const byToc = { ...old, digest: layerNamed("d").blob };
+    const { layers, asked, stored } = openLayers(t, [
+      { layer: old, uses: 1 },
+      { layer: byToc, uses: 0 },
+      { layer: { ...old, reference: "registry.example/idle:1" }, uses: 0 },
+    ]);
+    stored.set(old.blob, layerNamed("c").blob);
+    const [used, asToc, idle] = [...layers.layers()];
+    assert.ok(used !== undefined && asToc !== undefined && idle !== undefined);
+    assert.equal(asToc.tocDigest, byToc.digest);
+    for (const layer of [asToc, idle])
+      await assert.rejects(layers.showLayer(layer, {}), { code: "REGISTRY_UNAVAILABLE" });
+    assert.deepEqual(asked, []);
+    await layers.showLayer(used, {});
     assert.deepEqual(asked, ["mount a"]);
   });
 });

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { KeyLocks, systemClock } from "../async/index.ts";
 import type { ByteRange, ReadOptions } from "../blob/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import type { LayerStoreHost, StoreLayer } from "../lazyfs/index.ts";
+import { type LayerStoreHost, openSoundLayer, type StoreLayer } from "../lazyfs/index.ts";
 import { type Digest, hexOf } from "../oci/index.ts";
 import type { LayerHandle } from "../store/index.ts";
 import { BlobWindows } from "./blob-windows.ts";
@@ -55,6 +55,8 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
   readonly #leaving = new Map<StoreLayer, number>();
   /** When room is to be made once more. */
   #pruneAtMs = Infinity;
+  /** By which table of contents mounts show their layers, as far as this server knows. */
+  readonly #shown = new Map<string, StoreLayer["tocDigest"]>();
   #timer: NodeJS.Timeout | undefined;
   #tidying: Promise<void> = Promise.resolve();
 
@@ -105,12 +107,14 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     return await this.#showing.run([layer.blob], async () => {
       const id = mountIdOf(layer);
       const { views, config } = this.#services;
-      if (!(await this.#isThere(layer))) await this.#resolve(layer, options);
-      await using handle = await this.#open(layer);
       const standing = views.mounts().find((mount) => mount.id === id);
-      if (standing !== undefined) return standing.directory;
+      if (standing !== undefined && this.#shown.get(id) === layer.tocDigest) return standing.directory;
+      await using handle = await this.#find(layer, options);
       const directory = join(this.#options.root, "mounts", id, "root");
-      await this.#options.mounts.mountLayer(handle, { id, directory, background: config.background });
+      // While a mount stands its layer stays what it is: it shows this one.
+      if (standing === undefined)
+        await this.#options.mounts.mountLayer(handle, { id, directory, background: config.background });
+      this.#shown.set(id, layer.tocDigest);
       return directory;
     });
   }
@@ -118,14 +122,15 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
   async readBlob(layer: StoreLayer, range: ByteRange, options: ReadOptions): Promise<Uint8Array> {
     const { clients } = this.#services;
     await using handle = await this.#open(layer);
+    if (handle === undefined) throw notThere(layer.blob);
     const open = async (): ReturnType<typeof clients.openBlob> => await clients.openBlob(handle.layer);
     return await this.#windows.read({ key: layer.blob, size: layer.blobSize, open }, range, options);
   }
 
   useLayer(layer: StoreLayer): void {
-    const uses = (this.#records.get(layer)?.uses ?? 0) + 1;
-    this.#leaving.delete(layer);
-    this.#records.set({ layer, uses });
+    const known = this.#records.get(layer) ?? { layer, uses: 0 };
+    this.#leaving.delete(known.layer);
+    this.#records.set({ ...known, uses: known.uses + 1 });
   }
 
   releaseLayer(layer: StoreLayer): void {
@@ -144,16 +149,24 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     await this.#images[Symbol.asyncDispose]();
   }
 
-  async #isThere({ blob, tocDigest }: StoreLayer): Promise<boolean> {
-    await using handle = await this.#services.store.openLayer(blob, { tocDigest });
+  async #isThere(layer: StoreLayer): Promise<boolean> {
+    await using handle = await this.#open(layer);
     return handle !== undefined;
   }
 
-  /** A layer as it was found, whatever another image says of its blob. @throws {EsgzError} `STORE_INVALID` */
-  async #open({ blob, tocDigest }: StoreLayer): Promise<LayerHandle> {
-    const handle = await this.#services.store.openLayer(blob, { tocDigest });
-    if (handle === undefined) throw notThere(blob);
-    return handle;
+  /** A layer as it was found, from the registry where the store has it no more. @throws {EsgzError} `STORE_INVALID` */
+  async #find(layer: StoreLayer, options: ReadOptions): Promise<LayerHandle> {
+    const known = await this.#open(layer);
+    if (known !== undefined) return known;
+    await this.#resolve(layer, options);
+    const found = await this.#open(layer);
+    if (found === undefined) throw notThere(layer.blob);
+    return found;
+  }
+
+  /** A layer as it was found, whatever another image says of its blob; one that is damaged is none. */
+  async #open({ blob, tocDigest }: StoreLayer): Promise<LayerHandle | undefined> {
+    return await openSoundLayer(this.#services.store, blob, tocDigest === "whole" ? undefined : tocDigest);
   }
 
   /** Has a layer in the store, and all others of its image with it. */
@@ -166,7 +179,7 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
     const { manifest } = found.image;
     const opened = await this.#images.layer({ reference, digest, manifest, skipVerify: false });
     if (opened.kind === "declined") return this.#decline(wanted, opened.reason);
-    const { tocDigest } = opened.handle.layer.source;
+    const { tocDigest = "whole" } = opened.handle.layer.source;
     const info = storeLayerInfo(found.layer, wanted.digest);
     return { ...wanted, blob: digest, blobSize: size, tocDigest, info };
   }
@@ -236,6 +249,7 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
       .run([layer.blob], async () => {
         // Another image may have it, or somebody found it again.
         if (this.#records.hasBlob(layer.blob)) return;
+        this.#shown.delete(mountIdOf(layer));
         await this.#options.mounts.unmount(mountIdOf(layer), { lazy: true });
       })
       .catch((error: unknown) => {

@@ -9,6 +9,7 @@ export {
   openLazyLayer,
   type OpenedLazyLayer,
   type OpenLazyLayerOptions,
+  openSoundLayer,
 } from "./open-lazy-layer.ts";
 export { openStoredImage, type OpenStoredImageOptions } from "./open-stored-image.ts";
 export { prepareImage, type PrepareImageOptions } from "./prepare-image.ts";

@@ -15,8 +15,11 @@ export interface StoreLayer {
   /** Of the blob. */
   readonly blob: Digest;
   readonly blobSize: number;
-  /** Of the table of contents that it is shown by; absent if all of it is there and proven by its own digest. */
-  readonly tocDigest?: Digest | undefined;
+  /**
+   * Of the table of contents that it is shown by; `whole` if all of it is there and proven by its own digest. `any` if that is not
+   * known, and a lease keeps it as it is.
+   */
+  readonly tocDigest: Digest | "whole" | "any";
   /** What the engine is to know of it, as text. */
   readonly info: string;
 }

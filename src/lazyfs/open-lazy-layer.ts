@@ -90,7 +90,7 @@ export function statedTocDigest(layer: Pick<Layer, "descriptor">): Digest | unde
 export async function openSoundLayer(
   store: Store,
   digest: Digest,
-  tocDigest: Digest | undefined,
+  tocDigest: Digest | "any" | undefined,
 ): Promise<LayerHandle | undefined> {
   try {
     return await store.openLayer(digest, { tocDigest });
