@@ -16,7 +16,9 @@ export interface StoreLayerRecord {
 }
 
 /** What versions wrote that did not note the table of contents. */
-type OldRecord = StoreLayerRecord & { readonly layer: Partial<Pick<StoreLayer, "tocDigest">> };
+type OldRecord = Omit<StoreLayerRecord, "layer"> & {
+  readonly layer: Omit<StoreLayer, "tocDigest"> & Partial<StoreLayer>;
+};
 
 const KIND = "store-layer";
 
