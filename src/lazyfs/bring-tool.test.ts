@@ -3,8 +3,9 @@ import { test } from "node:test";
 import { concatBytes } from "../bytes/index.ts";
 import type { FileSpec } from "../tar/make-tar.fixture.ts";
 import { halfNoise } from "./fetch.fixture.ts";
-import { elf, link, openForeseeBench, program } from "./foresee.fixture.ts";
+import { CHUNK, elf, link, openForeseeBench, program } from "./foresee.fixture.ts";
 import { makeElf } from "./make-elf.fixture.ts";
+import { makeJavaModules, type ModuleResource } from "./make-java-modules.fixture.ts";
 
 const MIB = 1 << 20;
 const GCC = "usr/lib/gcc/x86_64-linux-gnu/12";
@@ -149,7 +150,7 @@ test("foreseeProgram() brings the compilers that Go's command starts", async (t)
   }
 });
 
-test("foreseeProgram() brings Java's virtual machine, its classes, and for its compiler all modules", async (t) => {
+test("foreseeProgram() brings Java's virtual machine, its classes, and for its compiler modules", async (t) => {
   const home = "usr/lib/jvm/java-17";
   const large = halfNoise(9 * MIB, 1);
   const small = large.subarray(0, MIB);
@@ -194,4 +195,30 @@ test("foreseeProgram() brings Java's virtual machine, its classes, and for its c
     const all = [...wanted, ...always.map((path) => `/${home}/${path}`)];
     assert.deepEqual(bench.present(), all.toSorted(), command.join(" "));
   }
+});
+
+test("foreseeProgram() brings those modules of Java that its compiler reads", async (t) => {
+  const home = "usr/lib/jvm/java-17";
+  const module = (name: string, mib: number): ModuleResource => ({
+    module: name,
+    content: halfNoise(mib * MIB, mib),
+  });
+  const modules = makeJavaModules([
+    module("java.base", 2),
+    module("jdk.localedata", 4),
+    module("jdk.compiler", 1),
+    module("jdk.unsupported", 3),
+  ]);
+  const path = `/${home}/lib/modules`;
+  const image = [program(`${home}/bin/javac`), { name: path.slice(1), content: modules }];
+  await using bench = await openForeseeBench(t, [image]);
+  await bench.foresee({ command: [`/${home}/bin/javac`, "Main.java"], workdir: "/" });
+  const file = bench.files.find(path);
+  assert.ok(file !== undefined);
+  const isThere = (mib: number): boolean => {
+    const runs = bench.files.runs(file, { offset: mib * MIB + CHUNK, size: MIB - 2 * CHUNK });
+    return Array.from(runs).every(({ layer, range }) => layer.isFilled(range));
+  };
+  const there = Array.from({ length: 10 }, (_, mib) => mib).filter(isThere);
+  assert.deepEqual(there, [0, 1, 6]);
 });

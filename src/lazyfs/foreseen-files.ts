@@ -133,17 +133,23 @@ export class ForeseenFiles {
     return await brought;
   }
 
-  /** Has what is left of a large file travel, once, while others are looked for; see {@linkcode ForeseenFiles.end}. */
-  bringRest(file: ImageFile): void {
-    const offset = beginningOf(file);
-    const size = file.size - offset;
+  /**
+   * Has what is left of a large file travel, once, while others are looked for; see {@linkcode ForeseenFiles.end}.
+   *
+   * @param ranges that are wanted of it; default all
+   */
+  bringRest(file: ImageFile, ranges: readonly ByteRange[] = [{ offset: 0, size: file.size }]): void {
+    const wanted = behindBeginning(file, ranges);
+    const size = wanted.reduce((sum, range) => sum + range.size, 0);
     if (size === 0 || this.#rests.has(file.nid) || this.#restBudget < size) return;
     this.#restBudget -= size;
     const bring = async (piece: ByteRange): Promise<void> => {
       await this.#ensure(file, piece);
       this.#restBytes += piece.size;
     };
-    const brought = this.#attempt(async () => await this.#lanes.bring({ offset, size }, bring));
+    const brought = this.#attempt(
+      async () => await endAll(wanted.map((range) => this.#lanes.bring(range, bring))),
+    );
     // Told by `end()`.
     brought.catch(() => undefined);
     this.#rests.set(file.nid, brought);
@@ -244,4 +250,16 @@ export class ForeseenFiles {
 /** How much of a file is foreseen. */
 function beginningOf({ size }: ImageFile): number {
   return size > MAX_WHOLE ? BEGINNING : size;
+}
+
+/** What lies in the file, and behind its beginning, of ranges. */
+function behindBeginning(file: ImageFile, ranges: readonly ByteRange[]): readonly ByteRange[] {
+  const begin = beginningOf(file);
+  return ranges
+    .map(({ offset, size }) => ({
+      offset: Math.max(offset, begin),
+      end: Math.min(offset + size, file.size),
+    }))
+    .filter(({ offset, end }) => end > offset)
+    .map(({ offset, end }) => ({ offset, size: end - offset }));
 }

@@ -4,7 +4,8 @@
  * ```text
  * gcc    cc1 or cc1plus, as, collect2, ld; headers; what every program begins and ends with
  * go     compile, link, asm
- * java   the virtual machine and its libraries, its archive of classes; what is written in Java: the modules
+ * java   the virtual machine and its libraries, its archive of classes
+ * javac  the same, and the modules that it is and compiles against; other programs written in Java: all modules
  * ```
  *
  * @module
@@ -17,11 +18,19 @@ export interface ToolStart {
   readonly starts: readonly string[];
   /** Patterns of data that it reads here and there, until it has read nearly all. */
   readonly whole?: readonly string[] | undefined;
+  /** Those modules of Java that it reads, of all that are in one file. */
+  readonly modules?: JavaModules | undefined;
   /** The same, as its words name it: paths, which may be relative. */
   readonly archives?: readonly string[] | undefined;
   /** Patterns of small files, in the order of their use. */
   readonly files?: readonly string[] | undefined;
   readonly sources?: CSources | undefined;
+}
+
+/** Modules in a file of modules. */
+export interface JavaModules {
+  readonly file: string;
+  readonly names: readonly string[];
 }
 
 /** C or C++ that is compiled. */
@@ -48,6 +57,7 @@ const GO_COMPILES = new Set("build generate install run test vet".split(" "));
 
 const JAVA = /^(.*)\/bin\/(java|javac|javadoc|jlink|jpackage|jshell)$/;
 const JAVA_LIBRARIES = ["server/libjvm", "libjava", "libjimage", "libnio", "libnet", "libzip"];
+const JAVAC_MODULES = ["java.base", "java.compiler", "jdk.compiler"];
 const JAVA_FILES = ["lib/jvm.cfg", "conf/security/java.security"];
 
 /**
@@ -118,11 +128,13 @@ function goStart(program: string, words: readonly string[]): ToolStart | undefin
 function javaStart(program: string, words: readonly string[]): ToolStart | undefined {
   const [, home, name] = JAVA.exec(program) ?? [];
   if (home === undefined) return undefined;
+  const modules = `${home}/lib/modules`;
   const behind = (option: string): string => words.slice(words.indexOf(option))[1] ?? "";
   const classPath = ["-jar", "-cp", "-classpath", "--class-path"].flatMap((each) => behind(each).split(":"));
   return {
     starts: JAVA_LIBRARIES.map((library) => `${home}/lib/${library}.so`),
-    whole: [`${home}/lib/server/classes.jsa`, ...(name === "java" ? [] : [`${home}/lib/modules`])],
+    whole: [`${home}/lib/server/classes.jsa`, ...(/^javac?$/.test(name ?? "") ? [] : [modules])],
+    modules: name === "javac" ? { file: modules, names: JAVAC_MODULES } : undefined,
     archives: classPath.filter((each) => each.endsWith(".jar")),
     files: JAVA_FILES.map((file) => `${home}/${file}`),
   };
