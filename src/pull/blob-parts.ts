@@ -7,6 +7,7 @@ import { mapConcurrent, untilAborted } from "../async/index.ts";
 import { type BlobSource, type BufferBudget, type FlowMonitor, receiveRange } from "../blob/index.ts";
 import { type Descriptor, digestMismatch } from "../oci/index.ts";
 import { OrderedHash } from "./ordered-hash.ts";
+import { observedBlob, type WireObserver } from "./retained-blob.ts";
 
 /** A part of a blob. */
 export interface BlobPart {
@@ -20,6 +21,7 @@ export interface BlobPartsOptions {
   readonly connections: number;
   readonly budget: BufferBudget;
   readonly monitor: FlowMonitor;
+  readonly observer: WireObserver;
   /** Fills a part from somewhere nearer, if it is there; false otherwise. */
   readonly reuse?: ((part: BlobPart, into: Uint8Array) => Promise<boolean>) | undefined;
   /** Takes a part that came over the wire. Its bytes are not yet verified, and are gone when the promise settles. */
@@ -40,9 +42,10 @@ export async function moveBlobParts(
   options: BlobPartsOptions,
 ): Promise<void> {
   const hash = new OrderedHash(descriptor.digest);
+  const observed = observedBlob(blob, options.observer);
   await mapConcurrent(
     partsOf(descriptor.size, options.partSize),
-    async (part, { signal }) => await movePart(part, { ...options, blob, hash, signal }),
+    async (part, { signal }) => await movePart(part, { ...options, blob: observed, hash, signal }),
     { concurrency: options.connections, signal: options.signal },
   );
   const found = hash.digest();

@@ -10,7 +10,7 @@ import type { PullSession } from "./pull-session.ts";
 /** The shared part of the options of `moveBlobParts`. */
 export type BlobTransport = Pick<
   BlobPartsOptions,
-  "partSize" | "connections" | "budget" | "monitor" | "onHedge"
+  "partSize" | "connections" | "budget" | "monitor" | "observer" | "onHedge"
 >;
 
 /** Runs `work` with a transport; slow flows are looked for as long as it runs. */
@@ -27,6 +27,7 @@ export async function withBlobTransport<T>(
       connections: tuning.connections,
       budget: new BufferBudget({ totalBytes: tuning.bytesInFlight, slotSize: tuning.rangeSize }),
       monitor,
+      observer: progress.wire,
       onHedge: () => {
         progress.hedged += 1;
       },

@@ -54,15 +54,7 @@ async function openMergedTree(
   { state, pool }: { readonly state: PullState; readonly pool: WorkerPool },
 ): Promise<{ readonly tree: RootTree; readonly sources: readonly LayerSource[] }> {
   const { image, phases, progress, emit, signal } = session;
-  const observer = {
-    onRequest: () => {
-      progress.requests += 1;
-    },
-    onBytes: (size: number) => {
-      progress.wireBytes += size;
-    },
-  };
-  const indexes = await openLayerIndexes(image.layers, { observer, signal });
+  const indexes = await openLayerIndexes(image.layers, { observer: progress.wire, signal });
   phases.end("index");
   emit({ kind: "index-loaded", seconds: phases.elapsed, layers: indexes.map(noticeOf) });
   const staged = await stageOpaqueLayers(indexes, { session, state, pool });

@@ -6,6 +6,7 @@
 import type { Clock } from "../async/index.ts";
 import type { Descriptor } from "../oci/index.ts";
 import type { LayerProgress, PullEvent } from "./pull-report.ts";
+import type { WireObserver } from "./retained-blob.ts";
 
 /** No two progress events are closer, in milliseconds. */
 const EVENT_INTERVAL_MS = 100;
@@ -24,6 +25,15 @@ export class PullProgress {
   wireBytes = 0;
   /** Requests for ranges and blobs. */
   requests = 0;
+  /** Counts both. */
+  readonly wire: WireObserver = {
+    onRequest: () => {
+      this.requests += 1;
+    },
+    onBytes: (size) => {
+      this.wireBytes += size;
+    },
+  };
   /** Second requests for slow ranges. */
   hedged = 0;
   readonly #clock: Clock;

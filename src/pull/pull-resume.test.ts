@@ -137,8 +137,10 @@ describe("pullImage() to other targets", () => {
     await using image = await serveImage(layers);
     const directory = join(image.directory, "layout");
     const target = { kind: "oci", directory, tag: "v1" } as const;
-    const { digest } = await pullImage(image.source, target, { platform: image.platform });
+    const { digest, bytes, requests } = await pullImage(image.source, target, { platform: image.platform });
     assert.equal(digest, image.manifestDigest);
+    assert.equal(bytes.fetched, bytes.total);
+    assert.ok(requests >= layers.length, `${requests} requests`);
     await using source = await openImageSource(target, {});
     assert.equal((await source.fetchRoot()).descriptor.digest, image.manifestDigest);
     for (const { blob } of layers) {
@@ -148,6 +150,7 @@ describe("pullImage() to other targets", () => {
     assert.deepEqual(readdirSync(directory).toSorted(), ["blobs", "index.json", "oci-layout"]);
     const again = await pullImage(image.source, target, { platform: image.platform });
     assert.ok(again.layers.every(({ blobDigest }) => blobDigest === "reused"));
+    assert.deepEqual([again.bytes.fetched, again.requests], [0, 0]);
   });
 
   test("two pulls into one layout at once both succeed, and fetch everything once", async () => {

@@ -88,3 +88,8 @@ export class RetainedBlob implements BlobSource {
     this.#tail = this.#tail.length === 0 ? added : concatBytes([added, this.#tail]);
   }
 }
+
+/** A blob of which only the way over the wire is counted. */
+export function observedBlob(blob: BlobSource, observer: WireObserver): BlobSource {
+  return new RetainedBlob(blob, { budget: { bytes: 0 }, observer });
+}
