@@ -11,7 +11,15 @@ import { createProgram } from "./program.ts";
 
 const IMAGE = "registry.example/app:1";
 /** They say which image it is, or how it is reached. */
-const DECISIVE = ["--platform", "--authfile", "--plain-http", "--tls-verify", "--cert-dir", "--mirror"];
+const DECISIVE = [
+  "--platform",
+  "--authfile",
+  "--plain-http",
+  "--tls",
+  "--tls-verify",
+  "--cert-dir",
+  "--mirror",
+];
 const owner = { uid: 1000, home: "/nowhere", variables: { ESGZ_STORE: "/store" } };
 
 test("every option of `run` is known for what it is, and no other is", async () => {

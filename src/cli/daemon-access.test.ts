@@ -26,10 +26,15 @@ test("imageRequest() gives absolute paths, a normal platform, and the credential
     registry: { authfile: import.meta.filename },
   });
   assert.deepEqual(
-    imageRequest(environment({}), "a/b", { certDir: "/c", tlsVerify: false, plainHttp: ["h"] }),
+    imageRequest(environment({}), "a/b", {
+      certDir: "/c",
+      tlsVerify: false,
+      plainHttp: ["h"],
+      tls: ["localhost:5000"],
+    }),
     {
       reference: "a/b",
-      registry: { certDir: "/c", tlsVerify: false, plainHttp: ["h"] },
+      registry: { certDir: "/c", tlsVerify: false, plainHttp: ["h"], tls: ["localhost:5000"] },
     },
   );
   assert.deepEqual(imageRequest(environment({}), "a/b", {}), { reference: "a/b" });
@@ -57,4 +62,9 @@ test("storeOf() takes the flag before or after the command, else ESGZ_STORE, els
   assert.equal(await storeFor(["go"], { ...user, variables: { XDG_DATA_HOME: "/data" } }), "/data/esgz");
   assert.equal(await storeFor(["go"], user), "/home/u/.local/share/esgz");
   assert.equal(await storeFor(["go"], { uid: 0 }), "/var/lib/esgz");
+  assert.equal(
+    await storeFor(["go"], { ...user, variables: { ESGZ_STORE: "" } }),
+    "/home/u/.local/share/esgz",
+  );
+  await assert.rejects(storeFor(["go", "--store", ""], user), { code: "USAGE_INVALID" });
 });

@@ -65,6 +65,7 @@ function registryAccess({ variables }: Environment, flags: RegistryFlags): Regis
   return {
     ...(authfile === undefined ? {} : { authfile: resolve(authfile) }),
     ...(flags.plainHttp === undefined ? {} : { plainHttp: flags.plainHttp }),
+    ...(flags.tls === undefined ? {} : { tls: flags.tls }),
     ...(flags.tlsVerify === false ? { tlsVerify: false } : {}),
     ...(flags.certDir === undefined ? {} : { certDir: resolve(flags.certDir) }),
     ...(flags.mirror === undefined ? {} : { mirror: flags.mirror }),

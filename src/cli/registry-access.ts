@@ -21,6 +21,7 @@ export function addRegistryFlags(command: Command): Command {
   return command
     .option("--authfile <file>", "credentials file (default: Docker's, then Podman's)")
     .option("--plain-http <host>", "speak HTTP without TLS to this registry (repeatable)", collect)
+    .option("--tls <host>", "speak TLS to this registry, even if it is on this machine (repeatable)", collect)
     .option("--no-tls-verify", "accept any certificate; content is still checked against its digests")
     .option("--cert-dir <dir>", "directory with ca.crt, client.cert and client.key")
     .option("--mirror <host=url>", "read from this place first (repeatable)", collect);

@@ -31,7 +31,10 @@ import type { Digest } from "../oci/index.ts";
 /** How to reach the registry of a request; paths are absolute, read by the daemon, and remembered for later reads. */
 export interface RegistryAccess {
   readonly authfile?: string;
+  /** Hosts. */
   readonly plainHttp?: readonly string[];
+  /** Hosts: for those of this machine, with which plain HTTP is usual. */
+  readonly tls?: readonly string[];
   readonly tlsVerify?: boolean;
   readonly certDir?: string;
   /** `HOST=URL` */

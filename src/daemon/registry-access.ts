@@ -104,10 +104,22 @@ function hostConfig(name: string, settings: HostSettings): HostConfig {
     ...described,
     ...endpointConfig({ ...endpoint, ...(directory === undefined ? {} : { cert_dir: directory }) }),
     ...(url === undefined ? {} : { url }),
-    ...(access.plainHttp?.includes(name) === true ? { plainHttp: true } : {}),
+    ...schemeOf(name, access),
     ...(access.tlsVerify === false ? { skipVerify: true } : {}),
     ...mirrorsOf(mirrors ?? configuredMirrors?.map(mirrorConfig)),
   };
+}
+
+/** @throws {EsgzError} `USAGE_INVALID` */
+function schemeOf(name: string, { plainHttp = [], tls = [] }: RegistryAccess): Pick<HostConfig, "plainHttp"> {
+  const [isPlain, isTls] = [plainHttp.includes(name), tls.includes(name)];
+  if (isPlain && isTls) {
+    throw new EsgzError(
+      "USAGE_INVALID",
+      `Cannot reach registry "${name}": expected --plain-http or --tls for it, got both`,
+    );
+  }
+  return isPlain || isTls ? { plainHttp: isPlain } : {};
 }
 
 function mirrorsOf(mirrors: readonly MirrorConfig[] | undefined): Pick<HostConfig, "mirrors"> {

@@ -16,6 +16,7 @@ const Image = {
     v.object({
       authfile: v.optional(AbsolutePath),
       plainHttp: v.optional(v.array(v.string())),
+      tls: v.optional(v.array(v.string())),
       tlsVerify: v.optional(v.boolean()),
       certDir: v.optional(AbsolutePath),
       mirror: v.optional(v.array(v.string())),
