@@ -36,7 +36,7 @@ export interface LayerContext {
   readonly onEvent: StoreObserver;
   /** Makes room for bytes to be written, or throws `NO_SPACE`. */
   readonly admit: (bytes: number) => Promise<void>;
-  /** The same for records: metadata, which may take what is reserved. */
+  /** The same for records: metadata, which may take what is reserved, and pass the quota where all else is in use. */
   readonly admitRecords: (bytes: number) => Promise<void>;
   /** Whether a lease holds a layer. */
   readonly isPinned: (digest: Digest) => boolean;

@@ -108,7 +108,7 @@ async function connectParts(
       reserve.assertWhole();
       await room.admit(bytes);
     },
-    admitRecords: (bytes) => room.admit(bytes),
+    admitRecords: (bytes) => room.admitRecords(bytes),
     isPinned: (digest) => database.leasedLayers().has(digest),
     pinnedAs: (digest) => database.leasedIdentities(digest),
     believeClean: options.verification !== "every-session",

@@ -46,21 +46,32 @@ export class StoreRoom {
   }
 
   /**
-   * Makes room for bytes that are about to be written.
+   * Makes room for data that is about to be written.
    *
    * @throws {EsgzError} `NO_SPACE` if the quota is used up by layers that cannot be evicted.
    */
   async admit(bytes: number): Promise<void> {
     const quota = this.#options.quotaBytes;
-    if (quota !== undefined) {
-      const isOver = (): boolean => this.#usedBytes + bytes > quota;
-      // Twice: the first may have joined a run that made room for fewer bytes.
-      for (let attempt = 0; attempt < 2 && isOver(); attempt += 1) {
-        await this.#flights.run("make room", () => this.#measureAndEvict(quota, bytes));
-      }
-      if (isOver()) throw quotaReached(quota);
-    }
+    if (!(await this.#makeRoom(bytes))) throw quotaReached(quota ?? 0);
     this.#usedBytes += bytes;
+  }
+
+  /** Makes room for metadata, as far as that is possible: without it nothing could be served, not even from memory. */
+  async admitRecords(bytes: number): Promise<void> {
+    await this.#makeRoom(bytes);
+    this.#usedBytes += bytes;
+  }
+
+  /** Whether there is room. */
+  async #makeRoom(bytes: number): Promise<boolean> {
+    const quota = this.#options.quotaBytes;
+    if (quota === undefined) return true;
+    const isOver = (): boolean => this.#usedBytes + bytes > quota;
+    // Twice: the first may have joined a run that made room for fewer bytes.
+    for (let attempt = 0; attempt < 2 && isOver(); attempt += 1) {
+      await this.#flights.run("make room", () => this.#measureAndEvict(quota, bytes));
+    }
+    return !isOver();
   }
 
   /** Evicts at least so many bytes, if that is possible; returns the bytes evicted. */
@@ -107,7 +118,7 @@ export function bytesOf(size: LayerSize): number {
 function quotaReached(quota: number): EsgzError {
   return new EsgzError(
     "NO_SPACE",
-    `Cannot write to store: expected at most ${quota} bytes of layers, got more that are in use`,
+    `Cannot write to store: expected layers within the quota of ${quota} bytes, got more that are in use or being brought`,
     { details: { quotaBytes: quota } },
   );
 }

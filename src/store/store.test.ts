@@ -445,6 +445,13 @@ test("a quota evicts, and then refuses with NO_SPACE", async () => {
   await using handle = await store.createLayer(big.digest, big.layer);
   await assert.rejects(fill(handle.layer, big), { code: "NO_SPACE" });
   assert.equal(await handle.layer.readChunk(2), undefined);
+  {
+    // Where nothing can go, metadata comes all the same: what it describes is served from memory.
+    const more = Array.from({ length: 8 }, (_, at) => sampleLayer(`more ${at}`));
+    await using handles = new AsyncDisposableStack();
+    for (const { digest, layer } of more) handles.use(await store.createLayer(digest, layer));
+    for (const { digest } of more) assert.ok(await store.layers().then((all) => all.includes(digest)));
+  }
   store.removeLease(b.digest);
   await fill(handle.layer, big);
   assert.deepEqual(await readAll(handle.layer), big.device);
