@@ -22,8 +22,12 @@ const Quantity = (
 ): v.GenericSchema<unknown, number> =>
   v.pipe(
     v.union([v.string(), v.number()], `expected ${example}`),
-    v.transform((value) => parse(value) ?? Number.NaN),
-    v.number(`expected ${example}`),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const quantity = parse(dataset.value);
+      if (quantity !== undefined) return quantity;
+      addIssue({ message: `expected ${example}` });
+      return NEVER;
+    }),
   );
 const Bytes = Quantity(parseByteSize, 'a size such as "20GiB"');
 const Duration = Quantity(parseDurationMs, 'a duration such as "30s"');

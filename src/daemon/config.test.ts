@@ -176,7 +176,7 @@ test("parseConfig() says line and column of a wrong value", () => {
   const wrong: readonly [text: string, message: string, line: number, column: number][] = [
     ["jobs = 0", 'c.toml:1:1": expected a number from 1 to 256 for "jobs", got 0', 1, 1],
     ["jobs = 1.5", 'c.toml:1:1": expected a whole number from 1 to 256 for "jobs", got 1.5', 1, 1],
-    ['# x\n\n  quota = "much"', 'expected a size such as "20GiB" for "quota", got', 3, 3],
+    ['# x\n\n  quota = "much"', 'expected a size such as "20GiB" for "quota", got "much"', 3, 3],
     ["[fetch]\nprefetch = 1\nbackground = 2", 'expected true or false for "fetch.prefetch", got 1', 2, 1],
     ['[log]\n\nlevel = "loud"\n[fetch]', "expected trace, debug, info, warn, error or silent", 3, 1],
     ['authfile = "relative"', "expected an absolute path", 1, 1],

@@ -307,9 +307,10 @@ export class LayerViews implements AsyncDisposable {
     const other = this.#views.get(id) ?? this.#find(directory);
     if (other === undefined) return directory;
     const { record } = other;
+    const place = record.directory === directory ? `on "${directory}"` : `with id "${id}"`;
     throw new EsgzError(
       "ALREADY_EXISTS",
-      `Cannot mount "${id}" on "${directory}": expected neither in use, got mount "${record.id}" on "${record.directory}"`,
+      `Cannot mount ${place}: expected no mount of this store, got one of "${record.reference}" on "${record.directory}"`,
     );
   }
 

@@ -100,6 +100,9 @@ test("parseReferenceConfig() names keys without effect and keys that nobody know
     [[resolver.host."h".mirrors]]
     host = "m"
     request_timeout_sec = 3
+    hots = "n"
+    [resolver.host."h"]
+    mirror = 1
   `);
   assert.deepEqual(warnings, [
     "http_cache_type has no effect: layers are kept in the store, once, verified",
@@ -110,6 +113,8 @@ test("parseReferenceConfig() names keys without effect and keys that nobody know
     "directory_cache.new_key is not a known key",
     "fuse_manager.enable has no effect: mounts survive the server by themselves",
     "unknown is not a known key",
+    'resolver.host."h".mirror is not a known key',
+    'resolver.host."h".mirrors[0].hots is not a known key',
     'resolver.host."h".mirrors[0].request_timeout_sec has no effect: there is one time limit for all hosts, resolver.request_timeout_sec',
   ]);
 });

@@ -105,12 +105,13 @@ const MEANINGLESS: ReadonlyMap<string, string> = new Map([
 ]);
 
 const seconds = v.pipe(v.number(), v.finite());
-const mirrorSchema = v.object({
+const mirrorSchema = v.looseObject({
   host: v.pipe(v.string(), v.nonEmpty()),
   insecure: v.optional(v.boolean()),
   request_timeout_sec: v.optional(seconds),
   header: v.optional(v.record(v.string(), v.union([v.string(), v.array(v.string())]))),
 });
+const hostSchema = v.looseObject({ mirrors: v.optional(v.array(mirrorSchema)) });
 const count = v.pipe(v.number(), v.safeInteger());
 const fileSchema = v.object({
   metrics_address: v.optional(v.string()),
@@ -135,7 +136,7 @@ const fileSchema = v.object({
   resolver: v.optional(
     v.object({
       request_timeout_sec: v.optional(seconds),
-      host: v.optional(v.record(v.string(), v.object({ mirrors: v.optional(v.array(mirrorSchema)) }))),
+      host: v.optional(v.record(v.string(), hostSchema)),
       config_path: v.optional(v.string()),
     }),
   ),
@@ -206,20 +207,27 @@ function mirrorsIn(
   resolver: NonNullable<ReferenceFile["resolver"]>,
   warnings: string[],
 ): ReadonlyMap<string, readonly MirrorConfig[]> {
+  const unknownIn = (table: object, entries: object, key: string): void => {
+    for (const name of Object.keys(table))
+      if (!Object.hasOwn(entries, name)) warnings.push(`${key}.${name} is not a known key`);
+  };
   const hosts = Object.entries(resolver.host ?? {});
   return new Map(
-    hosts.map(([name, { mirrors = [] }]) => [
-      name === "registry-1.docker.io" ? "docker.io" : name,
-      mirrors.map((mirror, index) => {
+    hosts.map(([name, host]) => {
+      const key = `resolver.host.${JSON.stringify(name)}`;
+      unknownIn(host, hostSchema.entries, key);
+      const mirrors = (host.mirrors ?? []).map((mirror, index) => {
+        const mirrorKey = `${key}.mirrors[${index}]`;
+        unknownIn(mirror, mirrorSchema.entries, mirrorKey);
         if (mirror.request_timeout_sec !== undefined) {
-          const key = `resolver.host.${JSON.stringify(name)}.mirrors[${index}].request_timeout_sec`;
           warnings.push(
-            `${key} has no effect: there is one time limit for all hosts, resolver.request_timeout_sec`,
+            `${mirrorKey}.request_timeout_sec has no effect: there is one time limit for all hosts, resolver.request_timeout_sec`,
           );
         }
         return mirrorFrom(mirror);
-      }),
-    ]),
+      });
+      return [name === "registry-1.docker.io" ? "docker.io" : name, mirrors];
+    }),
   );
 }
 
