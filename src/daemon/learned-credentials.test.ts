@@ -68,7 +68,12 @@ test("a file that was changed, or has another key, is told and begun anew", asyn
   const path = join(directory, "credentials");
   const text = await readFile(path, "utf8");
   for (const damage of [
-    async () => await writeFile(path, text.replace(/"data":"./, '"data":"_')),
+    // Another character each time: some of the random ones would be the same as a fixed one.
+    async () =>
+      await writeFile(
+        path,
+        text.replace(/(?<="data":")./, (first) => (first === "A" ? "B" : "A")),
+      ),
     async () => await writeFile(path, "{}"),
     async () => await writeFile(join(directory, "credentials.key"), Buffer.alloc(32)),
   ]) {
