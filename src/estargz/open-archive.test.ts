@@ -139,6 +139,24 @@ suite("openArchive() of layers that other tools made", () => {
     ]);
   });
 
+  test("reads from where an annotation says that the TOC begins, and believes the footer", async () => {
+    const [size, toc] = [366_722, 0x55428];
+    for (const [stated, first] of [
+      [String(toc), toc],
+      // Too late, as of another blob: the rest is read.
+      [String(size - 1000), size - 1000],
+      // No offsets of this blob: the usual tail is read.
+      ...["-1", "", "1e3", String(size), "9".repeat(40)].map((text) => [text, size - 65_536] as const),
+    ] as const) {
+      const ranges: ByteRange[] = [];
+      const blob = recording(readVector("everything.default.blob"), ranges);
+      const archive = await openArchive(blob, { annotations: { [ANNOTATIONS.tocOffset]: stated } });
+      assert.equal(archive.verify(archive.tocDigest).entries.length, 336);
+      const rest = first > toc ? [{ offset: toc, size: first - toc }] : [];
+      assert.deepEqual(ranges, [{ offset: first, size: size - first }, ...rest], stated);
+    }
+  });
+
   test("takes the positions of zstd:chunked from annotations of either prefix, in one read", async () => {
     for (const key of [ANNOTATIONS.zstdPosition, ANNOTATIONS.zstdPositionStargz]) {
       const blob = Buffer.from(readVector("everything.zstdchunked-skopeo.blob"));

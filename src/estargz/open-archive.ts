@@ -16,12 +16,18 @@ import { decodeZstdPosition, SKIPPABLE_HEADER_SIZE } from "./zstd-footer.ts";
 
 /** How {@linkcode openArchive} works. */
 export interface OpenArchiveOptions {
-  /** The annotations of the layer's descriptor. Positions of zstd:chunked in them are taken before the footer's. */
+  /**
+   * The annotations of the layer's descriptor. Positions of zstd:chunked in them are taken before the footer's; an offset of
+   * an eStargz TOC says what is read first.
+   */
   readonly annotations?: AnnotationMap | null | undefined;
   /** Limits that differ from {@linkcode DEFAULT_LIMITS}. */
   readonly limits?: Partial<EstargzLimits> | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Bytes of the first read, at the end of the blob. By default a share of the blob that usually holds the TOC. */
+  /**
+   * Bytes of the first read, at the end of the blob. By default what the annotations say, or a share of the blob that usually
+   * holds the TOC.
+   */
   readonly tailSize?: number | undefined;
   /** For layers whose TOC is elsewhere: the TOC image's layer (gzip tar), or the JSON itself. */
   readonly externalToc?: Uint8Array | undefined;
@@ -35,6 +41,8 @@ const SMALL_MAX_TAIL = 256 * 1024;
 /** Images have many small layers, which are all opened at once: four times as much would take longer than a round trip. */
 const MIN_TAIL = 64 * 1024;
 const MAX_TAIL = 4 * 1024 * 1024;
+/** Nothing proves how large a table is that a descriptor speaks of: of a larger one, the usual tail is read first. */
+const MAX_STATED_TAIL = 16 * 1024 * 1024;
 
 /** A table of contents as it lies in a blob, or beside it. Plain data: it can be sent to another thread. */
 export interface RawToc {
@@ -130,10 +138,19 @@ interface Tail {
 }
 
 async function readTail(blob: BlobSource, options: OpenArchiveOptions): Promise<Tail> {
-  const size = Math.min(blob.size, Math.max(options.tailSize ?? usualTail(blob.size), MAX_FOOTER_SIZE));
+  const wanted = options.tailSize ?? statedTail(options.annotations, blob.size) ?? usualTail(blob.size);
+  const size = Math.min(blob.size, Math.max(wanted, MAX_FOOTER_SIZE));
   const offset = blob.size - size;
   const bytes = size === 0 ? NO_BYTES : await blob.read({ offset, size }, { signal: options.signal });
   return { offset, bytes };
+}
+
+/** From where annotations say that the TOC begins; undefined if they say nothing that is usable. */
+function statedTail(annotations: AnnotationMap | null | undefined, blobSize: number): number | undefined {
+  const offset = annotations?.[ANNOTATIONS.tocOffset];
+  if (offset === undefined || !/^\d{1,15}$/.test(offset)) return undefined;
+  const size = blobSize - Number(offset);
+  return size > 0 && size <= MAX_STATED_TAIL ? size : undefined;
 }
 
 function usualTail(blobSize: number): number {

@@ -16,6 +16,7 @@ import {
 import { collect, digestOf, eventsOf, readExpectedFiles, readVector, sha256 } from "./archives.fixture.ts";
 import type { Archive } from "./archive.ts";
 import { createCompressor } from "./compressor.ts";
+import { decodeFooter, MAX_FOOTER_SIZE } from "./footer.ts";
 import { probeLibdeflate } from "./libdeflate.ts";
 import { openArchive } from "./open-archive.ts";
 import { readFile } from "./read-file.ts";
@@ -125,6 +126,9 @@ suite("writeArchive()", () => {
       assert.equal(annotations[TOC_DIGEST], forStargz ? summary.tocDigest : undefined);
       const size = forStargz ? String(tar.length) : undefined;
       assert.equal(annotations["io.containers.estargz.uncompressed-size"], size);
+      const footer = decodeFooter(blob.subarray(-MAX_FOOTER_SIZE), blob.length);
+      const offset = footer.kind === "estargz" ? String(footer.tocOffset) : undefined;
+      assert.equal(annotations["vnd.esgz.toc.offset"], offset);
       if (options.losslessTar === true) assert.equal(summary.diffId, digestOf(TAR));
     });
   }

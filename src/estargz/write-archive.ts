@@ -213,6 +213,7 @@ class ArchiveWriter {
       const tocOffset = this.#blobSize;
       this.#put(await this.#compressToc(tar));
       this.#put(encodeEstargzFooter(tocOffset));
+      this.#annotations = { [ANNOTATIONS.tocOffset]: String(tocOffset) };
     }
   }
 

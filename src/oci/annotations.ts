@@ -10,6 +10,11 @@ export const ANNOTATIONS = {
   tocDigest: "containerd.io/snapshot/stargz/toc.digest",
   /** Size of the whole decompressed layer stream, decimal. */
   uncompressedSize: "io.containers.estargz.uncompressed-size",
+  /**
+   * Offset of the TOC in the blob of an eStargz layer, decimal. Written by esgz, so that a reader asks for the TOC and no
+   * more; the footer decides where it is.
+   */
+  tocOffset: "vnd.esgz.toc.offset",
   /** On layers of a TOC image: the digest of the layer that the TOC belongs to. */
   tocLayerDigest: "containerd.io/snapshot/stargz/layer.digest",
   /** zstd:chunked, prefix of stargz-snapshotter: digest of the compressed TOC. */
