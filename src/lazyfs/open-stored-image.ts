@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { mapConcurrent } from "../async/index.ts";
 import type { ReadOptions } from "../blob/index.ts";
 import { isEsgzError } from "../errors/index.ts";
 import {
   ANNOTATIONS,
+  type Descriptor,
   type Digest,
   type ImageConfig,
   type ImageManifest,
@@ -31,6 +33,9 @@ import {
   type PreparedLayer,
   recordedName,
 } from "./prepared-image.ts";
+
+/** Their small files are read from a disk, a few at once. */
+const LAYERS_AT_ONCE = 8;
 
 /** How to look for an image. */
 export interface OpenStoredImageOptions extends ReadOptions {
@@ -152,17 +157,29 @@ async function openStoredLayers(
   { record, manifest }: { readonly record: ImageRecord; readonly manifest: ImageManifest },
 ): Promise<PreparedLayer[] | undefined> {
   const opened: PreparedLayer[] = [];
-  try {
-    for (const [index, descriptor] of manifest.layers.entries()) {
-      const layer = await openStoredLayer(store, descriptor.digest, record.tocDigests?.[index]);
-      if (layer === undefined) break;
-      opened.push({ ...layer, descriptor });
+  let isWhole = true;
+  const open = async (
+    descriptor: Descriptor,
+    { index }: { readonly index: number },
+  ): Promise<PreparedLayer[]> => {
+    const layer = isWhole
+      ? await openStoredLayer(store, descriptor.digest, record.tocDigests?.[index])
+      : undefined;
+    if (layer === undefined) {
+      isWhole = false;
+      return [];
     }
+    const prepared = { ...layer, descriptor };
+    opened.push(prepared);
+    return [prepared];
+  };
+  try {
+    const layers = await mapConcurrent(manifest.layers, open, { concurrency: LAYERS_AT_ONCE });
+    if (isWhole) return layers.flat();
   } catch (error) {
     await closeLayers(opened);
     throw error;
   }
-  if (opened.length === manifest.layers.length) return opened;
   await closeLayers(opened);
   return undefined;
 }

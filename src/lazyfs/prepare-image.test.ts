@@ -274,6 +274,20 @@ test("openStoredImage() is undefined where a layer is gone", async (t) => {
   assert.equal(image.layers[0]?.handle.layer.complete, true);
 });
 
+test("openStoredImage() leaves no layer open where one of many is gone", async (t) => {
+  const layers = Array.from({ length: 20 }, (_, at) => tarOf([{ name: `file${at}`, content: `${at}\n` }]));
+  const blobs = await Promise.all(layers.map((tar) => estargzOf(tar)));
+  const served = await serveImage(t, blobs.with(10, plainOf(tarOf([{ name: "file10", content: "10\n" }]))));
+  const { store, optionsFor } = await openPlace(t);
+  await (await prepareImage(served.source, optionsFor(served.name))).close();
+  assert.equal((await store.layers()).length, 20);
+  await store.evict(2 ** 40);
+  assert.equal(await openStoredImage(store, served.name), undefined);
+  store.remove(served.name);
+  await store.prune();
+  assert.deepEqual(await store.layers(), []);
+});
+
 test("prepareImage() keeps the index and chooses the platform", async (t) => {
   const served = await serveImage(t, [await estargzOf(BASE)]);
   const { store, optionsFor } = await openPlace(t);
