@@ -2,12 +2,14 @@
  * For tests: programs in Go, around libraries of others.
  */
 import { execFile } from "node:child_process";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
 /** How often the modules of a program are asked for: they come over a network that is none of ours. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
+const PAUSE_MS = 5000;
 
 /** A program that was built, or why it cannot be. */
 export type GoProgram = { readonly path: string } | { readonly missing: string };
@@ -32,6 +34,7 @@ export async function buildGoProgram(
 async function downloadModules(directory: string): Promise<string | undefined> {
   let failure: string | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    if (attempt > 1) await setTimeout(PAUSE_MS * (attempt - 1));
     try {
       await run("go", ["mod", "download"], { cwd: directory });
       return undefined;

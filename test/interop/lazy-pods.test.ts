@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { createClient, createUnixTransport, ImageService } from "../../src/grpc/index.ts";
 import { RegistryClient } from "../../src/registry/index.ts";
 import { startRegistryServer } from "../../src/registry-server/index.ts";
+import { until } from "../kernel/daemon-setup.ts";
 import { containerId } from "../snapshotter/private-containerd.ts";
 import { LazyNode, whyNoNode } from "./lazy-node.ts";
 import { busyboxFiles, dataFiles, layersOf, pushImage, sumsOf } from "./runnable-image.ts";
@@ -43,6 +44,13 @@ image_service_path = "${join(base, "containerd.sock")}"
   using unix = createUnixTransport({ path: node.plugin });
   const images = createClient(ImageService, unix.transport);
   const image = { image: name };
+  // containerd answers before its image service does.
+  const serves = async (): Promise<boolean> =>
+    await images.imageFsInfo({}).then(
+      () => true,
+      () => false,
+    );
+  await until(serves, "containerd's image service");
   await assert.rejects(images.pullImage({ image, auth: { username: "user", password: "no" } }));
   await images.pullImage({ image, auth });
   assert.deepEqual(node.prepared(), ["true", "true"]);

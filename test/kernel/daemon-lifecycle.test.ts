@@ -37,12 +37,16 @@ test("commands that come at once get one daemon, which ends when it is idle", LI
 test("who comes just as a daemon has found that it is idle is served by the next one", LIMIT, async (t) => {
   const store = await temporaryDaemonStore(t);
   const { image, name } = await serveSampleFiles(t, { files: 8, size: 2_000_000 });
-  const client = await store.connect({ idleExitMs: 300 });
+  // Long enough for what follows to come before it is over.
+  const client = await store.connect({ idleExitMs: 3000 });
   const { holderPid } = await client.info();
   t.after(() => isRunning(holderPid) && process.kill(holderPid, "SIGCONT"));
   // The server says that nobody is there, and is told to end when somebody is.
   process.kill(holderPid, "SIGSTOP");
   await until(() => store.log().includes("nothing to do"), "idleness");
+  // If it was over before, nobody would tell.
+  const late = setTimeout(() => process.kill(holderPid, "SIGCONT"), 60_000);
+  t.after(() => clearTimeout(late));
   let isTold = false;
   const onEvent = (): void => {
     if (!isTold) process.kill(holderPid, "SIGCONT");

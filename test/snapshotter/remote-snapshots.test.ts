@@ -54,6 +54,18 @@ class Bench {
   }
 }
 
+/** What nobody asks for stays until the test says so, or the snapshotter ends. */
+function holdIdle(one: Bench): PromiseWithResolvers<void> {
+  const idle = Promise.withResolvers<void>();
+  const sleep: Clock["sleep"] = async (ms, options) => {
+    if (ms !== 5000) return await systemClock.sleep(ms, options);
+    options?.signal?.addEventListener("abort", () => idle.resolve(), { once: true });
+    await idle.promise;
+  };
+  one.clock = { ...systemClock, sleep };
+  return idle;
+}
+
 function digestOf(number: number): Digest {
   return `sha256:${number.toString(16).padStart(64, "0")}`;
 }
@@ -190,12 +202,7 @@ test("all of 70 layers are remote although the label has room for 50", async (t)
 test("layers above the first are mounted before they are asked for, and what nobody asks for goes", async (t) => {
   const one = await bench(t);
   if (one === undefined) return;
-  const idle = Promise.withResolvers<void>();
-  // Only what waits for nobody to come is over when this test says so.
-  one.clock = {
-    ...systemClock,
-    sleep: (ms, options) => (ms === 5000 ? idle.promise : systemClock.sleep(ms, options)),
-  };
+  const idle = holdIdle(one);
   const snapshotter = await one.open();
   for (const number of [2, 3]) await one.layer(number);
   const first = await one.layer(1, [digestOf(2), digestOf(3), digestOf(4)]);
@@ -218,6 +225,7 @@ test("layers above the first are mounted before they are asked for, and what nob
 test("what was mounted ahead when the snapshotter ended goes at the next start", async (t) => {
   const one = await bench(t);
   if (one === undefined) return;
+  holdIdle(one);
   let snapshotter = await one.open();
   await one.layer(2);
   await snapshotter.prepare("1", { parent: "", labels: await one.layer(1, [digestOf(2)]) });
