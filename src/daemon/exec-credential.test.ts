@@ -126,7 +126,7 @@ test("a program that fails, says too much or nothing of use is told, without wha
 test("a program that does not end is ended, with what it started", { timeout: 60_000 }, async (t) => {
   const folder = await folderFor(t);
   const endless = await program(folder, "sleep 1000 & echo $! >child; wait");
-  await assert.rejects(new ExecCredentials({ variables, timeoutMs: 3000 }).get(endless), {
+  await assert.rejects(new ExecCredentials({ variables, timeoutMs: 10_000 }).get(endless), {
     code: "CREDENTIALS_INVALID",
     message: /expected it to end in time$/,
   });

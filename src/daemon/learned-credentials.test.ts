@@ -6,7 +6,7 @@ import { test, type TestContext } from "node:test";
 import type { EsgzError } from "../errors/index.ts";
 import { LearnedCredentials } from "./learned-credentials.ts";
 
-const SECRET = { username: "user", password: "a secret" };
+const SECRET = { username: "a user", password: "a secret" };
 
 async function directoryFor(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "esgz-credentials-"));
@@ -41,7 +41,7 @@ test("no file tells a credential, and only the owner may read them", async (t) =
     const path = join(directory, name);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     const bytes = await readFile(path);
-    for (const text of ["a secret", "user", "registry.test"]) assert.ok(!bytes.includes(text));
+    for (const text of ["a secret", "a user", "registry.test"]) assert.ok(!bytes.includes(text));
   }
 });
 

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, request as httpRequest, type Server
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { systemClock } from "../async/index.ts";
+import { type Clock, systemClock } from "../async/index.ts";
 import { MemoryBlob } from "../blob/index.ts";
 import { concatBytes, encodeUtf8 } from "../bytes/index.ts";
 import { createCompressor, openArchive, writeArchive } from "../estargz/index.ts";
@@ -278,6 +278,8 @@ export async function openFetchBench(
     readonly store?: Partial<StoreOptions>;
     /** Where the store is; default: a directory of its own. */
     readonly root?: string;
+    /** What transfers are timed with. */
+    readonly clock?: Clock;
     readonly openBlob?: LayerFetcherOptions["openBlob"];
   },
 ): Promise<FetchBench> {
@@ -291,7 +293,7 @@ export async function openFetchBench(
   const repository = registry.client.repository({ registry: registry.host, repository: "test/image" });
   const fetcher = new LayerFetcher({
     store,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     random: () => 0,
     jobs: 1,
     openBlob: async (layer, readOptions) => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
+import { type Clock, systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Layer } from "../store/index.ts";
 import { fetchSample, halfNoise, openFetchBench, serveFaulty } from "./fetch.fixture.ts";
@@ -8,6 +9,9 @@ import { settle } from "./settle.fixture.ts";
 
 const KIB = 1024;
 const MIB = KIB * KIB;
+
+/** No link is fast or slow, so that what is read ahead does not depend on how busy this machine is. */
+const UNMEASURED: Clock = { ...systemClock, nowMs: () => 0 };
 
 /** The chunks that are there. */
 function presentOf(layer: Layer): readonly number[] {
@@ -26,7 +30,7 @@ describe("LayerFetcher reads ahead", () => {
   test("behind what is there already, as far as a read takes along, and not farther", async (t) => {
     const sample = await fetchSample([halfNoise(2 * MIB, 1)]);
     const registry = await serveFaulty(t, [sample]);
-    await using bench = await openFetchBench(t, [sample], { registry });
+    await using bench = await openFetchBench(t, [sample], { registry, clock: UNMEASURED });
     const [layer] = bench.layers;
     assert.ok(layer !== undefined);
     for (const chunk of [1, 3, 4])
@@ -45,7 +49,7 @@ describe("LayerFetcher reads ahead", () => {
       chunkSize: MIB,
     });
     const registry = await serveFaulty(t, [sample]);
-    await using bench = await openFetchBench(t, [sample], { registry });
+    await using bench = await openFetchBench(t, [sample], { registry, clock: UNMEASURED });
     const [layer] = bench.layers;
     assert.ok(layer !== undefined);
     const place = (chunk: number): number => layer.chunk(chunk).place;
@@ -65,7 +69,7 @@ describe("LayerFetcher reads ahead", () => {
   test("and when that fails, whoever fills the layer asks for it again", async (t) => {
     const sample = await fetchSample([halfNoise(512 * KIB, 1)]);
     const registry = await serveFaulty(t, [sample]);
-    await using bench = await openFetchBench(t, [sample], { registry });
+    await using bench = await openFetchBench(t, [sample], { registry, clock: UNMEASURED });
     const [layer] = bench.layers;
     assert.ok(layer !== undefined);
     await bench.fetcher.ensure(layer, { offset: 64 * KIB, size: 1 }, { priority: "prefetch" });
@@ -94,7 +98,7 @@ describe("LayerFetcher reads ahead", () => {
       { minChunkSize: 8 * MIB },
     );
     const registry = await serveFaulty(t, [small, large]);
-    await using bench = await openFetchBench(t, [small, large], { registry });
+    await using bench = await openFetchBench(t, [small, large], { registry, clock: UNMEASURED });
     const [scattered, members] = bench.layers;
     assert.ok(scattered !== undefined && members !== undefined);
     for (let chunk = 1; chunk < 100; chunk += 2) {
@@ -118,7 +122,7 @@ describe("LayerFetcher reads ahead", () => {
   test("and what it guesses wrong, or cannot look at, is no reader's failure", async (t) => {
     const sample = await fetchSample([halfNoise(12 * MIB, 1)], { chunkSize: MIB });
     const registry = await serveFaulty(t, [sample]);
-    await using bench = await openFetchBench(t, [sample], { registry });
+    await using bench = await openFetchBench(t, [sample], { registry, clock: UNMEASURED });
     const [layer] = bench.layers;
     assert.ok(layer !== undefined);
     const chunk = layer.chunk.bind(layer);

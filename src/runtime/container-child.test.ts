@@ -254,8 +254,11 @@ async function resultOf(scratch: Scratch, child: ChildProcess): Promise<ChildRes
 /** The number of the container's first process, which a runtime notes a moment after it started. */
 async function containerPid(scratch: Scratch): Promise<number> {
   const [name = ""] = await readdir(scratch.state);
-  await fileAt(join(scratch.state, name, "pid"));
-  return Number(await readFile(join(scratch.state, name, "pid"), "utf8"));
+  const path = join(scratch.state, name, "pid");
+  await fileAt(path);
+  // A file without a number yet would mean this process and all of its group.
+  await until(async () => Number(await readFile(path, "utf8")) > 1);
+  return Number(await readFile(path, "utf8"));
 }
 
 async function readResult(scratch: Scratch): Promise<ChildResult> {

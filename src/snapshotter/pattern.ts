@@ -9,7 +9,7 @@ import { createContext, Script } from "node:vm";
 import { EsgzError } from "../errors/index.ts";
 
 const MAX_PATTERN_LENGTH = 4096;
-const TIMEOUT_MS = 100;
+const TIMEOUT_MS = 1000;
 const LEADING_FLAGS = /^\(\?([is]+)\)/;
 
 /** A Go expression as one of JavaScript; undefined if it is none, or too long. */

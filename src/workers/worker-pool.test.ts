@@ -75,9 +75,9 @@ describe("WorkerPool", () => {
 
   test("has threads collect their garbage when no job follows", async () => {
     await using pool = openPool({ threads: 1 });
-    assert.equal(await pool.run({ kind: "litter" }), 0);
-    assert.equal(await pool.run({ kind: "litter" }), 1);
-    for (let left: ArithmeticResult = 1; left !== 0; left = await pool.run({ kind: "litter" })) {
+    const litter = async (): Promise<ArithmeticResult> => await pool.run({ kind: "litter" });
+    assert.deepEqual(await Promise.all([litter(), litter()]), [0, 1]);
+    for (let left: ArithmeticResult = 1; left !== 0; left = await litter()) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   });
