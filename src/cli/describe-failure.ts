@@ -3,14 +3,21 @@
  *
  * @module
  */
-import { isEsgzError, messageOf } from "../errors/index.ts";
+import { type ErrorCode, isEsgzError, messageOf } from "../errors/index.ts";
 import { exitStatusOf } from "./exit-status.ts";
 import { printable } from "./format.ts";
 
-/** The line that tells a person what went wrong. */
+/** What helps, where the message cannot know it. */
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  REGISTRY_UNAUTHORIZED: "credentials are those of `esgz login`, `docker login` or `podman login`",
+};
+
+/** The lines that tell a person what went wrong. */
 export function describeFailure(thrown: unknown): string {
   const message = printable(messageOf(thrown));
-  return isEsgzError(thrown) ? `esgz: ${message} (${thrown.code})` : `esgz: ${message}`;
+  if (!isEsgzError(thrown)) return `esgz: ${message}`;
+  const hint = HINTS[thrown.code];
+  return `esgz: ${message} (${thrown.code})${hint === undefined ? "" : `\nesgz: ${hint}`}`;
 }
 
 /** The same as one line of JSON: `{"error":{"code":...,"message":...,"status":...}}`, with the exit status. */

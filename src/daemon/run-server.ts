@@ -150,7 +150,8 @@ async function listenForMetrics(
   if (metricsListen === undefined) return undefined;
   const server = new ControlServer({
     routes: [metricsRoute({ services, served: () => control.served })],
-    onFailure: failureLog(services.log),
+    // Anybody may ask for anything there.
+    onFailure: (error, request) => services.log.debug({ err: error, request }, "a request failed"),
   });
   try {
     await server.listen(addressIn(metricsListen));

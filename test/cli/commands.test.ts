@@ -297,5 +297,7 @@ test("esgz login keeps a password that the registry accepts, logout forgets it",
   const pushed = await shell.run(["convert", "oci:image:plain", `${guarded}/mine:1`]);
   assert.equal(pushed.status, 0, pushed.stderr);
   assert.equal((await shell.run(["logout", guarded])).status, 0);
-  assert.equal((await shell.run(["inspect", `${guarded}/mine:1`])).status, 4);
+  const refused = await shell.run(["inspect", `${guarded}/mine:1`]);
+  assert.equal(refused.status, 4);
+  assert.match(refused.stderr, /\nesgz: credentials are those of `esgz login`/);
 });
