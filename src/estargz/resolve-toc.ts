@@ -103,8 +103,8 @@ function placeChunks(
       }
     }
     if (current.blobEnd > nextMember) current.blobEnd = nextMember;
-    const most = (current.blobEnd - current.blobOffset) * ratio;
-    if (current.innerOffset + current.size > most) refuseRatio(current, { ratio, decoded });
+    const least = (current.innerOffset + current.size) / ratio;
+    if (least > current.blobEnd - current.blobOffset) refuseRatio(current, { ratio, decoded });
     following = current;
   }
   return { hasAllDigests };

@@ -18,6 +18,9 @@ const OVERLAY_XATTRS: ReadonlyMap<string, Uint8Array> = new Map([
   ["user.overlay.origin", new Uint8Array(20)],
 ]);
 
+/** Some directories just fill a block, so that none of them fits behind its inode; some take more than one. */
+const LONGER = [0, 0, 0, 0, 14, 20];
+
 /** What to make. */
 export interface PracticeLayerOptions {
   /** How many entries, directories among them. */
@@ -65,8 +68,7 @@ function entryOf(at: number, fileSize: number): PracticeEntry {
   const part = Math.floor(at / DIRECTORY_SIZE);
   const directory = `usr/lib/part-${part}/`;
   const content = `content ${at}`.padEnd(fileSize, "practice ");
-  // Some directories take more than a block.
-  const ending = part % 6 === 5 ? `${"-long".repeat(20)}.so` : ".so";
+  const ending = `${"-long".repeat(LONGER[part % LONGER.length] ?? 0)}.so`;
   const file = { name: `${directory}file-${at}${ending}`, type: "reg", content } as const;
   const linkName = `${directory}file-${at - 20}${ending}`;
   switch (at % DIRECTORY_SIZE) {
@@ -118,7 +120,7 @@ function tarOf({
     size: bytes.length,
     mode: 0o755,
     uid: name.length % 9 === 0 ? 1000 : 0,
-    gid: 0,
+    gid: name.length % 7 === 0 ? 42 : 0,
     userName: "root",
     groupName: "root",
     mtime: timeOf(name.length),
