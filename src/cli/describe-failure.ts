@@ -9,14 +9,19 @@ import { printable } from "./format.ts";
 
 /** What helps, where the message cannot know it. */
 const HINTS: Partial<Record<ErrorCode, string>> = {
-  REGISTRY_UNAUTHORIZED: "credentials are those of `esgz login`, `docker login` or `podman login`",
+  REGISTRY_UNAUTHORIZED:
+    "credentials are those of `esgz login`, `docker login` or `podman login`, or of the file of --authfile",
 };
 
-/** The lines that tell a person what went wrong. */
-export function describeFailure(thrown: unknown): string {
+/**
+ * The lines that tell a person what went wrong.
+ *
+ * @param command what was asked for: who logs in has just told the credentials
+ */
+export function describeFailure(thrown: unknown, command?: string): string {
   const message = printable(messageOf(thrown));
   if (!isEsgzError(thrown)) return `esgz: ${message}`;
-  const hint = HINTS[thrown.code];
+  const hint = command === "login" ? undefined : HINTS[thrown.code];
   return `esgz: ${message} (${thrown.code})${hint === undefined ? "" : `\nesgz: ${hint}`}`;
 }
 

@@ -89,7 +89,9 @@ function statusOfOutput(): number {
 function say(reason: unknown): void {
   const separator = process.argv.indexOf("--");
   const options = separator === -1 ? process.argv : process.argv.slice(0, separator);
-  const line = options.includes("--json") ? encodeFailure(reason, exitStatus) : describeFailure(reason);
+  const line = options.includes("--json")
+    ? encodeFailure(reason, exitStatus)
+    : describeFailure(reason, options[2]);
   environment.stderr.write(`${line}\n`);
 }
 

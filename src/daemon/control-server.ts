@@ -140,7 +140,7 @@ export class ControlServer {
   }
 
   async #dispatch(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? "", "http://esgz");
+    const url = requestUrl(request);
     const route = this.#options.routes.find(
       ({ method, path }) => method === request.method && path === url.pathname,
     );
@@ -158,6 +158,12 @@ export class ControlServer {
     else if (route.answer === "text") await sendText(response, String(result));
     else await sendJson(response, 200, result ?? {});
   }
+}
+
+function requestUrl({ url = "" }: IncomingMessage): URL {
+  const parsed = URL.parse(url, "http://esgz");
+  if (parsed !== null) return parsed;
+  throw new EsgzError("REQUEST_INVALID", "Cannot answer request: expected the path of one that is known");
 }
 
 function eventWriter(response: ServerResponse): (event: ControlEvent) => void {

@@ -68,11 +68,16 @@ test("a file that was changed, or has another key, is told and begun anew", asyn
   const path = join(directory, "credentials");
   const text = await readFile(path, "utf8");
   for (const damage of [
-    // Another character each time: some of the random ones would be the same as a fixed one.
+    // Another character of the password: nothing but its seal tells.
     async () =>
       await writeFile(
         path,
-        text.replace(/(?<="data":")./, (first) => (first === "A" ? "B" : "A")),
+        text.replace(/(?<="data":")[^"]+/, (data) => {
+          const bytes = Buffer.from(data, "base64");
+          const at = bytes.length - `t"}]]`.length;
+          bytes[at] = (bytes[at] ?? 0) ^ 1;
+          return bytes.toString("base64");
+        }),
       ),
     async () => await writeFile(path, "{}"),
     async () => await writeFile(join(directory, "credentials.key"), Buffer.alloc(32)),

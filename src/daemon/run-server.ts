@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isEsgzError } from "../errors/index.ts";
 import type { GrpcServer } from "../grpc/index.ts";
 import { ControlServer } from "./control-server.ts";
 import { controlRoutes, metricsRoute } from "./control-routes.ts";
@@ -150,8 +151,11 @@ async function listenForMetrics(
   if (metricsListen === undefined) return undefined;
   const server = new ControlServer({
     routes: [metricsRoute({ services, served: () => control.served })],
-    // Anybody may ask for anything there.
-    onFailure: (error, request) => services.log.debug({ err: error, request }, "a request failed"),
+    onFailure: (error, request) => {
+      // Anybody may ask for anything there.
+      const isTheirs = isEsgzError(error, "NOT_SUPPORTED") || isEsgzError(error, "REQUEST_INVALID");
+      services.log[isTheirs ? "debug" : "warn"]({ err: error, request }, "a request failed");
+    },
   });
   try {
     await server.listen(addressIn(metricsListen));

@@ -4,7 +4,8 @@ import { MemoryBlob, type BlobSource, type ByteRange } from "../blob/index.ts";
 import { ANNOTATIONS, type Digest } from "../oci/index.ts";
 import { collect, readExpectedFiles, readVector, sha256, type ExpectedFile } from "./archives.fixture.ts";
 import type { Archive } from "./archive.ts";
-import { openArchive, type OpenArchiveOptions } from "./open-archive.ts";
+import { encodeEstargzFooter, ESTARGZ_FOOTER_SIZE } from "./gzip-footer.ts";
+import { openArchive, type OpenArchiveOptions, readRawToc } from "./open-archive.ts";
 import { readFile } from "./read-file.ts";
 import type { TocEntry } from "./toc-entry.ts";
 
@@ -29,6 +30,28 @@ async function openVector(name: string, options: OpenArchiveOptions = {}): Promi
   const externalToc = name.includes("external") ? readVector("everything.externaltoc.toc.tar.gz") : undefined;
   const archive = await openArchive(new MemoryBlob(readVector(name)), { externalToc, ...options });
   return archive.verify(archive.tocDigest);
+}
+
+/** A blob of zeros that ends with a TOC and its footer; notes what is read. */
+function sparseBlob(
+  toc: Uint8Array,
+  { size, ranges }: { readonly size: number; readonly ranges: ByteRange[] },
+): BlobSource {
+  const end = Buffer.concat([toc, encodeEstargzFooter(size - ESTARGZ_FOOTER_SIZE - toc.length)]);
+  const from = size - end.length;
+  const read = (range: ByteRange): Promise<Uint8Array> => {
+    ranges.push(range);
+    const bytes = new Uint8Array(range.size);
+    bytes.set(end.subarray(Math.max(0, range.offset - from)), Math.max(0, from - range.offset));
+    return Promise.resolve(bytes);
+  };
+  return {
+    size,
+    read,
+    async *stream(range) {
+      yield await read(range);
+    },
+  };
 }
 
 /** What the TOC of an entry says, in the words of the expected files. */
@@ -145,7 +168,10 @@ suite("openArchive() of layers that other tools made", () => {
       [String(toc), toc],
       // Too late, as of another blob: the rest is read.
       [String(size - 1000), size - 1000],
-      // No offsets of this blob: the usual tail is read.
+      // More than a table takes, and no offsets of this blob: the usual tail is read.
+      ["0", size - 65_536],
+      [String(Math.ceil(size * 0.75) - 1), size - 65_536],
+      [String(Math.ceil(size * 0.75)), Math.ceil(size * 0.75)],
       ...["-1", "", "1e3", String(size), "9".repeat(40)].map((text) => [text, size - 65_536] as const),
     ] as const) {
       const ranges: ByteRange[] = [];
@@ -154,6 +180,22 @@ suite("openArchive() of layers that other tools made", () => {
       assert.equal(archive.verify(archive.tocDigest).entries.length, 336);
       const rest = first > toc ? [{ offset: toc, size: first - toc }] : [];
       assert.deepEqual(ranges, [{ offset: first, size: size - first }, ...rest], stated);
+    }
+  });
+
+  test("reads no more of a large blob at once than tables are believed to take, and keeps none of the rest", async () => {
+    const [size, most] = [1 << 30, 16 << 20];
+    const vector = readVector("everything.default.blob");
+    const toc = vector.subarray(0x55428, vector.length - ESTARGZ_FOOTER_SIZE);
+    for (const [stated, wanted] of [
+      [size - most, most],
+      [size - most - 1, 4 << 20],
+    ] as const) {
+      const ranges: ByteRange[] = [];
+      const blob = sparseBlob(toc, { size, ranges });
+      const raw = await readRawToc(blob, { annotations: { [ANNOTATIONS.tocOffset]: String(stated) } });
+      assert.deepEqual(ranges, [{ offset: size - wanted, size: wanted }]);
+      assert.ok(raw.bytes.buffer.byteLength < 1 << 20);
     }
   });
 

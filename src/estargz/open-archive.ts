@@ -43,6 +43,7 @@ const MIN_TAIL = 64 * 1024;
 const MAX_TAIL = 4 * 1024 * 1024;
 /** Nothing proves how large a table is that a descriptor speaks of: of a larger one, the usual tail is read first. */
 const MAX_STATED_TAIL = 16 * 1024 * 1024;
+const MAX_STATED_SHARE = 1 / 4;
 
 /** A table of contents as it lies in a blob, or beside it. Plain data: it can be sent to another thread. */
 export interface RawToc {
@@ -150,7 +151,8 @@ function statedTail(annotations: AnnotationMap | null | undefined, blobSize: num
   const offset = annotations?.[ANNOTATIONS.tocOffset];
   if (offset === undefined || !/^\d{1,15}$/.test(offset)) return undefined;
   const size = blobSize - Number(offset);
-  return size > 0 && size <= MAX_STATED_TAIL ? size : undefined;
+  const isCredible = size > 0 && size <= Math.min(MAX_STATED_TAIL, blobSize * MAX_STATED_SHARE);
+  return isCredible ? size : undefined;
 }
 
 function usualTail(blobSize: number): number {
@@ -176,7 +178,8 @@ async function readToc(
     throw limitExceeded("compressed TOC bytes", limits.maxTocBytes, end - start);
   }
   const inTail = tail.bytes.subarray(Math.max(0, start - tail.offset), Math.max(0, end - tail.offset));
-  if (start >= tail.offset) return inTail;
+  // Most of a tail that was guessed may be something else, which is not kept for the table's sake.
+  if (start >= tail.offset) return inTail.length * 2 < tail.bytes.length ? new Uint8Array(inTail) : inTail;
   const size = Math.min(end, tail.offset) - start;
   const front = await blob.read({ offset: start, size }, { signal: options.signal });
   return concatBytes([front, inTail]);

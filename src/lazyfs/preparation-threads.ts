@@ -64,7 +64,7 @@ export class PreparationThreads implements AsyncDisposable {
     const { raw } = material;
     if (raw.bytes.length < SMALL_TOC && this.#pool.liveThreads === 0) return await makeLayer(material);
     // A copy of what is needed: the bytes may be a part of a much larger buffer.
-    const bytes = raw.bytes.slice();
+    const bytes = new Uint8Array(raw.bytes);
     this.#works += 1;
     const sent = { ...material, raw: { ...raw, bytes } };
     const answer = await this.#pool.run({ kind: "make", material: sent }, { transfer: [bytes.buffer] });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { test, type TestContext } from "node:test";
 import { ErofsReader, walkErofs } from "../erofs/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import { openImageSource } from "../image/index.ts";
 import { encodeManifest, MEDIA_TYPES } from "../oci/index.ts";
 import type { Store } from "../store/index.ts";
@@ -9,6 +10,7 @@ import { tarOf } from "../tar/make-tar.fixture.ts";
 import type { ImageEvent } from "./image-event.ts";
 import { estargzOf, PLATFORM, plainOf, serveImage, sha256, temporaryStore } from "./image.fixture.ts";
 import { openStoredImage } from "./open-stored-image.ts";
+import { PreparationThreads } from "./preparation-threads.ts";
 import { prepareImage, type PrepareImageOptions } from "./prepare-image.ts";
 import { assertStandsAlone } from "./stands-alone.ts";
 
@@ -283,6 +285,32 @@ test("openStoredImage() leaves no layer open where one of many is gone", async (
   assert.equal((await store.layers()).length, 20);
   await store.evict(2 ** 40);
   assert.equal(await openStoredImage(store, served.name), undefined);
+  store.remove(served.name);
+  await store.prune();
+  assert.deepEqual(await store.layers(), []);
+});
+
+test("openStoredImage() leaves no layer open when it fails", async (t) => {
+  const layers = Array.from({ length: 12 }, (_, at) => tarOf([{ name: `file${at}`, content: `${at}\n` }]));
+  const served = await serveImage(t, await Promise.all(layers.map((tar) => estargzOf(tar))));
+  const { store, optionsFor } = await openPlace(t);
+  const image = await prepareImage(served.source, optionsFor(served.name));
+  const seventh = image.layers[6]?.descriptor.digest;
+  await image.close();
+  // One that cannot be opened, among others that can.
+  const openLayer = store.openLayer.bind(store);
+  const broken = new EsgzError("IO_FAILED", "Cannot open layer");
+  t.mock.method(store, "openLayer", async (...args: Parameters<Store["openLayer"]>) => {
+    if (args[0] === seventh) throw broken;
+    return await openLayer(...args);
+  });
+  await assert.rejects(openStoredImage(store, served.name), broken);
+  t.mock.restoreAll();
+  // Metadata that cannot be merged.
+  await rm(image.mergedMeta.path);
+  const threads = new PreparationThreads({ threads: 1 });
+  await threads[Symbol.asyncDispose]();
+  await assert.rejects(openStoredImage(store, served.name, { threads }), { code: "ABORTED" });
   store.remove(served.name);
   await store.prune();
   assert.deepEqual(await store.layers(), []);

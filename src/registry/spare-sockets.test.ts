@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect as connectSocket, type Socket } from "node:net";
 import { test } from "node:test";
-import { setImmediate, setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { answer, type ScriptedServer, startScriptedServer } from "../../test/registry/scripted-server.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { SpareSockets } from "./spare-sockets.ts";
@@ -47,17 +47,27 @@ test("a request takes a connection that is still being made", async () => {
 
 test("a connection that the registry has closed meanwhile is given to nobody", async () => {
   await using registry = await startLate();
-  await using client = new RegistryClient({ retryPolicy: { attempts: 1 } });
-  client.repository({ registry: registry.host, repository: "a/b" }).connectAhead(2);
+  const made: Socket[] = [];
+  const spares = new SpareSockets((_target, callback) => {
+    const socket = connectSocket(Number(url.port), url.hostname, () => callback(null, socket));
+    made.push(socket);
+  });
+  const url = new URL(registry.url);
+  spares.prepare(url, 2);
   await until(() => registry.connections() === 2);
   const [first, second] = registry.sockets;
   first?.destroy();
   second?.end();
-  await sleep(50);
-  // Behind a standstill, timers come before sockets.
-  for (let turn = 0; turn < 2; turn += 1) await setImmediate();
-  await client.ping(registry.host);
-  assert.equal(registry.connections(), 3);
+  // Who does not look would wait for ever.
+  const lateMs = performance.now() + 5000;
+  await until(() => made.every(({ destroyed }) => destroyed) || performance.now() > lateMs);
+  const { protocol, host, hostname, port } = url;
+  const [error, given] = await new Promise<[Error | null, Socket | null]>((resolve) => {
+    spares.connect({ protocol, host, hostname, port }, (...answered) => resolve(answered));
+  });
+  assert.equal(error, null);
+  assert.equal(given, made[2]);
+  given?.destroy();
 });
 
 test("connections that nobody took end with the client", async () => {

@@ -42,6 +42,8 @@ const VALUE = /[^\s,."/|=!~][^\s,]*/y;
 const QUOTES = ['"'] as const;
 const PATTERN_QUOTES = ['"', "/", "|"] as const;
 const MAX_FILTER_LENGTH = 64 * 1024;
+/** Regular expressions may take so long to answer a question. */
+const PATTERNS_MS = 1000;
 
 /**
  * Parses one filter.
@@ -56,9 +58,17 @@ export function parseSnapshotFilter(text: string): SnapshotFilter {
   return text === "" ? [] : new FilterParser(text).parse();
 }
 
-/** Whether one of the filters holds; true without filters. */
-export function matchesFilters(snapshot: Snapshot, filters: readonly SnapshotFilter[]): boolean {
-  return filters.length === 0 || filters.some((filter) => filter.every((one) => holds(snapshot, one)));
+/** The snapshots for which one of the filters holds; all without filters. @throws {EsgzError} `LIMIT_EXCEEDED` */
+export function filterSnapshots(
+  snapshots: readonly Snapshot[],
+  filters: readonly SnapshotFilter[],
+): readonly Snapshot[] {
+  if (filters.length === 0) return snapshots;
+  // For all of them together: nobody else is served meanwhile.
+  const deadlineMs = performance.now() + PATTERNS_MS;
+  return snapshots.filter((snapshot) =>
+    filters.some((filter) => filter.every((one) => holds(snapshot, one, { deadlineMs }))),
+  );
 }
 
 /**
@@ -73,12 +83,16 @@ export function targetOf(filter: SnapshotFilter): { target: string; parent: stri
   return target === undefined || parent === undefined ? undefined : { target, parent };
 }
 
-function holds(snapshot: Snapshot, { path, operator, value }: Selector): boolean {
+function holds(
+  snapshot: Snapshot,
+  { path, operator, value }: Selector,
+  options: { readonly deadlineMs: number },
+): boolean {
   const found = fieldOf(snapshot, path);
   if (operator === "present") return found !== undefined;
   if (operator === "==") return found === value;
   if (operator === "!=") return (found ?? "") !== value;
-  return matchesPattern(value, found ?? "");
+  return matchesPattern(value, found ?? "", options);
 }
 
 function fieldOf(snapshot: Snapshot, [head, ...rest]: readonly string[]): string | undefined {

@@ -17,7 +17,7 @@ import type { VerificationPolicy } from "./remote-request.ts";
 import { RemoteSnapshots } from "./remote-snapshots.ts";
 import { checkActive, checkNewSnapshot, committedParent } from "./snapshot-checks.ts";
 import { SnapshotDirectories } from "./snapshot-directories.ts";
-import { matchesFilters, parseSnapshotFilter, targetOf } from "./snapshot-filter.ts";
+import { filterSnapshots, parseSnapshotFilter, targetOf } from "./snapshot-filter.ts";
 import { SnapshotLedger } from "./snapshot-ledger.ts";
 import { snapshotMounts, type SnapshotMount } from "./snapshot-mounts.ts";
 import {
@@ -242,7 +242,7 @@ export class Snapshotter implements AsyncDisposable {
     return snapshot;
   }
 
-  /** The snapshots for which one of the filters holds; all without filters. @throws {EsgzError} `REQUEST_INVALID` */
+  /** The snapshots for which one of the filters holds; all without filters. @throws {EsgzError} `REQUEST_INVALID`, `LIMIT_EXCEEDED` */
   list(filters: readonly string[]): readonly Snapshot[] {
     const parsed = filters.map(parseSnapshotFilter);
     const { index } = this.#ledger;
@@ -250,7 +250,7 @@ export class Snapshotter implements AsyncDisposable {
     const wanted = parsed.length === 1 && only !== undefined ? targetOf(only) : undefined;
     const candidates =
       wanted === undefined ? [...index.all()] : index.withTarget(wanted.target, wanted.parent);
-    return candidates.filter((snapshot) => matchesFilters(snapshot, parsed));
+    return filterSnapshots(candidates, parsed);
   }
 
   /** What a snapshot takes by itself, counted now. @throws {EsgzError} `SNAPSHOT_NOT_FOUND`, `IO_FAILED` */

@@ -11,12 +11,12 @@ import { serveJobs } from "./index.ts";
 export type ArithmeticJob =
   | { readonly kind: "add"; readonly value: number }
   | { readonly kind: "thread" }
-  /** Makes garbage; answers 1 if what it made before is still there, else 0. */
+  /** Makes garbage. */
   | { readonly kind: "litter" }
+  /** Answers 1 if the garbage is still there, else 0. */
+  | { readonly kind: "look" }
   | { readonly kind: "take"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: "fail"; readonly how: "esgz" | "full" | "die" };
-
-const LITTER_SIZE = 64 << 20;
 
 /** A number, or the bytes of a `take` job plus one. */
 export type ArithmeticResult = number | Uint8Array<ArrayBuffer>;
@@ -33,11 +33,10 @@ serveJobs(
       }
       if (job.kind === "thread") return threadId;
       if (job.kind === "litter") {
-        const isThere = litter?.deref() !== undefined;
-        // Less would be left where it is.
-        litter = new WeakRef({ sum, bytes: new Uint8Array(LITTER_SIZE) });
-        return isThere ? 1 : 0;
+        litter = new WeakRef({ sum });
+        return 0;
       }
+      if (job.kind === "look") return litter?.deref() === undefined ? 0 : 1;
       if (job.kind === "take") return job.bytes.map((byte) => byte + 1);
       if (job.how === "esgz") throw new EsgzError("DIGEST_MISMATCH", "Cannot add", { details: { value: 7 } });
       if (job.how === "full") throw Object.assign(new Error("no room"), { code: "ENOSPC" });

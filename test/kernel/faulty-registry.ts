@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
+import { gzipSync, inflateRawSync } from "node:zlib";
 import { estargzOf, type LayerBlob, serveImage, sha256 } from "../../src/lazyfs/image.fixture.ts";
 import type { Digest } from "../../src/oci/index.ts";
 import { tarOf } from "../../src/tar/make-tar.fixture.ts";
@@ -28,6 +29,8 @@ export type Fault =
   | { readonly kind: "shift"; readonly by: number }
   /** Says truly that it sends another range. */
   | { readonly kind: "other-range"; readonly by: number }
+  /** Sends members of the same size in place of those in the range, valid ones, of zeros. */
+  | { readonly kind: "other-members" }
   | { readonly kind: "status"; readonly status: number };
 
 /** How a client gets at blobs. */
@@ -179,6 +182,32 @@ async function fetchFrom(
   return { status: message.statusCode ?? 500, headers: message.headers, body };
 }
 
+const HEADER_SIZE = 10;
+const TRAILER_SIZE = 8;
+const COMMENT_FLAG = 1 << 4;
+
+/** Members as long as those in a range, whose content is zeros: a comment makes up for what they take less. */
+function otherMembers(body: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < body.length;) {
+    // With `info`, Node tells how much of its input it took.
+    const { buffer, engine } = inflateRawSync(body.subarray(at + HEADER_SIZE), {
+      info: true,
+    }) as unknown as {
+      readonly buffer: Buffer;
+      readonly engine: { readonly bytesWritten: number };
+    };
+    const size = HEADER_SIZE + engine.bytesWritten + TRAILER_SIZE;
+    const plain = gzipSync(Buffer.alloc(buffer.length));
+    plain[3] = COMMENT_FLAG;
+    const comment = Buffer.alloc(size - plain.length, "x");
+    comment[comment.length - 1] = 0;
+    parts.push(plain.subarray(0, HEADER_SIZE), comment, plain.subarray(HEADER_SIZE));
+    at += size;
+  }
+  return Buffer.concat(parts);
+}
+
 function send(
   response: ServerResponse,
   { status, headers, body }: Found,
@@ -208,6 +237,9 @@ function send(
       response
         .writeHead(status, kept)
         .end(Buffer.concat([body.subarray(fault.by), body.subarray(0, fault.by)]));
+      break;
+    case "other-members":
+      response.writeHead(status, kept).end(otherMembers(body));
       break;
     case "other-range": {
       const range = (kept["content-range"] ?? "").replace(/\d+-\d+/, (text) =>

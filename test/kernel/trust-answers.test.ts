@@ -53,6 +53,19 @@ for (const [way, request] of WAYS) {
   });
 }
 
+test("valid members of other content are errors, never data", LIMIT, async (t) => {
+  const reason = missingKernel();
+  if (reason !== undefined) return t.skip(reason);
+  const { client, store, image } = await begin(t, { config: PATIENT });
+  const directory = store.directory("mnt");
+  await client.mount({ reference: image.name, platform, directory });
+  image.faultOf = ({ range }) => (range === undefined ? undefined : { kind: "other-members" });
+  assert.deepEqual(await lookAt(directory, image.contents), { wrong: [], right: 0, errors: 4 });
+  assert.match(await client.metrics(), /^esgz_verification_failures_total\{from="registry"\} [1-9]/m);
+  image.faultOf = () => undefined;
+  assert.deepEqual(await lookAt(directory, image.contents), { wrong: [], right: 4, errors: 0 });
+});
+
 /** What is done to ranges of chunks. */
 const LASTING_FAULTS: ReadonlyMap<string, Fault> = new Map<string, Fault>([
   ["a byte at the beginning of members", { kind: "flip", at: [0, 1, 2, 3] }],
