@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
 import { createConnection } from "node:net";
 import { constants } from "node:os";
 import { join } from "node:path";
@@ -259,7 +260,16 @@ test(
     const response = await fetch(`http://${address}/metrics`);
     assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
     assert.match(await response.text(), /^# TYPE esgz_stalls_total counter\nesgz_stalls_total 0$/m);
+    // Anybody may ask for anything there; what goes wrong here is told.
     assert.equal((await fetch(`http://${address}/v1/info`)).status, 501);
+    const [strange] = (await once(get(`http://${address}`, { path: "//" }), "response")) as [IncomingMessage];
+    assert.equal(strange.resume().statusCode, 400);
+    assert.ok(!holder.output().includes("a request failed"));
+    const layers = join(store.root, "layers");
+    renameSync(layers, `${layers}.away`);
+    assert.equal((await fetch(`http://${address}/metrics`)).status, 500);
+    await until(() => holder.output().includes("a request failed"), "a line of the log");
+    renameSync(`${layers}.away`, layers);
     holder.child.kill("SIGTERM");
     const [code] = (await once(holder.child, "exit")) as [number | null];
     assert.equal(code, 0);
