@@ -10,7 +10,6 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const FLOOR = [22, 19];
 // What is passed on to a Node that takes over; a change of the window reaches it by itself.
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
 // What moves much data makes much short-lived garbage: a small nursery and few malloc arenas keep a third less of it, and
@@ -23,6 +22,9 @@ const ANNOUNCED = "run";
 const entry = ["../src/cli/main.ts", "../dist/bundle/main.js"]
   .map((path) => fileURLToPath(new URL(path, import.meta.url)))
   .find((path) => existsSync(path));
+
+// Sources have `using`, which the bundle of a package does without.
+const FLOOR = entry?.endsWith(".ts") === true ? [24, 0] : [22, 19];
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 const isNewEnough = major > FLOOR[0] || (major === FLOOR[0] && minor >= FLOOR[1]);
@@ -38,7 +40,7 @@ if (entry === undefined) {
 } else {
   const node = bundledNode();
   if (node === undefined)
-    fail(`esgz needs Node ${FLOOR.join(".")} or later, this is ${process.versions.node}`);
+    fail(`esgz needs Node ${FLOOR.join(".")} or later here, this is ${process.versions.node}`);
   else handOver(node, fileURLToPath(import.meta.url));
 }
 
