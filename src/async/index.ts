@@ -1,5 +1,6 @@
 export * from "./channel.ts";
 export * from "./clock.ts";
+export * from "./disposable-list.ts";
 export * from "./key-locks.ts";
 export * from "./map-concurrent.ts";
 export * from "./retry.ts";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DisposableList } from "../async/index.ts";
 import { hostPlatform } from "../daemon/index.ts";
 import type { Image, ImageSource } from "../image/index.ts";
 import { parsePlatform } from "../oci/index.ts";
@@ -32,18 +33,15 @@ export async function openCommandImage(
   const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
   const { openImage, openImageSource } = await import("../image/index.ts");
   const registry = await openRegistryClient(context.environment, flags);
-  const closing: AsyncDisposable[] = [registry];
-  // Not an AsyncDisposableStack: the oldest Node that is supported has none.
-  const close = async (): Promise<void> => {
-    for (const resource of closing.splice(0).toReversed()) await resource[Symbol.asyncDispose]();
+  await using parts = new DisposableList();
+  parts.use(registry);
+  const source = parts.use(await openImageSource(name, { registry, signal }));
+  const image = await openImage(source, { platform, signal });
+  const owned = parts.move();
+  return {
+    image,
+    source,
+    registry,
+    [Symbol.asyncDispose]: async () => await owned[Symbol.asyncDispose](),
   };
-  try {
-    const source = await openImageSource(name, { registry, signal });
-    closing.push(source);
-    const image = await openImage(source, { platform, signal });
-    return { image, source, registry, [Symbol.asyncDispose]: close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
 }

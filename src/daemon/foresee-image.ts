@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { systemClock } from "../async/index.ts";
+import { DisposableList, systemClock } from "../async/index.ts";
 import { type ForeseeOptions, foreseeProgram, ImageFiles, MetaFile } from "../lazyfs/index.ts";
 import type { Digest, ImageConfig } from "../oci/index.ts";
 import type { Layer } from "../store/index.ts";
@@ -39,7 +39,7 @@ export async function foreseeImage(
     const byDigest = new Map(used.layers.map((layer) => [layer.digest, layer]));
     const layers = options.layers.flatMap((digest) => byDigest.get(digest) ?? []);
     if (layers.length < options.layers.length || layers.every(({ complete }) => complete)) return;
-    using metas = new DisposableStack();
+    await using metas = new DisposableList();
     const open = (path: string): MetaFile => metas.use(new MetaFile(path, { maxPages: META_PAGES }));
     const files = new ImageFiles(
       mergedMeta === undefined

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DisposableList } from "../async/index.ts";
 import type { CredentialProvider } from "../registry/index.ts";
 import { createDockerCredentials } from "../registry/index.ts";
 import { chainCredentials, type NamedCredentials } from "./credential-chain.ts";
@@ -33,7 +34,7 @@ export interface Keychains extends AsyncDisposable {
 export async function openKeychains(options: KeychainsOptions): Promise<Keychains> {
   const { areTold, config, directory, environment, log } = options;
   const { kubeconfig, cri } = config.keychains;
-  await using parts = new AsyncDisposableStack();
+  await using parts = new DisposableList();
   const docker = createDockerCredentials(credentialLocations(environment, undefined));
   const sources: NamedCredentials[] = [{ name: "Docker's configuration", provider: docker }];
   if (kubeconfig.enabled) {
@@ -56,6 +57,6 @@ export async function openKeychains(options: KeychainsOptions): Promise<Keychain
   return {
     credentials: chainCredentials(sources, { onProblem: (problem) => log.warn(problem) }),
     learned,
-    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+    [Symbol.asyncDispose]: async () => await owned[Symbol.asyncDispose](),
   };
 }

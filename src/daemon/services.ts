@@ -4,7 +4,7 @@
  * @module
  */
 import { availableParallelism } from "node:os";
-import { systemClock } from "../async/index.ts";
+import { DisposableList, systemClock } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import {
   type FetchEvent,
@@ -70,7 +70,7 @@ const LOCK_PAUSE_MS = 10;
  */
 export async function openServices(options: ServicesOptions): Promise<Services> {
   const { start, config, log, channel } = options;
-  await using parts = new AsyncDisposableStack();
+  await using parts = new DisposableList();
   const counts = new EventCounts();
   const store = parts.use(await openStoreInTurn(options, (event) => noteStoreEvent(event, { log, counts })));
   const environment = processEnvironment();
@@ -125,7 +125,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     views,
     counts,
     declined: [],
-    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+    [Symbol.asyncDispose]: async () => await owned[Symbol.asyncDispose](),
   };
 }
 

@@ -5,7 +5,7 @@
  */
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
-import { systemClock } from "../async/index.ts";
+import { DisposableList, systemClock } from "../async/index.ts";
 import { type GrpcRouter, type GrpcServer, serveGrpc } from "../grpc/index.ts";
 import {
   readOverlaySettings,
@@ -34,12 +34,9 @@ export interface SnapshotServiceOptions {
 /** Serves snapshots, and the image service where that is configured, until it is closed; mounts stay. */
 export class SnapshotService {
   readonly #servers: readonly GrpcServer[];
-  readonly #parts: AsyncDisposableStack;
+  readonly #parts: DisposableList;
 
-  private constructor(parts: {
-    readonly servers: readonly GrpcServer[];
-    readonly owned: AsyncDisposableStack;
-  }) {
+  private constructor(parts: { readonly servers: readonly GrpcServer[]; readonly owned: DisposableList }) {
     this.#servers = parts.servers;
     this.#parts = parts.owned;
   }
@@ -50,7 +47,7 @@ export class SnapshotService {
     const { start, log } = services;
     const socket = start.listening.find(({ name }) => name === SNAPSHOTS_SOCKET);
     if (socket === undefined) return undefined;
-    await using parts = new AsyncDisposableStack();
+    await using parts = new DisposableList();
     const snapshotter = await openSnapshotter(options, parts);
     services.views.warm().catch((error: unknown) => log.warn({ err: error }, "cannot mount layers"));
     const images = openImageService(services);
@@ -72,15 +69,12 @@ export class SnapshotService {
   async close({ graceMs }: { readonly graceMs: number }): Promise<void> {
     const signal = AbortSignal.timeout(graceMs);
     await Promise.all(this.#servers.map((server) => server.close({ signal })));
-    await this.#parts.disposeAsync();
+    await this.#parts[Symbol.asyncDispose]();
   }
 }
 
 /** The snapshotter over the layers of a store; both are the stack's. */
-async function openSnapshotter(
-  options: SnapshotServiceOptions,
-  parts: AsyncDisposableStack,
-): Promise<Snapshotter> {
+async function openSnapshotter(options: SnapshotServiceOptions, parts: DisposableList): Promise<Snapshotter> {
   const { services } = options;
   const place = join(services.start.settings.store, SNAPSHOTS_DIRECTORY);
   await mkdir(place, { recursive: true, mode: 0o711 });

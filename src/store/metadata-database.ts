@@ -110,10 +110,10 @@ export class MetadataDatabase implements Disposable {
 
   #setMerged(manifest: Digest, { digest, madeFrom }: MergedMeta): void {
     this.#database.run(
-      "INSERT OR REPLACE INTO merged_metas SELECT manifest, ?2, ?3 FROM images WHERE manifest = ?1",
-      manifest,
+      "INSERT OR REPLACE INTO merged_metas SELECT manifest, ?, ? FROM images WHERE manifest = ?",
       digest,
       madeFrom,
+      manifest,
     );
   }
 
@@ -155,14 +155,12 @@ export class MetadataDatabase implements Disposable {
 
   /** Forgets a reference, for one platform or for all; false if there was none. */
   removeReference(name: string, options: { readonly platform?: string | undefined } = {}): boolean {
-    const platform = options.platform ?? null;
-    return (
-      this.#database.run(
-        "DELETE FROM refs WHERE name = ?1 AND (?2 IS NULL OR platform = ?2)",
-        name,
-        platform,
-      ) > 0
-    );
+    const { platform } = options;
+    const removed =
+      platform === undefined
+        ? this.#database.run("DELETE FROM refs WHERE name = ?", name)
+        : this.#database.run("DELETE FROM refs WHERE name = ? AND platform = ?", name, platform);
+    return removed > 0;
   }
 
   /** Forgets images that no reference names, except some; the number of them. */

@@ -63,7 +63,7 @@ export class SqliteDatabase implements Disposable {
     }
   }
 
-  /** Runs a statement; the number of rows that it changed. */
+  /** Runs a statement; the number of rows that it changed. Its parameters have no numbers: Node 22 knows none. */
   run(sql: string, ...values: SQLInputValue[]): number {
     return translated(() => Number(this.#database.prepare(sql).run(...values).changes));
   }

@@ -25,15 +25,22 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+/** What to run, if it is not the program of this checkout with this Node. */
+export interface Program {
+  readonly entry?: string | undefined;
+  readonly node?: string | undefined;
+}
+
 /** A directory and a home in which commands run. */
 export class CommandLine implements AsyncDisposable {
   readonly directory: string = mkdtempSync(join(tmpdir(), "esgz-cli-"));
   readonly #children: ChildProcess[] = [];
   readonly #entry: string;
+  readonly #node: string;
 
-  /** @param entry the program, if it is not that of this checkout. */
-  constructor(entry: string = CHECKED_OUT) {
+  constructor({ entry = CHECKED_OUT, node = process.execPath }: Program = {}) {
     this.#entry = entry;
+    this.#node = node;
   }
 
   /** Runs `esgz ARGS` to its end. */
@@ -77,7 +84,7 @@ export class CommandLine implements AsyncDisposable {
   }
 
   #spawn(args: readonly string[], environment: RunOptions["environment"] = {}): ChildProcess {
-    return spawn(process.execPath, [this.#entry, ...args], {
+    return spawn(this.#node, [this.#entry, ...args], {
       cwd: this.directory,
       stdio: ["pipe", "pipe", "pipe"],
       env: {

