@@ -24,6 +24,14 @@ import { mountStatus } from "./mount-status.ts";
 import { type OrphanMount, OwnerWatch } from "./owner-watch.ts";
 import type { Services } from "./services.ts";
 
+/** Shows mounts to container engines, which do not say when they look at them. */
+export interface MountEngine {
+  /** Whether the mount of an id is one of these. */
+  readonly has: (id: string) => boolean;
+  /** The ids of those that containers may look at now. */
+  readonly used: () => ReadonlySet<string>;
+}
+
 /** Makes, lists and ends mounts. */
 export class MountWork implements AsyncDisposable {
   readonly #services: Services;
@@ -35,6 +43,7 @@ export class MountWork implements AsyncDisposable {
   readonly #held: HeldMounts;
   readonly #background = new Set<Promise<void>>();
   readonly #owners: OwnerWatch;
+  readonly #engines: MountEngine[] = [];
 
   constructor(services: Services, images: ImageWork) {
     this.#services = services;
@@ -48,6 +57,11 @@ export class MountWork implements AsyncDisposable {
       fill: (id, layers, signal) => this.#fill(id, layers, signal),
     });
     this.#owners = new OwnerWatch(this.#extras, (orphan) => this.#inBackground(this.#drop(orphan)));
+  }
+
+  /** From now on an engine has mounts of its own here. */
+  addEngine(engine: MountEngine): void {
+    this.#engines.push(engine);
   }
 
   /** Whether a mount stands that has to be served, or watched. */
@@ -146,7 +160,10 @@ export class MountWork implements AsyncDisposable {
     const mounts = views.mounts();
     const record =
       mounts.find(({ id }) => id === target) ?? mounts.findLast(({ directory }) => directory === target);
-    if (record !== undefined && !options.lazy) this.#assertNotOwned(record, ownerPid);
+    if (record !== undefined && !options.lazy) {
+      this.#assertNotOwned(record, ownerPid);
+      this.#assertUnused(record);
+    }
     await views.unmount(record?.id ?? target, { ...options, ...(await this.#keepingOf(record)) });
     if (record !== undefined) await this.#forget(record);
   }
@@ -162,17 +179,45 @@ export class MountWork implements AsyncDisposable {
     throw new EsgzError("MOUNT_FAILED", message, { details: { errno: "EBUSY", users: String(owner.pid) } });
   }
 
-  /** Ends the mounts that nobody uses, or with `force` all. Resolves with those that are left: they are in use. */
-  async unmountAll(options: { readonly force: boolean }): Promise<readonly MountRecord[]> {
+  /**
+   * Ends the mounts that nobody uses, or with `force` all. Resolves with those that are left: they are in use.
+   *
+   * Engines take theirs to be there: unless all is to end, they go only if nobody uses any mount.
+   */
+  async unmountAll(options: {
+    readonly force: boolean;
+    readonly isEnd: boolean;
+  }): Promise<readonly MountRecord[]> {
+    const { force, isEnd } = options;
+    const mounts = this.#services.views.mounts().toReversed();
+    const isEngines = ({ id }: MountRecord): boolean => this.#engines.some((engine) => engine.has(id));
+    const left = await this.#unmountEach(
+      mounts.filter((mount) => !isEngines(mount)),
+      options,
+    );
+    const others = mounts.filter(isEngines);
+    const ids = new Set(this.#engines.flatMap((engine) => [...engine.used()]));
+    const used = others.filter(({ id }) => ids.has(id));
+    if (!force && !isEnd && left.length + used.length > 0) return [...left, ...used];
+    const unused = await this.#unmountEach(
+      others.filter(({ id }) => !ids.has(id)),
+      options,
+    );
+    // The containers go on with what needs nobody; at the next start the engine finds its mounts again.
+    return [...left, ...unused, ...(await this.#unmountEach(used, { force: true }))];
+  }
+
+  async #unmountEach(
+    records: readonly MountRecord[],
+    { force }: { readonly force: boolean },
+  ): Promise<readonly MountRecord[]> {
     const left: MountRecord[] = [];
-    for (const record of this.#services.views.mounts().toReversed()) {
+    for (const record of records) {
       try {
-        await this.unmount(record.id, { lazy: options.force });
+        await this.unmount(record.id, { lazy: force });
       } catch (error) {
-        this.#services.log.warn(
-          { id: record.id, directory: record.directory, err: error },
-          "a mount is in use",
-        );
+        const { id, directory } = record;
+        this.#services.log.warn({ id, directory, err: error }, "a mount is in use");
         left.push(record);
       }
     }
@@ -182,6 +227,16 @@ export class MountWork implements AsyncDisposable {
   /** All mounts, with what is going on in them. */
   async list(): Promise<readonly MountStatus[]> {
     return await Promise.all(this.#services.views.mounts().map((record) => this.#statusOf(record)));
+  }
+
+  /**
+   * The kernel would let these go as well: an overlay has its layers in a mount namespace of its own, and would lose what was
+   * not read yet.
+   */
+  #assertUnused({ id, directory }: MountRecord): void {
+    if (!this.#engines.some((engine) => engine.used().has(id))) return;
+    const message = `Cannot unmount "${directory}": expected nobody to use it, got a container engine that does`;
+    throw new EsgzError("MOUNT_FAILED", message, { details: { errno: "EBUSY" } });
   }
 
   /** Ends what goes on in the background. Mounts stay. */

@@ -32,6 +32,7 @@ export interface StoreLayersOptions {
 
 type Wanted = Pick<StoreLayer, "reference" | "digest">;
 
+const MOUNT_PREFIX = "layer-";
 /** An engine that found a layer says soon that it uses it, or never. */
 const UNUSED_MS = 120_000;
 /** Engines let go of one record of a layer and take up another. */
@@ -84,6 +85,12 @@ export class StoreLayers implements LayerStoreHost, AsyncDisposable {
 
   *layers(): Generator<StoreLayer> {
     for (const { layer } of this.#records.values()) yield layer;
+  }
+
+  /** The ids of the mounts of layers that engines have. */
+  usedMounts(): ReadonlySet<string> {
+    const used = [...this.#records.values()].filter(({ uses }) => uses > 0);
+    return new Set(used.map(({ layer }) => mountIdOf(layer)));
   }
 
   async hasImage(reference: string, options: ReadOptions): Promise<boolean> {
@@ -279,5 +286,10 @@ function notThere(digest: Digest): EsgzError {
 }
 
 function mountIdOf({ blob }: StoreLayer): string {
-  return `layer-${hexOf(blob).slice(0, 40)}`;
+  return `${MOUNT_PREFIX}${hexOf(blob).slice(0, 40)}`;
+}
+
+/** Whether the mount of an id shows a layer to an engine. */
+export function isStoreMount(id: string): boolean {
+  return id.startsWith(MOUNT_PREFIX);
 }

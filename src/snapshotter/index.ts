@@ -1,4 +1,5 @@
 export { readOverlaySettings } from "./overlay-settings.ts";
+export { isSnapshotMount } from "./remote-mounts.ts";
 export type { RemoteLayers, RemoteMountOptions, RemotePreparation, RemoteRequest } from "./remote-layers.ts";
 export type { VerificationPolicy } from "./remote-request.ts";
 export type { SnapshotMount } from "./snapshot-mounts.ts";

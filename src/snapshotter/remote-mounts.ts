@@ -20,6 +20,7 @@ export interface RemoteMountsOptions {
 }
 
 const PARALLEL_RESTORES = 8;
+const MOUNT_PREFIX = "snapshot-";
 
 /** Mounts of remote snapshots. What was mounted once is taken to be so until it is forgotten. */
 export class RemoteMounts {
@@ -104,6 +105,11 @@ export class RemoteMounts {
 }
 
 /** Chosen so that a restarted host finds its mounts again. */
-function mountIdOf(id: number): string {
-  return `snapshot-${id}`;
+export function mountIdOf(id: number): string {
+  return `${MOUNT_PREFIX}${id}`;
+}
+
+/** Whether the mount of an id shows a snapshot. */
+export function isSnapshotMount(id: string): boolean {
+  return id.startsWith(MOUNT_PREFIX);
 }

@@ -11,7 +11,7 @@ import { TARGET_LABEL } from "./label-keys.ts";
 import { updatedLabels } from "./label-update.ts";
 import { RemovalQueue } from "./removal-queue.ts";
 import type { RemoteLayers } from "./remote-layers.ts";
-import { RemoteMounts } from "./remote-mounts.ts";
+import { mountIdOf, RemoteMounts } from "./remote-mounts.ts";
 import { RemotePreparer } from "./remote-preparer.ts";
 import type { VerificationPolicy } from "./remote-request.ts";
 import { RemoteSnapshots } from "./remote-snapshots.ts";
@@ -251,6 +251,17 @@ export class Snapshotter implements AsyncDisposable {
     const candidates =
       wanted === undefined ? [...index.all()] : index.withTarget(wanted.target, wanted.parent);
     return filterSnapshots(candidates, parsed);
+  }
+
+  /** The ids of the mounts of layers that something active stands on, or a view: containers may run from them. */
+  usedMounts(): ReadonlySet<string> {
+    const { index } = this.#ledger;
+    const used = new Set<string>();
+    for (const { kind, parent } of index.all()) {
+      if (kind === "committed") continue;
+      for (const { id, remote } of index.ancestors(parent)) if (remote !== undefined) used.add(mountIdOf(id));
+    }
+    return used;
   }
 
   /** What a snapshot takes by itself, counted now. @throws {EsgzError} `SNAPSHOT_NOT_FOUND`, `IO_FAILED` */

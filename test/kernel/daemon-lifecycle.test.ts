@@ -13,9 +13,17 @@ import { test, type TestContext } from "node:test";
 import { connectDaemon, type DaemonSettings, HOLDER_FLAGS, holderProgram } from "../../src/daemon/index.ts";
 import { createClient, createUnixTransport, Snapshots } from "../../src/grpc/index.ts";
 import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
-import { formatPlatform } from "../../src/oci/index.ts";
+import { formatPlatform, parseManifest } from "../../src/oci/index.ts";
 import { freePort } from "../registry/free-port.ts";
-import { isRunning, serveSampleFiles, temporaryDaemonStore, type TestStore, until } from "./daemon-setup.ts";
+import {
+  isRunning,
+  mountsBelow,
+  serveSampleFiles,
+  temporaryDaemonStore,
+  type TestStore,
+  until,
+} from "./daemon-setup.ts";
+import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 
 const LIMIT = { timeout: 300_000 };
 const platform = formatPlatform(PLATFORM);
@@ -310,6 +318,40 @@ test(
     assert.equal(third.restarts, second.restarts + 1, "nobody is started for a socket that is not there");
   },
 );
+
+test("layers that a container engine uses are in use, and others are not", LIMIT, async (t) => {
+  const reason = missingFuse() ?? (hasKernel(6, 9) ? undefined : "needs Linux 6.9");
+  if (reason !== undefined) return t.skip(reason);
+  const store = await temporaryDaemonStore(t);
+  const path = join(store.directory("run"), "snapshots.sock");
+  const holder = startHolder(t, store, { sockets: [{ name: "snapshots", path }] });
+  const client = await waitFor(store);
+  const { image, name } = await serveSampleFiles(t);
+  using unix = createUnixTransport({ path });
+  const snapshots = createClient(Snapshots, unix.transport);
+  const { layers } = parseManifest((await image.source.fetchRoot()).bytes);
+  const [digest = ""] = layers.map((layer) => layer.digest);
+  const remote = "containerd.io/snapshot/remote/stargz";
+  const labels = {
+    "containerd.io/snapshot.ref": "base",
+    [`${remote}.reference`]: name,
+    [`${remote}.digest`]: digest,
+    [`${remote}.layers`]: digest,
+  };
+  await assert.rejects(snapshots.prepare({ key: "extract", labels }), /already exists/);
+  await snapshots.prepare({ key: "container", parent: "base" });
+  const [standing] = await client.mounts();
+  assert.ok(standing !== undefined);
+  // The kernel would let it go: nobody has anything open.
+  await assert.rejects(client.stop(), { code: "PRECONDITION_FAILED", message: /nobody uses its mounts/ });
+  await assert.rejects(client.unmount(standing.directory), { details: { errno: "EBUSY" } });
+  assert.ok(mountsBelow(standing.directory).length > 0);
+  await snapshots.remove({ key: "container" });
+  await client.stop();
+  const [code] = (await once(holder.child, "exit")) as [number | null];
+  assert.equal(code, 0);
+  assert.deepEqual(mountsBelow(store.root), []);
+});
 
 test("a daemon takes the socket that systemd has opened, and leaves it when it ends", LIMIT, async (t) => {
   const activate = "/usr/bin/systemd-socket-activate";
