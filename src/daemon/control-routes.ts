@@ -68,7 +68,7 @@ function daemonRoutes(subjects: ControlSubjects): readonly ControlRoute[] {
       answer: "json",
       handle: async ({ body }) => {
         const { force = false } = parseStopRequest(body);
-        const left = await mounts.unmountAll({ force, isEnd: force });
+        const left = await mounts.unmountAll(force ? "force" : "unused");
         if (left.some(({ method }) => method !== "local"))
           throw stillMounted(left.map(({ directory }) => directory));
         services.channel.send({ kind: "stop", why: "asked" });

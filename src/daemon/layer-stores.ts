@@ -11,7 +11,7 @@ import { isLayerStoreFuse, LayerStore, type LayerStoreOptions } from "../lazyfs/
 import { readMountTable } from "../erofs-mount/index.ts";
 import type { MountWork } from "./mount-work.ts";
 import type { Services } from "./services.ts";
-import { isStoreMount, StoreLayers } from "./store-layers.ts";
+import { StoreLayers } from "./store-layers.ts";
 import type { StoreWork } from "./store-work.ts";
 
 /** What it works with. */
@@ -159,7 +159,7 @@ export class LayerStores implements AsyncDisposable {
     const root = await realpath(this.#services.start.settings.store);
     const layers = new StoreLayers({ ...this.#options, root });
     await layers.makeDirectories();
-    this.#options.mounts.addEngine({ has: isStoreMount, used: () => layers.usedMounts() });
+    this.#options.mounts.addEngine(() => layers.usedMounts());
     return layers;
   }
 }

@@ -13,6 +13,7 @@ import type { Layer, LayerHandle } from "../store/index.ts";
 import { Announcements } from "./announcements.ts";
 import { assertMountable } from "./assert-mountable.ts";
 import type { AnnounceRequest, MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
+import { endMounts, isLayer, type MountsToEnd } from "./end-mounts.ts";
 import { FirstReads, isIncomplete } from "./first-reads.ts";
 import { HeldMounts } from "./held-mounts.ts";
 import type { ImageWork, ReadyImage, Work } from "./image-work.ts";
@@ -23,14 +24,6 @@ import { MountRoots } from "./mount-roots.ts";
 import { mountStatus } from "./mount-status.ts";
 import { type OrphanMount, OwnerWatch } from "./owner-watch.ts";
 import type { Services } from "./services.ts";
-
-/** Shows mounts to container engines, which do not say when they look at them. */
-export interface MountEngine {
-  /** Whether the mount of an id is one of these. */
-  readonly has: (id: string) => boolean;
-  /** The ids of those that containers may look at now. */
-  readonly used: () => ReadonlySet<string>;
-}
 
 /** Makes, lists and ends mounts. */
 export class MountWork implements AsyncDisposable {
@@ -43,7 +36,7 @@ export class MountWork implements AsyncDisposable {
   readonly #held: HeldMounts;
   readonly #background = new Set<Promise<void>>();
   readonly #owners: OwnerWatch;
-  readonly #engines: MountEngine[] = [];
+  readonly #engines: (() => ReadonlySet<string>)[] = [];
 
   constructor(services: Services, images: ImageWork) {
     this.#services = services;
@@ -59,9 +52,9 @@ export class MountWork implements AsyncDisposable {
     this.#owners = new OwnerWatch(this.#extras, (orphan) => this.#inBackground(this.#drop(orphan)));
   }
 
-  /** From now on an engine has mounts of its own here. */
-  addEngine(engine: MountEngine): void {
-    this.#engines.push(engine);
+  /** Asks an engine for the ids of the layers that containers may look at: it does not say when they do. */
+  addEngine(used: () => ReadonlySet<string>): void {
+    this.#engines.push(used);
   }
 
   /** Whether a mount stands that has to be served, or watched. */
@@ -180,63 +173,33 @@ export class MountWork implements AsyncDisposable {
   }
 
   /**
-   * Ends the mounts that nobody uses, or with `force` all. Resolves with those that are left: they are in use.
-   *
-   * Engines take theirs to be there: unless all is to end, they go only if nobody uses any mount.
+   * The kernel would let these go as well: an overlay has its layers in a mount namespace of its own, and would lose what was
+   * not read yet.
    */
-  async unmountAll(options: {
-    readonly force: boolean;
-    readonly isEnd: boolean;
-  }): Promise<readonly MountRecord[]> {
-    const { force, isEnd } = options;
-    const mounts = this.#services.views.mounts().toReversed();
-    const isEngines = ({ id }: MountRecord): boolean => this.#engines.some((engine) => engine.has(id));
-    const left = await this.#unmountEach(
-      mounts.filter((mount) => !isEngines(mount)),
-      options,
-    );
-    const others = mounts.filter(isEngines);
-    const ids = new Set(this.#engines.flatMap((engine) => [...engine.used()]));
-    const used = others.filter(({ id }) => ids.has(id));
-    if (!force && !isEnd && left.length + used.length > 0) return [...left, ...used];
-    const unused = await this.#unmountEach(
-      others.filter(({ id }) => !ids.has(id)),
-      options,
-    );
-    // The containers go on with what needs nobody; at the next start the engine finds its mounts again.
-    return [...left, ...unused, ...(await this.#unmountEach(used, { force: true }))];
+  #assertUnused(record: MountRecord): void {
+    if (!isLayer(record) || !this.#usedLayers().has(record.id)) return;
+    const message = `Cannot unmount "${record.directory}": expected nobody to use it, got a container engine that does`;
+    throw new EsgzError("MOUNT_FAILED", message, { details: { errno: "EBUSY" } });
   }
 
-  async #unmountEach(
-    records: readonly MountRecord[],
-    { force }: { readonly force: boolean },
-  ): Promise<readonly MountRecord[]> {
-    const left: MountRecord[] = [];
-    for (const record of records) {
-      try {
-        await this.unmount(record.id, { lazy: force });
-      } catch (error) {
-        const { id, directory } = record;
-        this.#services.log.warn({ id, directory, err: error }, "a mount is in use");
-        left.push(record);
-      }
-    }
-    return left;
+  /** Ends mounts. Resolves with those that are left: they are in use. */
+  async unmountAll(which: MountsToEnd): Promise<readonly MountRecord[]> {
+    return await endMounts(which, {
+      mounts: this.#services.views.mounts(),
+      used: () => this.#usedLayers(),
+      unmount: ({ id }, options) => this.unmount(id, options),
+      onLeft: ({ id, directory }, error) =>
+        this.#services.log.warn({ id, directory, err: error }, "a mount is in use"),
+    });
+  }
+
+  #usedLayers(): ReadonlySet<string> {
+    return new Set(this.#engines.flatMap((used) => [...used()]));
   }
 
   /** All mounts, with what is going on in them. */
   async list(): Promise<readonly MountStatus[]> {
     return await Promise.all(this.#services.views.mounts().map((record) => this.#statusOf(record)));
-  }
-
-  /**
-   * The kernel would let these go as well: an overlay has its layers in a mount namespace of its own, and would lose what was
-   * not read yet.
-   */
-  #assertUnused({ id, directory }: MountRecord): void {
-    if (!this.#engines.some((engine) => engine.used().has(id))) return;
-    const message = `Cannot unmount "${directory}": expected nobody to use it, got a container engine that does`;
-    throw new EsgzError("MOUNT_FAILED", message, { details: { errno: "EBUSY" } });
   }
 
   /** Ends what goes on in the background. Mounts stay. */

@@ -226,7 +226,7 @@ async function finish(
   await upkeep[Symbol.asyncDispose]();
   if (end === "stop") {
     // Those that are in use go on to work as long as they need nobody, and fail where they would wait.
-    const left = await mounts.unmountAll({ force: false, isEnd: true });
+    const left = await mounts.unmountAll("end");
     for (const { id, method } of left) {
       if (method !== "local") await mounts.unmount(id, { lazy: true });
     }

@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { DisposableList, systemClock } from "../async/index.ts";
 import { type GrpcRouter, type GrpcServer, serveGrpc } from "../grpc/index.ts";
 import {
-  isSnapshotMount,
   readOverlaySettings,
   routeSnapshots,
   Snapshotter,
@@ -50,7 +49,7 @@ export class SnapshotService {
     if (socket === undefined) return undefined;
     await using parts = new DisposableList();
     const snapshotter = await openSnapshotter(options, parts);
-    options.mounts.addEngine({ has: isSnapshotMount, used: () => snapshotter.usedMounts() });
+    options.mounts.addEngine(() => snapshotter.usedMounts());
     services.views.warm().catch((error: unknown) => log.warn({ err: error }, "cannot mount layers"));
     const images = openImageService(services);
     if (images !== undefined) parts.use(images);

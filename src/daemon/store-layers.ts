@@ -32,7 +32,6 @@ export interface StoreLayersOptions {
 
 type Wanted = Pick<StoreLayer, "reference" | "digest">;
 
-const MOUNT_PREFIX = "layer-";
 /** An engine that found a layer says soon that it uses it, or never. */
 const UNUSED_MS = 120_000;
 /** Engines let go of one record of a layer and take up another. */
@@ -286,10 +285,5 @@ function notThere(digest: Digest): EsgzError {
 }
 
 function mountIdOf({ blob }: StoreLayer): string {
-  return `${MOUNT_PREFIX}${hexOf(blob).slice(0, 40)}`;
-}
-
-/** Whether the mount of an id shows a layer to an engine. */
-export function isStoreMount(id: string): boolean {
-  return id.startsWith(MOUNT_PREFIX);
+  return `layer-${hexOf(blob).slice(0, 40)}`;
 }

@@ -1,5 +1,4 @@
 export { readOverlaySettings } from "./overlay-settings.ts";
-export { isSnapshotMount } from "./remote-mounts.ts";
 export type { RemoteLayers, RemoteMountOptions, RemotePreparation, RemoteRequest } from "./remote-layers.ts";
 export type { VerificationPolicy } from "./remote-request.ts";
 export type { SnapshotMount } from "./snapshot-mounts.ts";

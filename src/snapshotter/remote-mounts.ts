@@ -20,7 +20,6 @@ export interface RemoteMountsOptions {
 }
 
 const PARALLEL_RESTORES = 8;
-const MOUNT_PREFIX = "snapshot-";
 
 /** Mounts of remote snapshots. What was mounted once is taken to be so until it is forgotten. */
 export class RemoteMounts {
@@ -106,10 +105,5 @@ export class RemoteMounts {
 
 /** Chosen so that a restarted host finds its mounts again. */
 export function mountIdOf(id: number): string {
-  return `${MOUNT_PREFIX}${id}`;
-}
-
-/** Whether the mount of an id shows a snapshot. */
-export function isSnapshotMount(id: string): boolean {
-  return id.startsWith(MOUNT_PREFIX);
+  return `snapshot-${id}`;
 }

@@ -67,6 +67,18 @@ export class SnapshotIndex {
     return chain;
   }
 
+  /** All that active snapshots and views stand on. */
+  bases(): ReadonlySet<Snapshot> {
+    const bases = new Set<Snapshot>();
+    for (const { kind, parent } of this.all()) {
+      if (kind === "committed") continue;
+      // Below one that is known all are.
+      for (let at = this.get(parent); at !== undefined && !bases.has(at); at = this.get(at.parent))
+        bases.add(at);
+    }
+    return bases;
+  }
+
   #unlink(snapshot: Snapshot): void {
     removeFrom(this.#children, snapshot.parent, snapshot.name);
     const target = targetKeyOf(snapshot);

@@ -255,13 +255,8 @@ export class Snapshotter implements AsyncDisposable {
 
   /** The ids of the mounts of layers that something active stands on, or a view: containers may run from them. */
   usedMounts(): ReadonlySet<string> {
-    const { index } = this.#ledger;
-    const used = new Set<string>();
-    for (const { kind, parent } of index.all()) {
-      if (kind === "committed") continue;
-      for (const { id, remote } of index.ancestors(parent)) if (remote !== undefined) used.add(mountIdOf(id));
-    }
-    return used;
+    const used = [...this.#ledger.index.bases()].filter(({ remote }) => remote !== undefined);
+    return new Set(used.map(({ id }) => mountIdOf(id)));
   }
 
   /** What a snapshot takes by itself, counted now. @throws {EsgzError} `SNAPSHOT_NOT_FOUND`, `IO_FAILED` */
