@@ -19,7 +19,7 @@ import {
 const CONTENT_ANNOTATIONS: ReadonlySet<string> = new Set([
   ANNOTATIONS.tocDigest,
   ANNOTATIONS.uncompressedSize,
-  ANNOTATIONS.tocOffset,
+  ANNOTATIONS.tocPlace,
   ANNOTATIONS.zstdChecksumStargz,
   ANNOTATIONS.zstdPositionStargz,
   ANNOTATIONS.zstdChecksum,

@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { Semaphore } from "../async/index.ts";
+import { Semaphore, systemClock } from "../async/index.ts";
 import type { ReadOptions } from "../blob/index.ts";
 import { isEsgzError, messageOf } from "../errors/index.ts";
 import {
@@ -26,6 +26,9 @@ import {
 } from "../image/index.ts";
 import {
   type DeclinedLayer,
+  type LayerAhead,
+  type LazyLayer,
+  makeLayerAhead,
   openLazyLayer,
   type PreparationThreads,
   stageWholeLayer,
@@ -40,13 +43,25 @@ import {
   parseIndex,
   parseManifest,
   type Platform,
+  type TocPlace,
 } from "../oci/index.ts";
 import type { LayerHandle, Store } from "../store/index.ts";
+import { type InTurn, LayerTurns } from "./layer-turns.ts";
 
 /** A layer that is in the store, or why it is not. */
 export type RemoteLayer =
   | { readonly kind: "ready"; readonly handle: LayerHandle; readonly lazy: boolean }
   | { readonly kind: "declined"; readonly reason: string };
+
+/** The layer that is asked for first. */
+export interface AskedLayer {
+  /** It tells which image of an index is meant. */
+  readonly digest: Digest;
+  /** Of its table of contents, as the client has it from a manifest that it checked. */
+  readonly tocDigest?: Digest | undefined;
+  /** Where that lies, if it was said: a hint. */
+  readonly tocPlace?: TocPlace | undefined;
+}
 
 /** How to resolve an image. */
 export interface RemoteImageOptions extends ReadOptions {
@@ -56,8 +71,7 @@ export interface RemoteImageOptions extends ReadOptions {
   readonly source: ImageSource;
   /** Where an index does not have the layer that is asked for. */
   readonly platform: Platform;
-  /** The layer that was asked for first: it tells which image of an index is meant. */
-  readonly digest: Digest;
+  readonly asked: AskedLayer;
   readonly verification: "required" | "computed";
   /** Layers can be opened without a manifest, if there is none. */
   readonly manifestIsOptional?: boolean | undefined;
@@ -80,16 +94,32 @@ const MADE_AT_ONCE = 2;
 export class RemoteImage implements AsyncDisposable {
   readonly #opened: PlatformManifest | undefined;
   readonly #options: RemoteImageOptions;
+  /** The layer that was asked for, made while the manifest was on its way. */
+  readonly #ahead: LayerAhead | undefined;
   readonly #layers = new Map<Digest, Promise<RemoteLayer>>();
   readonly #whole = new Semaphore(WHOLE_AT_ONCE);
-  readonly #making = new Semaphore(MADE_AT_ONCE);
+  readonly #turns: LayerTurns;
   #hasOthers = false;
 
-  private constructor(opened: PlatformManifest | undefined, options: RemoteImageOptions) {
+  private constructor(
+    options: RemoteImageOptions,
+    {
+      opened,
+      ahead,
+    }: { readonly opened?: PlatformManifest | undefined; readonly ahead?: LayerAhead | undefined },
+  ) {
     this.#opened = opened;
     this.#options = options;
+    this.#ahead = ahead;
     const stated = opened === undefined ? [] : openManifestLayers(opened);
     const layers = new Map(stated.map((layer) => [layer.descriptor.digest, layer]));
+    const indexes = [...layers.values()].map(({ index }) => index);
+    this.#turns = new LayerTurns({
+      clock: systemClock,
+      indexes,
+      atOnce: MADE_AT_ONCE,
+      signal: options.signal,
+    });
     const tried = new Map([...layers.values()].map((layer) => [layer, this.#openLazily(layer)]));
     const anyLazy = isAny(tried.values());
     for (const [layer, opening] of tried) {
@@ -106,11 +136,12 @@ export class RemoteImage implements AsyncDisposable {
    * @throws {EsgzError} `PLATFORM_NOT_FOUND`, `MANIFEST_INVALID`, `MEDIA_TYPE_UNSUPPORTED`; codes of the medium.
    */
   static async open(options: RemoteImageOptions): Promise<RemoteImage> {
+    const ahead = beginAhead(options);
     try {
-      return new RemoteImage(await openManifestWith(options), options);
+      return new RemoteImage(options, { opened: await openManifestWith(options), ahead });
     } catch (error) {
       if (options.manifestIsOptional !== true || !isEsgzError(error, "REGISTRY_NOT_FOUND")) throw error;
-      return new RemoteImage(undefined, options);
+      return new RemoteImage(options, {});
     }
   }
 
@@ -183,11 +214,14 @@ export class RemoteImage implements AsyncDisposable {
   }
 
   async #openLazily(layer: ImageLayer): Promise<RemoteLayer | DeclinedLayer> {
-    const { store, threads, source, verification, signal } = this.#options;
-    // The lowest first, of those whose tables of contents are here.
-    const turn = { signal, priority: -layer.index };
-    const inTurn = <T>(make: () => Promise<T>): Promise<T> => this.#making.run(make, turn);
-    const found = await openLazyLayer(layer, { store, threads, source, verification, signal, inTurn });
+    const { store, threads, source, verification, signal, asked } = this.#options;
+    const ahead = this.#ahead?.isOf(layer.descriptor) === true ? this.#ahead.made : undefined;
+    const open = (inTurn: InTurn): Promise<LazyLayer> =>
+      openLazyLayer(layer, { store, threads, source, verification, signal, ahead, inTurn });
+    const isAsked = layer.descriptor.digest === asked.digest;
+    const found = await (isAsked
+      ? this.#turns.openAsked(layer.index, open)
+      : this.#turns.open(layer.index, open));
     if (found.kind === "declined") return found;
     const { handle } = found;
     return { kind: "ready", handle, lazy: handle.layer.source.tocDigest !== undefined };
@@ -239,9 +273,18 @@ async function isAny(layers: Iterable<Promise<RemoteLayer | DeclinedLayer>>): Pr
   );
 }
 
+/** Begins to make the layer that is asked for, if enough is known of it. */
+function beginAhead(options: RemoteImageOptions): LayerAhead | undefined {
+  const { asked, verification } = options;
+  const { digest, tocDigest, tocPlace } = asked;
+  if (tocDigest === undefined || tocPlace === undefined || verification !== "required") return undefined;
+  return makeLayerAhead({ digest, tocDigest, tocPlace }, options);
+}
+
 /** The manifest that has the layer; of an index, that of this machine's platform is tried first. */
 async function openManifestWith(options: RemoteImageOptions): Promise<PlatformManifest> {
-  const { source, digest, signal } = options;
+  const { source, asked, signal } = options;
+  const { digest } = asked;
   const usual = await openPlatformManifest(source, options);
   if (usual.indexes.length === 0 || hasLayer(usual.manifest, digest)) return usual;
   // A client may pull for another machine.

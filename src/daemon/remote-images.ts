@@ -7,7 +7,7 @@ import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { openImageSource } from "../image/index.ts";
 import type { PreparationThreads } from "../lazyfs/index.ts";
-import { type Digest, type ImageReference, parseReference } from "../oci/index.ts";
+import { type Digest, type ImageReference, parseReference, type TocPlace } from "../oci/index.ts";
 import { hostPlatform } from "./host-platform.ts";
 import { CONNECTIONS_AHEAD, type RegistryClients } from "./registry-clients.ts";
 import { RemoteImage, type RemoteLayer } from "./remote-image.ts";
@@ -19,6 +19,8 @@ export interface RemoteLayerRequest {
   readonly digest: Digest;
   /** The layer's table of contents, as the client has it from a manifest that it checked. */
   readonly tocDigest?: Digest | undefined;
+  /** Where that lies, if it was said: a hint. */
+  readonly tocPlace?: TocPlace | undefined;
   readonly manifest?: Digest | undefined;
   readonly skipVerify: boolean;
 }
@@ -150,14 +152,14 @@ export class RemoteImages implements AsyncDisposable {
     const registry = await clients.clientFor(clients.accessOf(reference));
     const source = await openImageSource({ kind: "registry", reference }, { registry, signal });
     source.repository?.connectAhead(CONNECTIONS_AHEAD);
-    const { digest, skipVerify } = request;
+    const { skipVerify } = request;
     const verification = skipVerify ? "computed" : "required";
     const isKnown = request.tocDigest !== undefined;
     const options = {
       store,
       threads,
       source,
-      digest,
+      asked: request,
       verification,
       signal,
       platform: hostPlatform(),

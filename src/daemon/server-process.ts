@@ -34,6 +34,7 @@ const NODE_FLAGS = [
   "--max-semi-space-size=8",
   "--no-flush-bytecode",
   "--no-allocation-site-pretenuring",
+  "--no-parallel-scavenge",
   "--initial-old-space-size=64",
   "--expose-gc",
   "--disable-warning=ExperimentalWarning",

@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { realpath, stat } from "node:fs/promises";
+import { realpathSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { systemClock } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { readLayerRoot } from "../lazyfs/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -25,6 +27,8 @@ import type { StoreWork } from "./store-work.ts";
 /** Set by ctr-remote, or by the layer's annotation: how much of a layer without landmark is fetched first. */
 const PREFETCH_LABEL = "containerd.io/snapshot/remote/stargz.prefetch";
 const DISK_SECTOR = 512;
+/** From the mount of a layer to the end of the call that waits for it. */
+const ANSWERED_MS = 10;
 /** Snapshots are removed many at a time. */
 const PRUNE_DELAY_MS = 5000;
 
@@ -41,6 +45,7 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
   readonly #services: Services;
   readonly #images: RemoteImages;
   readonly #ending = new AbortController();
+  readonly #mounting = new Set<Promise<void>>();
   #pruning: NodeJS.Timeout | undefined;
   #pruned: Promise<void> = Promise.resolve();
 
@@ -67,13 +72,16 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
 
   async mount(digest: Digest, { directory, id, tocDigest }: RemoteMountOptions): Promise<void> {
     const { store, views, config } = this.#services;
-    const place = await realpath(directory);
+    const place = realpathSync.native(directory);
     const standing = views.mounts().find((mount) => mount.id === id);
     if (standing?.directory === place) return;
     if (standing !== undefined) await this.#unmount(id);
     await using handle = await store.openLayer(digest, { tocDigest });
     if (handle === undefined) throw notThere(digest);
-    await this.#options.mounts.mountLayer(handle, { directory: place, id, background: config.background });
+    const options = { directory: place, id, background: config.background };
+    const mounting = this.#options.mounts.mountLayer(handle, options);
+    this.#mounting.add(mounting);
+    await mounting.finally(() => this.#mounting.delete(mounting));
   }
 
   async unmount(directory: string): Promise<void> {
@@ -124,6 +132,9 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
     const whole = await image.whole();
     if (whole === undefined) return;
     const { config, layers } = whole;
+    // A client waits for what is being mounted, and takes a while to start anything when it has been told.
+    await Promise.allSettled(this.#mounting);
+    await systemClock.sleep(ANSWERED_MS, { signal });
     await foreseeImage(this.#services, {
       config,
       layers: layers.map(({ layer }) => layer.digest),

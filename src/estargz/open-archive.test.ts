@@ -165,18 +165,18 @@ suite("openArchive() of layers that other tools made", () => {
   test("reads from where an annotation says that the TOC begins, and believes the footer", async () => {
     const [size, toc] = [366_722, 0x55428];
     for (const [stated, first] of [
-      [String(toc), toc],
+      [`${toc}/${size}`, toc],
       // Too late, as of another blob: the rest is read.
-      [String(size - 1000), size - 1000],
+      [`${size - 1000}/${size}`, size - 1000],
       // More than a table takes, and no offsets of this blob: the usual tail is read.
-      ["0", size - 65_536],
-      [String(Math.ceil(size * 0.75) - 1), size - 65_536],
-      [String(Math.ceil(size * 0.75)), Math.ceil(size * 0.75)],
-      ...["-1", "", "1e3", String(size), "9".repeat(40)].map((text) => [text, size - 65_536] as const),
+      [`0/${size}`, size - 65_536],
+      [`${Math.ceil(size * 0.75) - 1}/${size}`, size - 65_536],
+      [`${Math.ceil(size * 0.75)}/${size}`, Math.ceil(size * 0.75)],
+      ...["", String(toc), `${toc}/${size + 1}`].map((text) => [text, size - 65_536] as const),
     ] as const) {
       const ranges: ByteRange[] = [];
       const blob = recording(readVector("everything.default.blob"), ranges);
-      const archive = await openArchive(blob, { annotations: { [ANNOTATIONS.tocOffset]: stated } });
+      const archive = await openArchive(blob, { annotations: { [ANNOTATIONS.tocPlace]: stated } });
       assert.equal(archive.verify(archive.tocDigest).entries.length, 336);
       const rest = first > toc ? [{ offset: toc, size: first - toc }] : [];
       assert.deepEqual(ranges, [{ offset: first, size: size - first }, ...rest], stated);
@@ -193,7 +193,7 @@ suite("openArchive() of layers that other tools made", () => {
     ] as const) {
       const ranges: ByteRange[] = [];
       const blob = sparseBlob(toc, { size, ranges });
-      const raw = await readRawToc(blob, { annotations: { [ANNOTATIONS.tocOffset]: String(stated) } });
+      const raw = await readRawToc(blob, { annotations: { [ANNOTATIONS.tocPlace]: `${stated}/${size}` } });
       assert.deepEqual(ranges, [{ offset: size - wanted, size: wanted }]);
       assert.ok(raw.bytes.buffer.byteLength < 1 << 20);
     }

@@ -127,8 +127,8 @@ suite("writeArchive()", () => {
       const size = forStargz ? String(tar.length) : undefined;
       assert.equal(annotations["io.containers.estargz.uncompressed-size"], size);
       const footer = decodeFooter(blob.subarray(-MAX_FOOTER_SIZE), blob.length);
-      const offset = footer.kind === "estargz" ? String(footer.tocOffset) : undefined;
-      assert.equal(annotations["vnd.esgz.toc.offset"], offset);
+      const place = footer.kind === "estargz" ? `${footer.tocOffset}/${blob.length}` : undefined;
+      assert.equal(annotations["containerd.io/snapshot/esgz/toc.place"], place);
       if (options.losslessTar === true) assert.equal(summary.diffId, digestOf(TAR));
     });
   }

@@ -32,7 +32,9 @@ const MAX_MEMBER_SIZE = 0xffff_ffff;
 export function compileLayerArchive(archive: Archive, options: CompileLayerOptions = {}): CompiledLayer {
   const plan = new DevicePlan();
   const { entries } = archive;
-  const extents: (readonly ErofsExtent[] | undefined)[] = entries.map(() => undefined);
+  // Grown one by one it is the same kind of array for layers of all sizes, for which code is compiled once.
+  const extents: (readonly ErofsExtent[] | undefined)[] = [];
+  for (const _ of entries) extents.push(undefined);
   const rows: ChunkRow[] = [];
   for (const at of filesInBlobOrder(entries)) {
     const entry = entries[at];

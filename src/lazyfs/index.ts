@@ -5,6 +5,12 @@ export { type LayerRoot, readLayerRoot } from "./layer-root.ts";
 export { mergeLayerMetas } from "./merge-layer-metas.ts";
 export type { DeclinedLayer } from "./declined-layer.ts";
 export {
+  type LayerAhead,
+  type LayerFacts,
+  makeLayerAhead,
+  type MakeLayerAheadOptions,
+} from "./make-layer-ahead.ts";
+export {
   type LazyLayer,
   openLazyLayer,
   type OpenedLazyLayer,

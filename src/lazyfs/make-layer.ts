@@ -9,7 +9,7 @@ import { isEsgzError, messageOf } from "../errors/index.ts";
 import type { Archive, RawToc } from "../estargz/index.ts";
 import { proveLayerArchive } from "../image/index.ts";
 import type { Descriptor, Digest } from "../oci/index.ts";
-import { encodeChunkTable } from "../store/index.ts";
+import { encodeChunks, type TableSummary } from "../store/index.ts";
 import { type CompiledLayer, compileLayerArchive } from "./compile-layer-archive.ts";
 import type { DeclinedLayer } from "./declined-layer.ts";
 
@@ -31,6 +31,8 @@ export interface MadeLayer {
   readonly meta: Uint8Array;
   /** Its chunk table, encoded. */
   readonly table: Uint8Array;
+  /** What checking that table would find. */
+  readonly summary: TableSummary;
   /** The size of its data device in bytes. */
   readonly dataSize: number;
   readonly tocDigest: Digest;
@@ -53,8 +55,8 @@ export async function makeLayer(material: LayerMaterial): Promise<MadeLayer | De
   if ("kind" in compiled) return compiled;
   const { meta, rows, dataSize } = compiled;
   const { tocDigest, compression, landmark, prefetchSize } = archive;
-  const table = encodeChunkTable({ rows, dataSize });
-  return { kind: "made", meta, table, dataSize, tocDigest, compression, landmark, prefetchSize };
+  const { table, summary } = encodeChunks({ rows, dataSize });
+  return { kind: "made", meta, table, summary, dataSize, tocDigest, compression, landmark, prefetchSize };
 }
 
 function compileOrDecline(

@@ -29,6 +29,8 @@ export interface OpenLazyLayerOptions extends ReadOptions {
   readonly diffId?: (() => Promise<Digest | undefined>) | undefined;
   /** Who makes the layer from its table of contents; default: this thread. */
   readonly threads?: PreparationThreads | undefined;
+  /** The layer, if it was made before its descriptor was known: from the same table of contents. */
+  readonly ahead?: Promise<MadeLayer | undefined> | undefined;
   /** Runs what makes the layer from its table of contents, when it is this layer's turn; default: at once. */
   readonly inTurn?: (<T>(make: () => Promise<T>) => Promise<T>) | undefined;
 }
@@ -59,15 +61,19 @@ export async function openLazyLayer(layer: Layer, options: OpenLazyLayerOptions)
     return { kind: "lazy", handle: known };
   }
   if (location === undefined) return decline("its image is not in a registry");
+  const { inTurn = (work) => work() } = options;
+  const ahead = options.ahead === undefined ? undefined : await inTurn(async () => await options.ahead);
+  if (ahead !== undefined && ahead.tocDigest === statedTocDigest(layer)) {
+    return await createLazyLayer(layer, { ...options, made: ahead, location });
+  }
   const { verification, overlayMarks, threads, signal } = options;
   const found = await readLayerArchive(layer, { verification, signal });
   if (found.kind === "opaque") return { ...found, kind: "declined" };
   const material = { descriptor: layer.descriptor, raw: found.raw, verification, overlayMarks };
-  const make = async (): Promise<LazyLayer> => {
-    const made = await (threads === undefined ? makeLayer(material) : threads.makeLayer(material));
-    return made.kind === "declined" ? made : await createLazyLayer(layer, { ...options, made, location });
-  };
-  return await (options.inTurn === undefined ? make() : options.inTurn(make));
+  const make = (): Promise<MadeLayer | DeclinedLayer> =>
+    threads === undefined ? makeLayer(material) : threads.makeLayer(material);
+  const made = await inTurn(make);
+  return made.kind === "declined" ? made : await createLazyLayer(layer, { ...options, made, location });
 }
 
 /** The repository of a source, as a store remembers it. */
@@ -135,8 +141,12 @@ async function createLazyLayer(
     locations: [location],
     blobVerified: false,
   };
-  const { meta, table } = made;
-  const handle = await store.createLayer(digest, { meta, source, chunks: { table } }, { durable: false });
+  const { meta, table, summary } = made;
+  const handle = await store.createLayer(
+    digest,
+    { meta, source, chunks: { table, summary } },
+    { durable: false },
+  );
   await addLocation(handle, location);
   return { kind: "lazy", handle };
 }

@@ -123,7 +123,7 @@ function tarOf({
     gid: name.length % 7 === 0 ? 42 : 0,
     userName: "root",
     groupName: "root",
-    mtime: timeOf(name.length),
+    mtime: timeOf(5 * name.length),
     linkName,
     devMajor: 1,
     devMinor: 3,

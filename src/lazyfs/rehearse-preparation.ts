@@ -25,7 +25,7 @@ const SMALL: PracticeSize = { first: 150, files: 200, upperFiles: 100 };
 const NO_DIGEST = `sha256:${"0".repeat(64)}` as const;
 
 /** How often each is prepared: then the compiler has seen what is hot, and compiled it. */
-const LARGE_ROUNDS = 3;
+const LARGE_ROUNDS = 12;
 const SMALL_ROUNDS = 40;
 
 /** The blobs of a made-up image, the lowest layer first. */

@@ -4,3 +4,4 @@ export * from "./manifest.ts";
 export * from "./media-types.ts";
 export * from "./platform.ts";
 export * from "./reference.ts";
+export * from "./toc-place.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Digest } from "../oci/index.ts";
+import type { Digest, TocPlace } from "../oci/index.ts";
 import type { DirectoryOwner, Labels, SnapshotUsage } from "./snapshot.ts";
 
 /** Which layer of which image. */
@@ -13,6 +13,8 @@ export interface RemoteRequest {
   readonly digest: Digest;
   /** What the table of contents must be; absent if the client did not say. */
   readonly tocDigest?: Digest | undefined;
+  /** Where that table lies, if the client said: a hint. */
+  readonly tocPlace?: TocPlace | undefined;
   /** This layer and those above it, as far as the client's label had room: a hint. The manifest has them all. */
   readonly imageLayers: readonly Digest[];
   /** The image's manifest, where the client said it. */

@@ -4,8 +4,8 @@
  * @module
  */
 import { isEsgzError } from "../errors/index.ts";
-import { type Digest, isDigest, parseReference } from "../oci/index.ts";
-import { SKIP_VERIFY_LABEL, SOURCE_LABELS, TOC_DIGEST_LABEL } from "./label-keys.ts";
+import { type Digest, isDigest, parseReference, parseTocPlace } from "../oci/index.ts";
+import { SKIP_VERIFY_LABEL, SOURCE_LABELS, TOC_DIGEST_LABEL, TOC_PLACE_LABEL } from "./label-keys.ts";
 import type { RemoteRequest } from "./remote-layers.ts";
 import type { Labels } from "./snapshot.ts";
 
@@ -35,12 +35,14 @@ export function parseRemoteRequest(labels: Labels, policy: VerificationPolicy): 
     return { reason: `its label ${TOC_DIGEST_LABEL} is no digest`, reference, digest };
   const manifest = manifestOf(reference, source.manifest === undefined ? undefined : labels[source.manifest]);
   if ("reason" in manifest) return { ...manifest, reference, digest };
+  const tocPlace = parseTocPlace(labels[TOC_PLACE_LABEL]);
   const skipAsked = labels[SKIP_VERIFY_LABEL] !== undefined && policy.allowSkipping === true && !hasToc;
   return {
     request: {
       reference,
       digest,
       ...(hasToc ? { tocDigest: toc } : {}),
+      ...(tocPlace === undefined ? {} : { tocPlace }),
       ...manifest,
       imageLayers: digestsIn(labels[source.layers], digest),
       skipVerify: policy.disabled === true || skipAsked,

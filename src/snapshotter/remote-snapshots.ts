@@ -125,7 +125,7 @@ export class RemoteSnapshots {
   async #mountNew(origin: RemoteOrigin): Promise<number> {
     const id = this.#ledger.nextId();
     try {
-      await this.#options.directories.create(id, { work: false });
+      this.#options.directories.create(id, { work: false });
       await this.#options.preparer.inTime(() => this.#mounts.mount(id, origin));
       return id;
     } catch (error) {

@@ -12,7 +12,8 @@
  *
  * @module
  */
-import { chmod, chown, lstat, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
+import { lstat, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, ioCodeOf, messageOf, systemCodeOf } from "../errors/index.ts";
@@ -71,32 +72,30 @@ export class SnapshotDirectories {
   }
 
   /**
-   * Makes the directories of a snapshot; those that are there stay. `owner` becomes the owner of its root.
+   * Makes the directories of a snapshot; those that are there stay. `owner` becomes the owner of its root. Who waits for a snapshot
+   * waits for this: it is done at once, since each turn of another thread takes as long as all of it.
    *
    * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
    */
-  async create(
-    id: number,
-    options: { readonly work: boolean; readonly owner?: DirectoryOwner | undefined },
-  ): Promise<void> {
+  create(id: number, options: { readonly work: boolean; readonly owner?: DirectoryOwner | undefined }): void {
     try {
-      await this.#make(id, options.owner);
+      this.#make(id, options.owner);
       if (!options.work) return;
-      await mkdir(this.work(id), { recursive: true });
-      await chmod(this.work(id), WORK_MODE);
+      mkdirSync(this.work(id), { recursive: true });
+      chmodSync(this.work(id), WORK_MODE);
     } catch (cause) {
       throw makeFailure(this.of(id), cause);
     }
   }
 
-  async #make(id: number, owner: DirectoryOwner | undefined): Promise<void> {
+  #make(id: number, owner: DirectoryOwner | undefined): void {
     const fs = this.fs(id);
-    await mkdir(fs, { recursive: true, mode: PRIVATE_MODE });
+    mkdirSync(fs, { recursive: true, mode: PRIVATE_MODE });
     // Whatever the umask is.
-    await chmod(fs, FS_MODE);
+    chmodSync(fs, FS_MODE);
     if (owner === undefined) return;
-    const { uid, gid } = await stat(fs);
-    if (uid !== owner.uid || gid !== owner.gid) await chown(fs, owner.uid, owner.gid);
+    const { uid, gid } = statSync(fs);
+    if (uid !== owner.uid || gid !== owner.gid) chownSync(fs, owner.uid, owner.gid);
   }
 
   /** Who owns the root of a snapshot. */

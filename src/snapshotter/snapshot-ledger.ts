@@ -55,7 +55,7 @@ export class SnapshotLedger {
     for (const { id, kind, name, remote } of this.index.all()) {
       if (present.delete(id)) continue;
       if (remote === undefined) onEvent({ kind: "directory-missing", name, directory: directories.of(id) });
-      await directories.create(id, { work: kind === "active" });
+      directories.create(id, { work: kind === "active" });
     }
     // Ids in use by directories are not given to others, even if the journal was lost.
     for (const id of present) this.#nextId = Math.max(this.#nextId, id + 1);

@@ -305,10 +305,12 @@ export class Snapshotter implements AsyncDisposable {
       const inherited = async (): Promise<DirectoryOwner | undefined> =>
         nearest && (nearest.remote?.owner ?? (await this.#directories.ownerOf(nearest.id)));
       const owner = mapping?.root ?? (await inherited());
-      await this.#directories.create(id, { work: kind === "active", owner }).catch((error: unknown) => {
+      try {
+        this.#directories.create(id, { work: kind === "active", owner });
+      } catch (error) {
         this.#removals.add(id);
         throw error;
-      });
+      }
       const now = this.#clock.wallMs();
       const labels = keptLabels(options.labels);
       const snapshot: Snapshot = { id, name: key, parent, kind, labels, createdMs: now, updatedMs: now };

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ChunkIndex } from "./chunk-index.ts";
 import { ChunkTable } from "./chunk-table.ts";
-import { DEFAULT_TABLE_LIMITS, encodeChunkTable } from "./chunk-table-file.ts";
+import { encodeChunkTable } from "./chunk-table-file.ts";
+import { DEFAULT_TABLE_LIMITS } from "./chunk-table-limits.ts";
 import { PageCache } from "./page-cache.ts";
 import { sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 

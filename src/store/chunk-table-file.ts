@@ -16,8 +16,9 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { viewOf } from "../bytes/index.ts";
-import { BLOCK_SIZE, type ChunkNumbers, type ChunkRow, encodeRow, ROW_SIZE } from "./chunk-row.ts";
-import { storeInvalid } from "./store-error.ts";
+import { BLOCK_SIZE, type ChunkRow, encodeRow, ROW_SIZE } from "./chunk-row.ts";
+import { badTable, type ChunkTableLimits, DEFAULT_TABLE_LIMITS } from "./chunk-table-limits.ts";
+import { TableScan, type TableSummary } from "./table-scan.ts";
 
 /** The size of the file's header in bytes. */
 export const TABLE_HEADER_SIZE = 64;
@@ -25,23 +26,6 @@ export const TABLE_HEADER_SIZE = 64;
 const MAGIC = new TextEncoder().encode("esgzChnk");
 const VERSION = 1;
 const DIGEST_OFFSET = 32;
-
-/** Bounds on what a chunk table may say. */
-export interface ChunkTableLimits {
-  /** Rows. */
-  readonly maxChunks: number;
-  /** Bytes of one chunk. */
-  readonly maxChunkSize: number;
-  /** Bytes of a data device. */
-  readonly maxDataSize: number;
-}
-
-/** The limits that hold where none are given; a device of EROFS ends below 16 TiB. */
-export const DEFAULT_TABLE_LIMITS: ChunkTableLimits = {
-  maxChunks: 8_000_000,
-  maxChunkSize: 64 * 1024 * 1024,
-  maxDataSize: 16 * 2 ** 40 - BLOCK_SIZE,
-};
 
 /** What the header says. */
 export interface ChunkTableHeader {
@@ -59,9 +43,11 @@ export interface ChunkList {
   readonly rows: readonly ChunkRow[];
 }
 
-/** A chunk table that {@linkcode encodeChunkTable} has made, perhaps in another thread. */
+/** A chunk table that {@linkcode encodeChunks} has made, perhaps in another thread. Plain data. */
 export interface EncodedChunks {
   readonly table: Uint8Array;
+  /** Believed; without it, opening the layer checks all rows. */
+  readonly summary?: TableSummary | undefined;
 }
 
 /** A chunk table and what its header says. */
@@ -73,20 +59,28 @@ export interface SizedTable extends EncodedChunks {
 
 /**
  * The table of a layer's chunks, encoded if it is not yet. Of one that is, only the header and the length are checked:
- * opening the layer checks the rest.
+ * opening the layer checks the rest, where no summary says what that would find.
  *
  * @throws {EsgzError} `STORE_INVALID` as {@linkcode encodeChunkTable}, and for what is no table.
  */
 export function sizedTable(chunks: ChunkList | EncodedChunks, limits: ChunkTableLimits): SizedTable {
   if ("rows" in chunks) {
     const { rows, dataSize } = chunks;
-    return { table: encodeChunkTable(chunks, limits), count: rows.length, dataSize };
+    return { ...encodeChunks(chunks, limits), count: rows.length, dataSize };
   }
-  const { table } = chunks;
+  const { table, summary } = chunks;
   const { count, dataSize } = decodeTableHeader(table, limits);
   const size = TABLE_HEADER_SIZE + ROW_SIZE * count;
   if (table.length !== size) throw badTable(`${size} bytes`, `${table.length}`);
-  return { table, count, dataSize };
+  return { table, summary, count, dataSize };
+}
+
+/** {@linkcode encodeChunks} without its summary. */
+export function encodeChunkTable(
+  list: ChunkList,
+  limits: ChunkTableLimits = DEFAULT_TABLE_LIMITS,
+): Uint8Array {
+  return encodeChunks(list, limits).table;
 }
 
 /**
@@ -94,27 +88,29 @@ export function sizedTable(chunks: ChunkList | EncodedChunks, limits: ChunkTable
  *
  * @throws {EsgzError} `STORE_INVALID` for rows out of order or out of bounds.
  */
-export function encodeChunkTable(
+export function encodeChunks(
   list: ChunkList,
   limits: ChunkTableLimits = DEFAULT_TABLE_LIMITS,
-): Uint8Array {
+): Required<EncodedChunks> & { readonly summary: TableSummary } {
   const { rows, dataSize } = list;
-  assertBounds({ count: rows.length, dataSize }, limits);
-  const bytes = new Uint8Array(TABLE_HEADER_SIZE + ROW_SIZE * rows.length);
-  const view = viewOf(bytes);
-  bytes.set(MAGIC);
+  const count = rows.length;
+  assertBounds({ count, dataSize }, limits);
+  const table = new Uint8Array(TABLE_HEADER_SIZE + ROW_SIZE * count);
+  const view = viewOf(table);
+  table.set(MAGIC);
   view.setUint32(8, VERSION, true);
   view.setUint32(12, ROW_SIZE, true);
-  view.setBigUint64(16, BigInt(rows.length), true);
+  view.setBigUint64(16, BigInt(count), true);
   view.setBigUint64(24, BigInt(dataSize), true);
-  const order = new RowOrder(dataSize, limits);
+  const scan = new TableScan({ count, dataSize }, limits);
   for (const [index, row] of rows.entries()) {
-    order.check(row);
+    scan.addRow(row);
     encodeRow(row, view, TABLE_HEADER_SIZE + index * ROW_SIZE);
   }
-  const hash = hashHeader(bytes).update(bytes.subarray(TABLE_HEADER_SIZE));
-  bytes.set(hash.digest(), DIGEST_OFFSET);
-  return bytes;
+  const encoded = table.subarray(TABLE_HEADER_SIZE);
+  scan.addPages(encoded);
+  table.set(hashHeader(table).update(encoded).digest(), DIGEST_OFFSET);
+  return { table, summary: scan.finish() };
 }
 
 /**
@@ -139,45 +135,6 @@ export function decodeTableHeader(bytes: Uint8Array, limits: ChunkTableLimits): 
 /** A hash that has taken in what is hashed of the header; the rows follow. */
 export function hashHeader(header: Uint8Array): Hash {
   return createHash("sha256").update(header.subarray(0, DIGEST_OFFSET));
-}
-
-/** Checks that rows follow each other as they must. */
-export class RowOrder {
-  readonly #dataSize: number;
-  readonly #limits: ChunkTableLimits;
-  #end = 0;
-
-  constructor(dataSize: number, limits: ChunkTableLimits) {
-    this.#dataSize = dataSize;
-    this.#limits = limits;
-  }
-
-  /** Where the last row that was checked ends. */
-  get end(): number {
-    return this.#end;
-  }
-
-  /**
-   * Takes the next row.
-   *
-   * @throws {EsgzError} `STORE_INVALID`
-   */
-  check(row: ChunkNumbers): void {
-    const { place, size, blobOffset, memberSize, innerOffset } = row;
-    if (size < 1 || size > this.#limits.maxChunkSize)
-      throw badTable("chunks of a possible size", String(size));
-    if (place < this.#end) throw badTable(`a place from ${this.#end} on`, String(place));
-    if (place + size > this.#dataSize) throw badTable(`chunks inside ${this.#dataSize} bytes`, String(place));
-    for (const offset of [blobOffset + memberSize, innerOffset + size]) {
-      if (!Number.isSafeInteger(offset)) throw badTable("offsets below 2^53", String(offset));
-    }
-    this.#end = place + size;
-  }
-}
-
-/** The error for a chunk table that is none. */
-export function badTable(expected: string, found: string): Error {
-  return storeInvalid("chunk table", { expected, found });
 }
 
 function assertBounds(

@@ -20,31 +20,22 @@ import {
   ROW_SIZE,
 } from "./chunk-row.ts";
 import {
-  badTable,
   type ChunkTableHeader,
-  type ChunkTableLimits,
   decodeTableHeader,
+  type EncodedChunks,
   hashHeader,
-  RowOrder,
   TABLE_HEADER_SIZE,
 } from "./chunk-table-file.ts";
+import { badTable, type ChunkTableLimits } from "./chunk-table-limits.ts";
 import type { PageCache } from "./page-cache.ts";
+import { type GapRange, PAGE_ROWS, PAGE_SIZE, TableScan, type TableSummary } from "./table-scan.ts";
 
-/** Rows of a page: 4 KiB, one read. */
-const PAGE_ROWS = 64;
-const PAGE_SIZE = PAGE_ROWS * ROW_SIZE;
 /** Read at once when a table is opened: 1 MiB. */
 const BLOCK_PAGES = 256;
 
 /** The indexes from `first` up to, not including, `end`. */
 export interface IndexRange {
   readonly first: number;
-  readonly end: number;
-}
-
-/** A run of bytes that belongs to no chunk, nor to the rest of a chunk's last block. */
-export interface GapRange {
-  readonly offset: number;
   readonly end: number;
 }
 
@@ -65,18 +56,18 @@ export class ChunkTable implements Disposable {
   /** The runs between chunks, ascending: each begins with a block, and ends with the device or where a chunk begins. */
   readonly gaps: readonly GapRange[];
   readonly #fd: number;
-  readonly #index: PageIndex;
+  readonly #summary: TableSummary;
   readonly #cache: PageCache;
   #closed = false;
 
   private constructor(fd: number, checked: CheckedTable, cache: PageCache) {
     this.#fd = fd;
     this.#cache = cache;
-    this.#index = checked.index;
+    this.#summary = checked.summary;
     this.count = checked.header.count;
     this.dataSize = checked.header.dataSize;
-    this.chunkBytes = checked.chunkBytes;
-    this.gaps = checked.gaps;
+    this.chunkBytes = checked.summary.chunkBytes;
+    this.gaps = checked.summary.gaps;
   }
 
   /**
@@ -95,16 +86,23 @@ export class ChunkTable implements Disposable {
   }
 
   /**
-   * Opens a table that was just written with these bytes, and checks them: they are not read again.
+   * Opens a table that was just written with these bytes: they are not read again, and checked if nobody did that.
    *
    * @throws {EsgzError} `STORE_INVALID`; system errors as they are.
    */
-  static openWritten(path: string, table: Uint8Array, options: ChunkTableOptions): ChunkTable {
-    const { limits } = options;
+  static openWritten(
+    path: string,
+    { table, summary }: EncodedChunks,
+    { limits, cache }: ChunkTableOptions,
+  ): ChunkTable {
     const header = decodeTableHeader(table, limits);
     const blocks = [table.subarray(TABLE_HEADER_SIZE)];
-    const checked = checkRows(header, { limits, hash: hashHeader(table), blocks });
-    return new ChunkTable(openSync(path, "r"), checked, options.cache);
+    // Whoever encoded it may have had other limits.
+    const checked =
+      summary === undefined || summary.largestChunk > limits.maxChunkSize
+        ? checkRows(header, { limits, hash: hashHeader(table), blocks })
+        : { header, summary };
+    return new ChunkTable(openSync(path, "r"), checked, cache);
   }
 
   /**
@@ -153,7 +151,7 @@ export class ChunkTable implements Disposable {
 
   /** The last chunk that begins at or before an offset. */
   #lastAtOrBefore(offset: number): number | undefined {
-    const page = lastNotAbove(this.#index.places, offset);
+    const page = lastNotAbove(this.#summary.places, offset);
     if (page === undefined) return undefined;
     const view = this.#page(page);
     let [low, high] = [0, view.byteLength / ROW_SIZE - 1];
@@ -173,25 +171,17 @@ export class ChunkTable implements Disposable {
     const rows = Math.min(PAGE_ROWS, this.count - page * PAGE_ROWS);
     const bytes = new Uint8Array(rows * ROW_SIZE);
     readFully(this.#fd, bytes, TABLE_HEADER_SIZE + page * PAGE_SIZE);
-    if (crc32(bytes) !== this.#index.sums[page]) throw badTable("the rows that were checked", "other bytes");
+    if (crc32(bytes) !== this.#summary.sums[page])
+      throw badTable("the rows that were checked", "other bytes");
     const view = viewOf(bytes);
     this.#cache.set(this, page, view);
     return view;
   }
 }
 
-interface PageIndex {
-  /** The place of the first row of each page. */
-  readonly places: Float64Array;
-  /** The CRC-32 of each page. */
-  readonly sums: Uint32Array;
-}
-
 interface CheckedTable {
   readonly header: ChunkTableHeader;
-  readonly index: PageIndex;
-  readonly chunkBytes: number;
-  readonly gaps: readonly GapRange[];
+  readonly summary: TableSummary;
 }
 
 function checkTable(fd: number, limits: ChunkTableLimits): CheckedTable {
@@ -225,56 +215,15 @@ function checkRows(
   },
 ): CheckedTable {
   const { limits, hash, blocks } = options;
-  const pages = Math.ceil(header.count / PAGE_ROWS);
-  const index = { places: new Float64Array(pages), sums: new Uint32Array(pages) };
-  const scan = new TableScan(header.dataSize, { limits, index });
-  let page = 0;
+  const scan = new TableScan(header, limits);
   for (const block of blocks) {
     hash.update(block);
-    scan.take(block, page);
-    page += Math.ceil(block.length / PAGE_SIZE);
+    const view = viewOf(block);
+    for (let at = 0; at < block.length; at += ROW_SIZE) scan.addRow(decodeNumbers(view, at));
+    scan.addPages(block);
   }
   if (!equalBytes(hash.digest(), header.digest)) throw badTable("bytes that match their digest", "others");
-  scan.finish();
-  return { header, index, chunkBytes: scan.chunkBytes, gaps: scan.gaps };
-}
-
-/** Checks rows and notes what stays in memory. */
-class TableScan {
-  chunkBytes = 0;
-  readonly gaps: GapRange[] = [];
-  readonly #dataSize: number;
-  readonly #index: PageIndex;
-  readonly #order: RowOrder;
-
-  constructor(dataSize: number, options: { readonly limits: ChunkTableLimits; readonly index: PageIndex }) {
-    this.#dataSize = dataSize;
-    this.#index = options.index;
-    this.#order = new RowOrder(dataSize, options.limits);
-  }
-
-  take(block: Uint8Array, firstPage: number): void {
-    const view = viewOf(block);
-    for (let at = 0; at < block.length; at += ROW_SIZE) {
-      const row = decodeNumbers(view, at);
-      this.#noteGap(row.place);
-      this.#order.check(row);
-      this.chunkBytes += row.size;
-      if (at % PAGE_SIZE !== 0) continue;
-      const page = firstPage + at / PAGE_SIZE;
-      this.#index.places[page] = row.place;
-      this.#index.sums[page] = crc32(block.subarray(at, at + PAGE_SIZE));
-    }
-  }
-
-  finish(): void {
-    this.#noteGap(this.#dataSize);
-  }
-
-  #noteGap(end: number): void {
-    const offset = Math.ceil(this.#order.end / BLOCK_SIZE) * BLOCK_SIZE;
-    if (end > offset) this.gaps.push({ offset, end });
-  }
+  return { header, summary: scan.finish() };
 }
 
 function readFully(fd: number, target: Uint8Array, offset: number): void {

@@ -7,7 +7,8 @@ import { hash } from "node:crypto";
 import { ftruncateSync, mkdirSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { syncPath, writeNewFile } from "../files/index.ts";
-import { type ChunkList, type ChunkTableLimits, type EncodedChunks, sizedTable } from "./chunk-table-file.ts";
+import { type ChunkList, type EncodedChunks, sizedTable } from "./chunk-table-file.ts";
+import type { ChunkTableLimits } from "./chunk-table-limits.ts";
 import { encodeSource, type LayerSource, type SourceRecord } from "./layer-source.ts";
 import { type LayerPaths, layerPaths } from "./store-layout.ts";
 
@@ -35,8 +36,7 @@ export interface CreatedFiles {
   readonly data: FileHandle;
   /** What its source file says. */
   readonly record: SourceRecord;
-  /** The bytes of its chunk table. */
-  readonly table: Uint8Array;
+  readonly chunks: EncodedChunks;
 }
 
 /**
@@ -52,14 +52,15 @@ export async function createLayerFiles(
   layer: AnyNewLayer,
   options: CreateFilesOptions,
 ): Promise<CreatedFiles> {
-  const { table, dataSize } = sizedTable(layer.chunks, options.limits);
+  const { table, summary, dataSize } = sizedTable(layer.chunks, options.limits);
   mkdirSync(directory);
   const paths = layerPaths(directory);
   const data = await open(paths.data, "wx+", 0o644);
   try {
     ftruncateSync(data.fd, dataSize);
     if (options.durable) await data.sync();
-    return { data, table, record: await writeLayerRecords(paths, { ...layer, table }, options) };
+    const record = await writeLayerRecords(paths, { ...layer, table }, options);
+    return { data, chunks: { table, summary }, record };
   } catch (error) {
     await data.close();
     throw error;

@@ -9,7 +9,7 @@ import type { Digest } from "../oci/index.ts";
 import { BitSet } from "./bit-set.ts";
 import { CheckedMeta } from "./checked-meta.ts";
 import { ChunkTable } from "./chunk-table.ts";
-import type { ChunkTableLimits } from "./chunk-table-file.ts";
+import type { ChunkTableLimits } from "./chunk-table-limits.ts";
 import type { CreatedFiles } from "./create-layer.ts";
 import { readBoundedFile } from "./read-bounded-file.ts";
 import {
@@ -223,7 +223,7 @@ export async function readSource(paths: Pick<LayerPaths, "source">): Promise<Sou
 }
 
 function openTable(paths: LayerPaths, { created, context }: OpenFilesOptions): ChunkTable {
-  if (created !== undefined) return ChunkTable.openWritten(paths.chunks, created.table, context);
+  if (created !== undefined) return ChunkTable.openWritten(paths.chunks, created.chunks, context);
   if (statSync(paths.chunks, { throwIfNoEntry: false })?.isFile() !== true) throw missing(paths.chunks);
   return ChunkTable.open(paths.chunks, context);
 }

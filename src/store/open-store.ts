@@ -8,7 +8,7 @@ import type { Clock } from "../async/index.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
 import { ensureDirectory, replaceFile } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
-import { type ChunkTableLimits, DEFAULT_TABLE_LIMITS } from "./chunk-table-file.ts";
+import { type ChunkTableLimits, DEFAULT_TABLE_LIMITS } from "./chunk-table-limits.ts";
 import { ChunkCopier } from "./chunk-copier.ts";
 import { ContentStore } from "./content-store.ts";
 import type { LayerContext } from "./layer-files.ts";

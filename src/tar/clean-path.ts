@@ -28,6 +28,7 @@ function withoutEnds(name: string): string {
 
 /** Whether a closer look is due: a path without these has no part that is empty, `.` or `..`. */
 function mayBeUnclean(path: string): boolean {
+  if (path === "") return false;
   const first = path.charCodeAt(0);
   const last = path.charCodeAt(path.length - 1);
   return first === DOT || first === SLASH || last === SLASH || path.includes("/.") || path.includes("//");
