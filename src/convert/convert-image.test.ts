@@ -147,7 +147,7 @@ test("convertImage() removes what was said about the old blobs", async () => {
     return Object.keys(layers[0]?.annotations ?? {}).sort();
   };
   assert.deepEqual(await keys(shop.image("stale/estargz")), [
-    "containerd.io/snapshot/esgz/toc.place",
+    "containerd.io/snapshot/esgz/toc.places",
     "containerd.io/snapshot/stargz/toc.digest",
     "io.containers.estargz.uncompressed-size",
     "org.example.layer",

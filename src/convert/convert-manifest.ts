@@ -29,6 +29,7 @@ import {
 } from "./convert-layer.ts";
 import type { ImageConversion } from "./convert-report.ts";
 import { familyOf, isContainerImage, rewriteConfig, rewriteManifest } from "./image-rewrite.ts";
+import { withPlacesAbove } from "./layer-places.ts";
 import { passBlob } from "./pass-blob.ts";
 import { passManifest } from "./pass-manifest.ts";
 
@@ -106,7 +107,10 @@ async function writeImage(content: ManifestContent, image: NewImage): Promise<De
   const { layers, family, conversion, signal } = image;
   const diffIds = layers.map(({ diffId }) => diffId);
   const config = await writeConfig(rewriteConfig(image.configBytes, diffIds), image);
-  const descriptors = layers.map(({ descriptor }) => descriptor);
+  const stated = layers.map(({ descriptor }) => descriptor);
+  // An image that stays as it is keeps its digest.
+  const isSame = layers.every(({ report }) => report.oldDigest === report.newDigest);
+  const descriptors = isSame ? stated : withPlacesAbove(stated);
   const rewritten = rewriteManifest(content.bytes, { config, layers: descriptors, family });
   return await conversion.destination.writeManifest(rewritten, { signal });
 }

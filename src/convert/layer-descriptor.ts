@@ -19,7 +19,7 @@ import {
 const CONTENT_ANNOTATIONS: ReadonlySet<string> = new Set([
   ANNOTATIONS.tocDigest,
   ANNOTATIONS.uncompressedSize,
-  ANNOTATIONS.tocPlace,
+  ANNOTATIONS.tocPlaces,
   ANNOTATIONS.zstdChecksumStargz,
   ANNOTATIONS.zstdPositionStargz,
   ANNOTATIONS.zstdChecksum,
@@ -29,9 +29,14 @@ const CONTENT_ANNOTATIONS: ReadonlySet<string> = new Set([
   "io.github.containers.zstd-chunked.tarsplit-checksum",
 ]);
 
-/** What a layer's descriptor says about its blob beyond digest and size: how to read it, where, and what proves it. */
+/**
+ * What a layer's descriptor says about its blob beyond digest and size: how to read it, where, and what proves it. Where tables of
+ * contents lie is not that: of other layers each image says something else.
+ */
 export function blobFactsOf({ mediaType, annotations, urls }: Descriptor): readonly unknown[] {
-  const facts = Object.entries(annotations ?? {}).filter(([key]) => CONTENT_ANNOTATIONS.has(key));
+  const facts = Object.entries(annotations ?? {}).filter(
+    ([key]) => CONTENT_ANNOTATIONS.has(key) && key !== ANNOTATIONS.tocPlaces,
+  );
   return [mediaType, urls, facts];
 }
 

@@ -26,9 +26,8 @@ import {
 } from "../image/index.ts";
 import {
   type DeclinedLayer,
-  type LayerAhead,
+  LayersAhead,
   type LazyLayer,
-  makeLayerAhead,
   openLazyLayer,
   type PreparationThreads,
   stageWholeLayer,
@@ -59,8 +58,8 @@ export interface AskedLayer {
   readonly digest: Digest;
   /** Of its table of contents, as the client has it from a manifest that it checked. */
   readonly tocDigest?: Digest | undefined;
-  /** Where that lies, if it was said: a hint. */
-  readonly tocPlace?: TocPlace | undefined;
+  /** Where the tables of contents of this layer and of others lie, as far as it was said: hints. */
+  readonly tocPlaces?: ReadonlyMap<Digest, TocPlace> | undefined;
 }
 
 /** How to resolve an image. */
@@ -94,8 +93,8 @@ const MADE_AT_ONCE = 2;
 export class RemoteImage implements AsyncDisposable {
   readonly #opened: PlatformManifest | undefined;
   readonly #options: RemoteImageOptions;
-  /** The layer that was asked for, made while the manifest was on its way. */
-  readonly #ahead: LayerAhead | undefined;
+  /** Layers that are read, or made, while the manifest is on its way. */
+  readonly #ahead: LayersAhead | undefined;
   readonly #layers = new Map<Digest, Promise<RemoteLayer>>();
   readonly #whole = new Semaphore(WHOLE_AT_ONCE);
   readonly #turns: LayerTurns;
@@ -106,7 +105,7 @@ export class RemoteImage implements AsyncDisposable {
     {
       opened,
       ahead,
-    }: { readonly opened?: PlatformManifest | undefined; readonly ahead?: LayerAhead | undefined },
+    }: { readonly opened?: PlatformManifest | undefined; readonly ahead?: LayersAhead | undefined },
   ) {
     this.#opened = opened;
     this.#options = options;
@@ -136,13 +135,21 @@ export class RemoteImage implements AsyncDisposable {
    * @throws {EsgzError} `PLATFORM_NOT_FOUND`, `MANIFEST_INVALID`, `MEDIA_TYPE_UNSUPPORTED`; codes of the medium.
    */
   static async open(options: RemoteImageOptions): Promise<RemoteImage> {
-    const ahead = beginAhead(options);
+    const ahead = new LayersAhead(options.asked, options);
     try {
       return new RemoteImage(options, { opened: await openManifestWith(options), ahead });
     } catch (error) {
       if (options.manifestIsOptional !== true || !isEsgzError(error, "REGISTRY_NOT_FOUND")) throw error;
       return new RemoteImage(options, {});
     }
+  }
+
+  /** Makes connections for reads when one layer has been opened, if that is not complete: until then tables of contents travel. */
+  async connectToBlobs(count: number): Promise<void> {
+    if (this.#layers.size === 0) return;
+    const first = await Promise.race(this.#layers.values());
+    if (first.kind === "ready" && !first.handle.layer.complete)
+      this.#options.source.repository?.connectToBlobs(count);
   }
 
   /** Whether layers were opened that the manifest does not have. */
@@ -215,7 +222,7 @@ export class RemoteImage implements AsyncDisposable {
 
   async #openLazily(layer: ImageLayer): Promise<RemoteLayer | DeclinedLayer> {
     const { store, threads, source, verification, signal, asked } = this.#options;
-    const ahead = this.#ahead?.isOf(layer.descriptor) === true ? this.#ahead.made : undefined;
+    const ahead = this.#ahead?.of(layer.descriptor);
     const open = (inTurn: InTurn): Promise<LazyLayer> =>
       openLazyLayer(layer, { store, threads, source, verification, signal, ahead, inTurn });
     const isAsked = layer.descriptor.digest === asked.digest;
@@ -271,14 +278,6 @@ async function isAny(layers: Iterable<Promise<RemoteLayer | DeclinedLayer>>): Pr
     () => true,
     () => false,
   );
-}
-
-/** Begins to make the layer that is asked for, if enough is known of it. */
-function beginAhead(options: RemoteImageOptions): LayerAhead | undefined {
-  const { asked, verification } = options;
-  const { digest, tocDigest, tocPlace } = asked;
-  if (tocDigest === undefined || tocPlace === undefined || verification !== "required") return undefined;
-  return makeLayerAhead({ digest, tocDigest, tocPlace }, options);
 }
 
 /** The manifest that has the layer; of an index, that of this machine's platform is tried first. */

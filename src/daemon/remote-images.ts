@@ -19,8 +19,8 @@ export interface RemoteLayerRequest {
   readonly digest: Digest;
   /** The layer's table of contents, as the client has it from a manifest that it checked. */
   readonly tocDigest?: Digest | undefined;
-  /** Where that lies, if it was said: a hint. */
-  readonly tocPlace?: TocPlace | undefined;
+  /** Where the tables of contents of this layer and of others lie, as far as it was said: hints. */
+  readonly tocPlaces?: ReadonlyMap<Digest, TocPlace> | undefined;
   readonly manifest?: Digest | undefined;
   readonly skipVerify: boolean;
 }

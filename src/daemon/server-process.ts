@@ -35,6 +35,7 @@ const NODE_FLAGS = [
   "--no-flush-bytecode",
   "--no-allocation-site-pretenuring",
   "--no-parallel-scavenge",
+  "--v8-pool-size=1",
   "--initial-old-space-size=64",
   "--expose-gc",
   "--disable-warning=ExperimentalWarning",

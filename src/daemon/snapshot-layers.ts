@@ -27,6 +27,8 @@ import type { StoreWork } from "./store-work.ts";
 /** Set by ctr-remote, or by the layer's annotation: how much of a layer without landmark is fetched first. */
 const PREFETCH_LABEL = "containerd.io/snapshot/remote/stargz.prefetch";
 const DISK_SECTOR = 512;
+/** A program's first files are asked for at once, one connection each. */
+const FIRST_FILES = 12;
 /** From the mount of a layer to the end of the call that waits for it. */
 const ANSWERED_MS = 10;
 /** Snapshots are removed many at a time. */
@@ -129,6 +131,7 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
 
   /** What the image's own command reads; whether a client starts that, nobody has said yet. */
   async #foresee(image: RemoteImage, signal: AbortSignal): Promise<void> {
+    this.#inBackground(() => image.connectToBlobs(FIRST_FILES));
     const whole = await image.whole();
     if (whole === undefined) return;
     const { config, layers } = whole;

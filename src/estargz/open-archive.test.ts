@@ -166,6 +166,7 @@ suite("openArchive() of layers that other tools made", () => {
     const [size, toc] = [366_722, 0x55428];
     for (const [stated, first] of [
       [`${toc}/${size}`, toc],
+      [`${toc}/${size},1/2`, toc],
       // Too late, as of another blob: the rest is read.
       [`${size - 1000}/${size}`, size - 1000],
       // More than a table takes, and no offsets of this blob: the usual tail is read.
@@ -176,7 +177,7 @@ suite("openArchive() of layers that other tools made", () => {
     ] as const) {
       const ranges: ByteRange[] = [];
       const blob = recording(readVector("everything.default.blob"), ranges);
-      const archive = await openArchive(blob, { annotations: { [ANNOTATIONS.tocPlace]: stated } });
+      const archive = await openArchive(blob, { annotations: { [ANNOTATIONS.tocPlaces]: stated } });
       assert.equal(archive.verify(archive.tocDigest).entries.length, 336);
       const rest = first > toc ? [{ offset: toc, size: first - toc }] : [];
       assert.deepEqual(ranges, [{ offset: first, size: size - first }, ...rest], stated);
@@ -193,7 +194,7 @@ suite("openArchive() of layers that other tools made", () => {
     ] as const) {
       const ranges: ByteRange[] = [];
       const blob = sparseBlob(toc, { size, ranges });
-      const raw = await readRawToc(blob, { annotations: { [ANNOTATIONS.tocPlace]: `${stated}/${size}` } });
+      const raw = await readRawToc(blob, { annotations: { [ANNOTATIONS.tocPlaces]: `${stated}/${size}` } });
       assert.deepEqual(ranges, [{ offset: size - wanted, size: wanted }]);
       assert.ok(raw.bytes.buffer.byteLength < 1 << 20);
     }

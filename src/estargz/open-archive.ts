@@ -7,7 +7,7 @@
 import type { BlobSource } from "../blob/index.ts";
 import { concatBytes, NO_BYTES } from "../bytes/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
-import { ANNOTATIONS, type AnnotationMap, parseTocPlace } from "../oci/index.ts";
+import { ANNOTATIONS, type AnnotationMap, parseTocPlaces } from "../oci/index.ts";
 import { decodeFooter, MAX_FOOTER_SIZE, type Footer } from "./footer.ts";
 import { DEFAULT_LIMITS, limitExceeded, type EstargzLimits } from "./limits.ts";
 import { extractExternalToc, extractGzipToc, extractZstdToc } from "./toc-member.ts";
@@ -148,7 +148,7 @@ async function readTail(blob: BlobSource, options: OpenArchiveOptions): Promise<
 
 /** From where annotations say that the TOC begins; undefined if they say nothing that is usable. */
 function statedTail(annotations: AnnotationMap | null | undefined, blobSize: number): number | undefined {
-  const place = parseTocPlace(annotations?.[ANNOTATIONS.tocPlace]);
+  const [place] = parseTocPlaces(annotations?.[ANNOTATIONS.tocPlaces]);
   if (place?.blobSize !== blobSize) return undefined;
   const size = blobSize - place.offset;
   return size <= Math.min(MAX_STATED_TAIL, blobSize * MAX_STATED_SHARE) ? size : undefined;

@@ -128,7 +128,7 @@ suite("writeArchive()", () => {
       assert.equal(annotations["io.containers.estargz.uncompressed-size"], size);
       const footer = decodeFooter(blob.subarray(-MAX_FOOTER_SIZE), blob.length);
       const place = footer.kind === "estargz" ? `${footer.tocOffset}/${blob.length}` : undefined;
-      assert.equal(annotations["containerd.io/snapshot/esgz/toc.place"], place);
+      assert.equal(annotations["containerd.io/snapshot/esgz/toc.places"], place);
       if (options.losslessTar === true) assert.equal(summary.diffId, digestOf(TAR));
     });
   }

@@ -10,7 +10,7 @@
 import { createHash, hash } from "node:crypto";
 import { concatBytes, NO_BYTES } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
-import { ANNOTATIONS, type AnnotationMap, type Digest, formatTocPlace } from "../oci/index.ts";
+import { ANNOTATIONS, type AnnotationMap, type Digest, formatTocPlaces } from "../oci/index.ts";
 import { createCompressor } from "./compressor.ts";
 import { encodeToc } from "./encode-toc.ts";
 import { encodeEstargzFooter, encodeExternalFooter } from "./gzip-footer.ts";
@@ -214,7 +214,7 @@ class ArchiveWriter {
       this.#put(await this.#compressToc(tar));
       this.#put(encodeEstargzFooter(tocOffset));
       const place = { offset: tocOffset, blobSize: this.#blobSize };
-      this.#annotations = { [ANNOTATIONS.tocPlace]: formatTocPlace(place) };
+      this.#annotations = { [ANNOTATIONS.tocPlaces]: formatTocPlaces([place]) };
     }
   }
 

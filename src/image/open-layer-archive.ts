@@ -16,6 +16,8 @@ export interface OpenLayerOptions extends FindTocOptions {
    * and nothing proves; `verified` is then false.
    */
   readonly verification?: "required" | "computed" | undefined;
+  /** The table of contents, if it was read before the descriptor was known. */
+  readonly ahead?: Promise<RawToc | undefined> | undefined;
 }
 
 /** A layer's table of contents, read. */
@@ -83,7 +85,8 @@ export async function readLayerArchive(
     return opaque("its manifest names no table of contents");
   }
   try {
-    return { kind: "found", raw: await readLayerToc(layer, options) };
+    const { ahead, ...rest } = options;
+    return { kind: "found", raw: (await ahead) ?? (await readLayerToc(layer, rest)) };
   } catch (error) {
     return opaqueFrom(error, proof);
   }

@@ -4,12 +4,8 @@ export type { ImageEvent, ImageObserver } from "./image-event.ts";
 export { type LayerRoot, readLayerRoot } from "./layer-root.ts";
 export { mergeLayerMetas } from "./merge-layer-metas.ts";
 export type { DeclinedLayer } from "./declined-layer.ts";
-export {
-  type LayerAhead,
-  type LayerFacts,
-  makeLayerAhead,
-  type MakeLayerAheadOptions,
-} from "./make-layer-ahead.ts";
+export type { LayerAhead } from "./layer-ahead.ts";
+export { LayersAhead, type LayersAheadOptions, type ToldLayers } from "./layers-ahead.ts";
 export {
   type LazyLayer,
   openLazyLayer,

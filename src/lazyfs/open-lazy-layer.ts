@@ -10,6 +10,7 @@ import { type ImageSource, type Layer, readLayerArchive } from "../image/index.t
 import { ANNOTATIONS, type Digest, isDigest } from "../oci/index.ts";
 import type { LayerHandle, LayerLocation, LayerSource, Store } from "../store/index.ts";
 import type { DeclinedLayer } from "./declined-layer.ts";
+import type { LayerAhead } from "./layer-ahead.ts";
 import { type MadeLayer, makeLayer } from "./make-layer.ts";
 import type { PreparationThreads } from "./preparation-threads.ts";
 
@@ -29,8 +30,8 @@ export interface OpenLazyLayerOptions extends ReadOptions {
   readonly diffId?: (() => Promise<Digest | undefined>) | undefined;
   /** Who makes the layer from its table of contents; default: this thread. */
   readonly threads?: PreparationThreads | undefined;
-  /** The layer, if it was made before its descriptor was known: from the same table of contents. */
-  readonly ahead?: Promise<MadeLayer | undefined> | undefined;
+  /** What was done before the descriptor was known. */
+  readonly ahead?: LayerAhead | undefined;
   /** Runs what makes the layer from its table of contents, when it is this layer's turn; default: at once. */
   readonly inTurn?: (<T>(make: () => Promise<T>) => Promise<T>) | undefined;
 }
@@ -62,12 +63,13 @@ export async function openLazyLayer(layer: Layer, options: OpenLazyLayerOptions)
   }
   if (location === undefined) return decline("its image is not in a registry");
   const { inTurn = (work) => work() } = options;
-  const ahead = options.ahead === undefined ? undefined : await inTurn(async () => await options.ahead);
-  if (ahead !== undefined && ahead.tocDigest === statedTocDigest(layer)) {
-    return await createLazyLayer(layer, { ...options, made: ahead, location });
+  const { ahead } = options;
+  const early = ahead?.made === undefined ? undefined : await inTurn(async () => await ahead.made);
+  if (early !== undefined && early.tocDigest === statedTocDigest(layer)) {
+    return await createLazyLayer(layer, { ...options, made: early, location });
   }
   const { verification, overlayMarks, threads, signal } = options;
-  const found = await readLayerArchive(layer, { verification, signal });
+  const found = await readLayerArchive(layer, { verification, signal, ahead: ahead?.raw });
   if (found.kind === "opaque") return { ...found, kind: "declined" };
   const material = { descriptor: layer.descriptor, raw: found.raw, verification, overlayMarks };
   const make = (): Promise<MadeLayer | DeclinedLayer> =>

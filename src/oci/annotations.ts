@@ -11,10 +11,10 @@ export const ANNOTATIONS = {
   /** Size of the whole decompressed layer stream, decimal. */
   uncompressedSize: "io.containers.estargz.uncompressed-size",
   /**
-   * Where the TOC begins in the blob of an eStargz layer, and the size of the blob: see `parseTocPlace()`. Written by esgz, so
+   * Where the TOC begins in the blob of an eStargz layer, and in those above it: see `parseTocPlaces()`. Written by esgz, so
    * that a reader asks for the TOC and no more; the footer decides where it is. Of this prefix containerd tells a snapshotter.
    */
-  tocPlace: "containerd.io/snapshot/esgz/toc.place",
+  tocPlaces: "containerd.io/snapshot/esgz/toc.places",
   /** On layers of a TOC image: the digest of the layer that the TOC belongs to. */
   tocLayerDigest: "containerd.io/snapshot/stargz/layer.digest",
   /** zstd:chunked, prefix of stargz-snapshotter: digest of the compressed TOC. */

@@ -1,5 +1,11 @@
 /**
- * Where the table of contents of a seekable layer lies, as a descriptor's annotation says it.
+ * Where the tables of contents of seekable layers lie, as the annotation of a layer's descriptor says it: of this layer, and of those
+ * above it in its image.
+ *
+ * ```text
+ * "70200883/70654883,193118501/193594336,11350829/11457391"
+ *  OFFSET   SIZE
+ * ```
  *
  * @module
  */
@@ -12,14 +18,30 @@ export interface TocPlace {
   readonly blobSize: number;
 }
 
-/** The annotation's text: `OFFSET/SIZE`, both decimal. */
-export function formatTocPlace({ offset, blobSize }: TocPlace): string {
-  return `${offset}/${blobSize}`;
+/** A label of containerd takes 4096 bytes with its key, and these some 20 each. */
+const MAX_PLACES = 100;
+
+/** The annotation's text; of a long list, its beginning. */
+export function formatTocPlaces(places: readonly TocPlace[]): string {
+  return places
+    .slice(0, MAX_PLACES)
+    .map(({ offset, blobSize }) => `${offset}/${blobSize}`)
+    .join(",");
 }
 
-/** Reads the annotation's text; undefined if it is none, or no place in a blob. */
-export function parseTocPlace(text: string | undefined): TocPlace | undefined {
-  const found = /^(?<offset>\d{1,15})\/(?<size>\d{1,15})$/.exec(text ?? "")?.groups;
+/** Reads the annotation's text: this layer's place, and those above it, as far as there are some that can be. */
+export function parseTocPlaces(text: string | undefined): readonly TocPlace[] {
+  const places: TocPlace[] = [];
+  for (const part of (text ?? "").split(",", MAX_PLACES)) {
+    const place = parsePlace(part);
+    if (place === undefined) break;
+    places.push(place);
+  }
+  return places;
+}
+
+function parsePlace(text: string): TocPlace | undefined {
+  const found = /^(?<offset>\d{1,15})\/(?<size>\d{1,15})$/.exec(text)?.groups;
   if (found === undefined) return undefined;
   const place = { offset: Number(found["offset"]), blobSize: Number(found["size"]) };
   return place.offset < place.blobSize ? place : undefined;

@@ -96,7 +96,9 @@ async function requestRange(request: RangeRequest): Promise<HttpResponse> {
   }
   const url = endpoint.urlOf(`${repository}/blobs/${digest}`);
   const response = await endpoint.send(getRequest(request, url));
-  if (response.ok && response.url.href !== url.href) redirects.set(endpoint, response.url);
+  if (!response.ok) return response;
+  endpoint.blobsAt = response.url;
+  if (response.url.href !== url.href) redirects.set(endpoint, response.url);
   return response;
 }
 

@@ -52,6 +52,8 @@ export class Endpoint {
   readonly mirrorOf: string | undefined;
   /** Milliseconds of the clock; before it, a mirror is left out. */
   avoidUntilMs = 0;
+  /** Where a request for a blob ended last. */
+  blobsAt: URL | undefined;
   readonly #options: EndpointOptions;
   readonly #authorizer: Authorizer;
 
@@ -103,6 +105,13 @@ export class Endpoint {
   async connectAhead(count: number): Promise<void> {
     const { transport, config: tls } = this.#options;
     await transport.connectAhead(this.base, { tls, count });
+  }
+
+  /** The same for requests for blobs, which may be elsewhere. */
+  async connectToBlobs(count: number): Promise<void> {
+    const { blobsAt } = this;
+    if (blobsAt === undefined || blobsAt.origin === this.base.origin) await this.connectAhead(count);
+    else await this.#options.transport.connectAhead(blobsAt, { tls: {}, count });
   }
 
   /**

@@ -63,6 +63,12 @@ export class Repository {
     endpoint?.connectAhead(count).catch(() => undefined);
   }
 
+  /** Makes connections for reads of blobs that will come at once, where blobs were read last. Never fails, as above. */
+  connectToBlobs(count: number): void {
+    const [endpoint] = this.#host.readOrder();
+    endpoint?.connectToBlobs(count).catch(() => undefined);
+  }
+
   /** The descriptor of a tag or digest, without fetching the manifest where the registry allows it. */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     return await this.#manifests.resolve(reference, options);

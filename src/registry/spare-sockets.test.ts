@@ -37,6 +37,30 @@ test("connections are there before a request, and requests use them", async () =
   assert.equal(registry.connections(), 4);
 });
 
+test("connections for reads of blobs go where the last one was sent", async () => {
+  await using store = await startScriptedServer(async (_request, response) => {
+    await sleep(30);
+    answer(response, 206, { "content-range": "bytes 0-0/9" }, Buffer.from("x"));
+  });
+  await using registry = await startScriptedServer((_request, response) => {
+    answer(response, 307, { location: `${store.url}/stored` });
+    return Promise.resolve();
+  });
+  await using client = new RegistryClient();
+  const repository = client.repository({ registry: registry.host, repository: "a/b" });
+  repository.connectToBlobs(2);
+  await until(() => registry.connections() === 2);
+  const blob = repository.openBlob({ digest: `sha256:${"a".repeat(64)}`, size: 9 });
+  const readFirst = async (): Promise<Uint8Array> => await blob.read({ offset: 0, size: 1 });
+  await readFirst();
+  assert.equal(store.connections(), 1);
+  repository.connectToBlobs(3);
+  await until(() => store.connections() === 4);
+  await Promise.all([readFirst(), readFirst(), readFirst(), readFirst()]);
+  assert.equal(store.connections(), 4);
+  assert.equal(registry.connections(), 2);
+});
+
 test("a request takes a connection that is still being made", async () => {
   await using registry = await startLate();
   await using client = new RegistryClient();

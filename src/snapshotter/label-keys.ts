@@ -16,8 +16,8 @@ export const REMOTE_LABEL_VALUE = "remote snapshot";
 /** The digest of the layer's table of contents, from its descriptor's annotation. */
 export const TOC_DIGEST_LABEL = "containerd.io/snapshot/stargz/toc.digest";
 
-/** Where that lies, as far as its writer said: the descriptor's annotation, too. */
-export const TOC_PLACE_LABEL = "containerd.io/snapshot/esgz/toc.place";
+/** Where that and those of the layers above lie, as far as their writer said: the descriptor's annotation, too. */
+export const TOC_PLACES_LABEL = "containerd.io/snapshot/esgz/toc.places";
 
 /** Present if the client accepts content that cannot be verified. */
 export const SKIP_VERIFY_LABEL = "containerd.io/snapshot/remote/stargz.skipverify";

@@ -13,8 +13,8 @@ export interface RemoteRequest {
   readonly digest: Digest;
   /** What the table of contents must be; absent if the client did not say. */
   readonly tocDigest?: Digest | undefined;
-  /** Where that table lies, if the client said: a hint. */
-  readonly tocPlace?: TocPlace | undefined;
+  /** Where the tables of contents of this layer and of those above lie, as far as the client said: hints. */
+  readonly tocPlaces: ReadonlyMap<Digest, TocPlace>;
   /** This layer and those above it, as far as the client's label had room: a hint. The manifest has them all. */
   readonly imageLayers: readonly Digest[];
   /** The image's manifest, where the client said it. */

@@ -50,7 +50,7 @@ export class RemotePreparer {
   async prepareAgain(origin: RemoteOrigin, labels: Labels): Promise<PreparerAnswer> {
     const { remote } = this.#options;
     if (remote === undefined) return { reason: "remote layers are not enabled" };
-    return await this.#ask(remote, { ...origin, imageLayers: [origin.digest], labels });
+    return await this.#ask(remote, { ...origin, imageLayers: [origin.digest], tocPlaces: new Map(), labels });
   }
 
   async #ask(remote: RemoteLayers, request: Omit<RemoteRequest, "signal">): Promise<PreparerAnswer> {

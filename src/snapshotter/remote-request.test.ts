@@ -25,6 +25,7 @@ test("labels of the default source: the manifest is in the reference, a cut dige
       reference: `127.0.0.1:5000/base:esgz@${digest("a")}`,
       digest: digest("1"),
       tocDigest: digest("c"),
+      tocPlaces: new Map(),
       manifest: digest("a"),
       imageLayers: [digest("1"), digest("2")],
       skipVerify: false,
@@ -43,6 +44,30 @@ test("labels of the CRI come first, if they name image and layer", () => {
   const mixed = parseRemoteRequest({ ...stargz, [`${KEY}cri.image-ref`]: "registry.test/cri:1" }, {});
   assert.ok("request" in mixed);
   assert.equal(mixed.request.digest, digest("1"));
+});
+
+test("places of tables belong to this layer and those behind it in the list", () => {
+  const placesIn = (labels: Record<string, string>, places: string): [string, number, number][] => {
+    const parsed = parseRemoteRequest({ ...labels, [`${KEY}esgz/toc.places`]: places }, {});
+    assert.ok("request" in parsed);
+    return [...parsed.request.tocPlaces].map(([of, { offset, blobSize }]) => [of, offset, blobSize]);
+  };
+  const [first, second] = [digest("1"), digest("2")];
+  assert.deepEqual(placesIn(stargz, "5/50,6/60,7/70"), [
+    [first, 5, 50],
+    [second, 6, 60],
+  ]);
+  assert.deepEqual(placesIn(stargz, "5/50"), [[first, 5, 50]]);
+  const behind = { ...stargz, [`${KEY}remote/stargz.layers`]: `${digest("0")},${first},${second}` };
+  assert.deepEqual(placesIn(behind, "5/50,6/60"), [
+    [first, 5, 50],
+    [second, 6, 60],
+  ]);
+  assert.deepEqual(placesIn(cri, "5/50,6/60"), [
+    [digest("3"), 5, 50],
+    [digest("4"), 6, 60],
+  ]);
+  assert.deepEqual(placesIn(stargz, "50/5,6/60"), []);
 });
 
 test("an empty TOC digest is none; a wrong one is a reason", () => {

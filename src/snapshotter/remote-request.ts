@@ -4,8 +4,8 @@
  * @module
  */
 import { isEsgzError } from "../errors/index.ts";
-import { type Digest, isDigest, parseReference, parseTocPlace } from "../oci/index.ts";
-import { SKIP_VERIFY_LABEL, SOURCE_LABELS, TOC_DIGEST_LABEL, TOC_PLACE_LABEL } from "./label-keys.ts";
+import { type Digest, isDigest, parseReference, parseTocPlaces, type TocPlace } from "../oci/index.ts";
+import { SKIP_VERIFY_LABEL, SOURCE_LABELS, TOC_DIGEST_LABEL, TOC_PLACES_LABEL } from "./label-keys.ts";
 import type { RemoteRequest } from "./remote-layers.ts";
 import type { Labels } from "./snapshot.ts";
 
@@ -35,16 +35,16 @@ export function parseRemoteRequest(labels: Labels, policy: VerificationPolicy): 
     return { reason: `its label ${TOC_DIGEST_LABEL} is no digest`, reference, digest };
   const manifest = manifestOf(reference, source.manifest === undefined ? undefined : labels[source.manifest]);
   if ("reason" in manifest) return { ...manifest, reference, digest };
-  const tocPlace = parseTocPlace(labels[TOC_PLACE_LABEL]);
+  const imageLayers = digestsIn(labels[source.layers], digest);
   const skipAsked = labels[SKIP_VERIFY_LABEL] !== undefined && policy.allowSkipping === true && !hasToc;
   return {
     request: {
       reference,
       digest,
       ...(hasToc ? { tocDigest: toc } : {}),
-      ...(tocPlace === undefined ? {} : { tocPlace }),
+      tocPlaces: placesOf(imageLayers.slice(imageLayers.indexOf(digest)), labels[TOC_PLACES_LABEL]),
       ...manifest,
-      imageLayers: digestsIn(labels[source.layers], digest),
+      imageLayers,
       skipVerify: policy.disabled === true || skipAsked,
       labels,
     },
@@ -68,6 +68,16 @@ function manifestOf(
     if (isEsgzError(error)) return { reason: error.message };
     throw error;
   }
+}
+
+/** The label goes on like the list of layers. */
+function placesOf(layers: readonly Digest[], label: string | undefined): ReadonlyMap<Digest, TocPlace> {
+  const places = new Map<Digest, TocPlace>();
+  for (const [at, place] of parseTocPlaces(label).entries()) {
+    const digest = layers[at];
+    if (digest !== undefined) places.set(digest, place);
+  }
+  return places;
 }
 
 /** The list begins with the layer itself; what is no digest was cut. */
