@@ -80,7 +80,7 @@ export class LayerTurns {
     const lowest = this.#lowestMissing();
     const ready = this.#waiting.filter(({ index: waiting }) => waiting < lowest);
     this.#waiting = this.#waiting.filter(({ index: waiting }) => waiting > lowest);
-    for (const { go } of ready) go();
+    for (const { go } of ready.toSorted((a, b) => a.index - b.index)) go();
   }
 
   #lowestMissing(): number {

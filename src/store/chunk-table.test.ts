@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ChunkTable } from "./chunk-table.ts";
-import { encodeChunkTable } from "./chunk-table-file.ts";
+import { encodeChunks, encodeChunkTable } from "./chunk-table-file.ts";
 import { DEFAULT_TABLE_LIMITS } from "./chunk-table-limits.ts";
 import { PageCache } from "./page-cache.ts";
 import { scratchDirectory } from "./sample-layer.fixture.ts";
@@ -114,4 +114,50 @@ test("rows that changed since the table was opened are refused", async () => {
   await writeFile(path, bytes);
   assert.deepEqual(table.row(0), rows[0]);
   assert.throws(() => table.row(1), { code: "STORE_INVALID" });
+});
+
+test("a table that was just encoded is opened by its summary as it is by its rows", async () => {
+  await using directory = await scratchDirectory();
+  const path = join(directory.path, "chunks");
+  const options = { limits: DEFAULT_TABLE_LIMITS, cache: new PageCache(2) };
+  const pieces = fc.array(fc.tuple(fc.nat({ max: 9000 }), fc.integer({ min: 1, max: 9000 })), {
+    maxLength: 200,
+  });
+  await fc.assert(
+    fc.asyncProperty(pieces, async (steps) => {
+      let end = 0;
+      const rows = steps.map(([gap, size], index) => {
+        const place = end + gap;
+        end = place + size;
+        return { place, size, blobOffset: index, memberSize: 1, innerOffset: 2, digest: DIGEST };
+      });
+      const dataSize = (Math.ceil(end / 4096) + 1) * 4096;
+      const encoded = encodeChunks({ dataSize, rows });
+      await writeFile(path, encoded.table);
+      using read = ChunkTable.open(path, options);
+      using written = ChunkTable.openWritten(path, encoded, options);
+      for (const key of ["count", "dataSize", "chunkBytes", "gaps"] as const)
+        assert.deepEqual(written[key], read[key], key);
+      for (const [index, row] of rows.entries()) {
+        assert.deepEqual(written.row(index), row);
+        assert.deepEqual(written.overlapping(row.place, 1), { first: index, end: index + 1 });
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("a summary does not take the place of narrower limits than those of its maker", async () => {
+  await using directory = await scratchDirectory();
+  const path = join(directory.path, "chunks");
+  const row = { place: 0, size: 5000, blobOffset: 0, memberSize: 9, innerOffset: 0, digest: DIGEST };
+  const encoded = encodeChunks({ dataSize: 8192, rows: [row] });
+  await writeFile(path, encoded.table);
+  const openWith = (maxChunkSize: number): ChunkTable =>
+    ChunkTable.openWritten(path, encoded, {
+      limits: { ...DEFAULT_TABLE_LIMITS, maxChunkSize },
+      cache: new PageCache(2),
+    });
+  openWith(5000)[Symbol.dispose]();
+  assert.throws(() => openWith(4999), { code: "STORE_INVALID" });
 });
