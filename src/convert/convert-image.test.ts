@@ -4,7 +4,14 @@ import { readdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { encodeUtf8 } from "../bytes/index.ts";
 import { openImage, openLayerArchive, streamLayerTar, verifyLayer } from "../image/index.ts";
-import { type Descriptor, type Digest, MEDIA_TYPES, parseImageConfig, parseManifest } from "../oci/index.ts";
+import {
+  ANNOTATIONS,
+  type Descriptor,
+  type Digest,
+  MEDIA_TYPES,
+  parseImageConfig,
+  parseManifest,
+} from "../oci/index.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import type { ConvertEvent, ConvertReport } from "./convert-report.ts";
 import { sampleLayers, sha256, tarOf, Workshop } from "./sample-image.fixture.ts";
@@ -161,6 +168,25 @@ test("convertImage() removes what was said about the old blobs", async () => {
   ]);
   await shop.convert(shop.image("stale/zstd"), shop.image("stale/gzip"), { format: "gzip" });
   assert.deepEqual(await keys(shop.image("stale/gzip")), ["org.example.layer"]);
+});
+test("convertImage() says with each layer where the tables of those above it lie, the same each time", async () => {
+  const layers = ["a", "b", "c"].map((name) => ({
+    tar: tarOf({ [name]: name }),
+    compression: "gzip" as const,
+  }));
+  await shop.makeImage(shop.image("places"), { layers });
+  const placesOf = async (name: string): Promise<(string | undefined)[]> =>
+    parseManifest((await shop.rootOf(name)).bytes).layers.map(
+      ({ annotations }) => annotations?.[ANNOTATIONS.tocPlaces],
+    );
+  const first = await shop.convert(shop.image("places"), shop.image("places/first"));
+  const [all = "", two = "", one = ""] = await placesOf(shop.image("places/first"));
+  assert.match(one, /^\d+\/\d+$/);
+  assert.ok(two.endsWith(`,${one}`) && all.endsWith(`,${two}`), all);
+  const forced = await shop.convert(shop.image("places/first"), shop.image("places/forced"), { force: true });
+  assert.equal(forced.root.digest, first.root.digest);
+  const passed = await shop.convert(shop.image("places/first"), shop.image("places/passed"));
+  assert.equal(passed.root.digest, first.root.digest);
 });
 
 test("convertImage() gives docker images oci media types for eStargz and keeps docker's for gzip", async () => {

@@ -108,8 +108,8 @@ async function writeImage(content: ManifestContent, image: NewImage): Promise<De
   const diffIds = layers.map(({ diffId }) => diffId);
   const config = await writeConfig(rewriteConfig(image.configBytes, diffIds), image);
   const stated = layers.map(({ descriptor }) => descriptor);
-  // An image that stays as it is keeps its digest.
-  const isSame = layers.every(({ report }) => report.oldDigest === report.newDigest);
+  // An image of which all layers are passed on keeps its digest.
+  const isSame = stated.every((descriptor, at) => descriptor === image.manifest.layers[at]);
   const descriptors = isSame ? stated : withPlacesAbove(stated);
   const rewritten = rewriteManifest(content.bytes, { config, layers: descriptors, family });
   return await conversion.destination.writeManifest(rewritten, { signal });

@@ -89,11 +89,14 @@ const WHOLE_AT_ONCE = 2;
 /** Made all at once, the first layer would be ready when the last one is; its client asks for one after the other. */
 const MADE_AT_ONCE = 2;
 
+/** Of a layer that the manifest does not have. */
+const NO_INDEX = -1;
+
 /** The layers of one image. Closing gives them back. */
 export class RemoteImage implements AsyncDisposable {
   readonly #opened: PlatformManifest | undefined;
   readonly #options: RemoteImageOptions;
-  /** Layers that are read, or made, while the manifest is on its way. */
+  /** What was read or made while the manifest was on its way; kept where there is none. */
   readonly #ahead: LayersAhead | undefined;
   readonly #layers = new Map<Digest, Promise<RemoteLayer>>();
   readonly #whole = new Semaphore(WHOLE_AT_ONCE);
@@ -109,7 +112,7 @@ export class RemoteImage implements AsyncDisposable {
   ) {
     this.#opened = opened;
     this.#options = options;
-    this.#ahead = ahead;
+    this.#ahead = opened === undefined ? ahead : undefined;
     const stated = opened === undefined ? [] : openManifestLayers(opened);
     const layers = new Map(stated.map((layer) => [layer.descriptor.digest, layer]));
     const indexes = [...layers.values()].map(({ index }) => index);
@@ -119,7 +122,7 @@ export class RemoteImage implements AsyncDisposable {
       atOnce: MADE_AT_ONCE,
       signal: options.signal,
     });
-    const tried = new Map([...layers.values()].map((layer) => [layer, this.#openLazily(layer)]));
+    const tried = new Map([...layers.values()].map((layer) => [layer, this.#openLazily(layer, ahead)]));
     const anyLazy = isAny(tried.values());
     for (const [layer, opening] of tried) {
       const result = this.#openOrDecline(layer, { opening, anyLazy });
@@ -140,16 +143,22 @@ export class RemoteImage implements AsyncDisposable {
       return new RemoteImage(options, { opened: await openManifestWith(options), ahead });
     } catch (error) {
       if (options.manifestIsOptional !== true || !isEsgzError(error, "REGISTRY_NOT_FOUND")) throw error;
-      return new RemoteImage(options, {});
+      return new RemoteImage(options, { ahead });
     }
   }
 
-  /** Makes connections for reads when one layer has been opened, if that is not complete: until then tables of contents travel. */
+  /** Makes connections for reads when the first layer that lacks something has been opened: until then tables of contents travel. */
   async connectToBlobs(count: number): Promise<void> {
-    if (this.#layers.size === 0) return;
-    const first = await Promise.race(this.#layers.values());
-    if (first.kind === "ready" && !first.handle.layer.complete)
-      this.#options.source.repository?.connectToBlobs(count);
+    const missing = async (opening: Promise<RemoteLayer>): Promise<void> => {
+      const layer = await opening;
+      if (layer.kind !== "ready" || layer.handle.layer.complete) throw new Error("nothing to read");
+    };
+    const first = Promise.any(Array.from(this.#layers.values(), missing));
+    const isMissing = await first.then(
+      () => true,
+      () => false,
+    );
+    if (isMissing) this.#options.source.repository?.connectToBlobs(count);
   }
 
   /** Whether layers were opened that the manifest does not have. */
@@ -216,13 +225,19 @@ export class RemoteImage implements AsyncDisposable {
     const mediaType = MEDIA_TYPES.ociLayerGzip;
     const descriptor = { mediaType, digest, size, annotations: { [ANNOTATIONS.tocDigest]: tocDigest } };
     const blob = repository.openBlob({ digest, size });
-    const found = await this.#openLazily({ index: 0, descriptor, compression: "gzip", blob });
+    const found = await this.#openLazily(
+      { index: NO_INDEX, descriptor, compression: "gzip", blob },
+      this.#ahead,
+    );
     return "mismatch" in found ? { kind: "declined", reason: found.reason } : found;
   }
 
-  async #openLazily(layer: ImageLayer): Promise<RemoteLayer | DeclinedLayer> {
+  async #openLazily(
+    layer: ImageLayer,
+    layersAhead: LayersAhead | undefined,
+  ): Promise<RemoteLayer | DeclinedLayer> {
     const { store, threads, source, verification, signal, asked } = this.#options;
-    const ahead = this.#ahead?.of(layer.descriptor);
+    const ahead = layersAhead?.of(layer.descriptor);
     const open = (inTurn: InTurn): Promise<LazyLayer> =>
       openLazyLayer(layer, { store, threads, source, verification, signal, ahead, inTurn });
     const isAsked = layer.descriptor.digest === asked.digest;

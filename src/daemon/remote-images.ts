@@ -152,14 +152,14 @@ export class RemoteImages implements AsyncDisposable {
     const registry = await clients.clientFor(clients.accessOf(reference));
     const source = await openImageSource({ kind: "registry", reference }, { registry, signal });
     source.repository?.connectAhead(CONNECTIONS_AHEAD);
-    const { skipVerify } = request;
+    const { digest, tocDigest, tocPlaces, skipVerify } = request;
     const verification = skipVerify ? "computed" : "required";
     const isKnown = request.tocDigest !== undefined;
     const options = {
       store,
       threads,
       source,
-      asked: request,
+      asked: { digest, tocDigest, tocPlaces },
       verification,
       signal,
       platform: hostPlatform(),

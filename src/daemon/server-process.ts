@@ -27,8 +27,9 @@ export interface ServerSpawn {
 /**
  * A nursery that preparing an image does not have to be swept out of every few milliseconds, which shrinks when all is
  * quiet, and a heap that is not collected whole in the middle of it; code that was compiled once is kept, for the next image
- * wants it at once, also if what it makes lives longer this time; garbage that can be collected in part, where collecting all
- * of it would cost compiled code; few arenas of malloc.
+ * wants it at once, also if what it makes lives longer this time; one thread that compiles and collects beside the others, each
+ * of which sweeps its own nursery: more would take the processor from what is waited for; garbage that can be collected in part,
+ * where collecting all of it would cost compiled code; few arenas of malloc.
  */
 const NODE_FLAGS = [
   "--max-semi-space-size=8",

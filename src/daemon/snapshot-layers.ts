@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { realpathSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { systemClock } from "../async/index.ts";
 import { EsgzError, isEsgzError } from "../errors/index.ts";
 import { readLayerRoot } from "../lazyfs/index.ts";
@@ -29,6 +28,8 @@ const PREFETCH_LABEL = "containerd.io/snapshot/remote/stargz.prefetch";
 const DISK_SECTOR = 512;
 /** A program's first files are asked for at once, one connection each. */
 const FIRST_FILES = 12;
+/** More than a mount takes. */
+const MOUNTED_MS = 300;
 /** From the mount of a layer to the end of the call that waits for it. */
 const ANSWERED_MS = 10;
 /** Snapshots are removed many at a time. */
@@ -74,7 +75,7 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
 
   async mount(digest: Digest, { directory, id, tocDigest }: RemoteMountOptions): Promise<void> {
     const { store, views, config } = this.#services;
-    const place = realpathSync.native(directory);
+    const place = await realpath(directory);
     const standing = views.mounts().find((mount) => mount.id === id);
     if (standing?.directory === place) return;
     if (standing !== undefined) await this.#unmount(id);
@@ -136,7 +137,7 @@ export class SnapshotLayers implements RemoteLayers, AsyncDisposable {
     if (whole === undefined) return;
     const { config, layers } = whole;
     // A client waits for what is being mounted, and takes a while to start anything when it has been told.
-    await Promise.allSettled(this.#mounting);
+    await Promise.race([Promise.allSettled(this.#mounting), systemClock.sleep(MOUNTED_MS, { signal })]);
     await systemClock.sleep(ANSWERED_MS, { signal });
     await foreseeImage(this.#services, {
       config,

@@ -4,12 +4,13 @@
  * @module
  */
 import type { RawToc } from "../estargz/index.ts";
+import type { DeclinedLayer } from "./declined-layer.ts";
 import type { MadeLayer } from "./make-layer.ts";
 
-/** Promises that never reject; undefined is what could not be done. */
+/** Undefined is what could not be done, since something was told wrong: it has to be done by the descriptor. */
 export interface LayerAhead {
-  /** Its table of contents. Nothing proves it yet. */
+  /** Its table of contents. Nothing proves it yet. Rejects as a read does that was told right. */
   readonly raw: Promise<RawToc | undefined>;
-  /** The layer, made from a table of contents of a digest that somebody vouched for. */
-  readonly made?: Promise<MadeLayer | undefined> | undefined;
+  /** What came of making it from a table of contents whose digest somebody vouched for. Never rejects. */
+  readonly made?: Promise<MadeLayer | DeclinedLayer | undefined> | undefined;
 }

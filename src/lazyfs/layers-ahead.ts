@@ -9,16 +9,16 @@
  *        └── tail of layer 2 ──────────┴── ...
  * ```
  *
- * What was told wrong costs requests, and nothing else: what the manifest does not have is forgotten.
+ * What was told wrong costs requests, and nothing else. What is in the store is not read, by whatever table it is there.
  *
  * @module
  */
 import type { ReadOptions } from "../blob/index.ts";
-import type { RawToc } from "../estargz/index.ts";
-import { type ImageSource, type Layer, readLayerArchive } from "../image/index.ts";
+import { EsgzError } from "../errors/index.ts";
+import { type RawToc, readRawToc } from "../estargz/index.ts";
+import type { ImageSource } from "../image/index.ts";
 import {
   ANNOTATIONS,
-  type AnnotationMap,
   type Descriptor,
   type Digest,
   formatTocPlaces,
@@ -26,9 +26,9 @@ import {
   type TocPlace,
 } from "../oci/index.ts";
 import type { Store } from "../store/index.ts";
+import type { DeclinedLayer } from "./declined-layer.ts";
 import type { LayerAhead } from "./layer-ahead.ts";
 import { type MadeLayer, makeLayer } from "./make-layer.ts";
-import { openSoundLayer } from "./open-lazy-layer.ts";
 import type { PreparationThreads } from "./preparation-threads.ts";
 
 /** What was told. */
@@ -43,7 +43,7 @@ export interface ToldLayers {
 
 /** How to read and make layers. */
 export interface LayersAheadOptions extends ReadOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, "layers">;
   readonly source: Pick<ImageSource, "openBlob">;
   /** Who makes layers; default: this thread. */
   readonly threads?: PreparationThreads | undefined;
@@ -51,16 +51,30 @@ export interface LayersAheadOptions extends ReadOptions {
   readonly verification: "required" | "computed";
 }
 
-/** More is left to when the manifest is here: what was told may all be wrong. */
+/** What was told may all be wrong: it must not hold much, nor keep connections from the manifest. */
 const MAX_BYTES = 16 << 20;
-const MAX_LAYERS = 32;
+const MAX_LAYERS = 16;
+/** What a layer is asked for that was told wrong, or is no eStargz layer: by its descriptor it may go well. */
+const TOLD_WRONG: ReadonlySet<string> = new Set([
+  "FOOTER_INVALID",
+  "LIMIT_EXCEEDED",
+  "NOT_SUPPORTED",
+  "RANGE_INVALID",
+  "REGISTRY_NOT_FOUND",
+  "REGISTRY_PROTOCOL",
+  "SIZE_MISMATCH",
+  "TOC_INVALID",
+  "TOC_MISSING",
+]);
+/** Nobody looks at it: what proves a table of contents is all that a descriptor is asked for. */
+const NO_DIGEST = `sha256:${"0".repeat(64)}` as const;
 
 interface Begun extends LayerAhead {
   readonly blobSize: number;
   readonly tocDigest: Digest | undefined;
 }
 
-/** Layers that are being read or made. */
+/** Layers that are being read or made. To be let go when their descriptors are known: it holds what it has read. */
 export class LayersAhead {
   readonly #options: LayersAheadOptions;
   readonly #begun = new Map<Digest, Begun>();
@@ -69,12 +83,21 @@ export class LayersAhead {
   constructor({ digest, tocDigest, tocPlaces = new Map() }: ToldLayers, options: LayersAheadOptions) {
     this.#options = options;
     if (options.verification !== "required" || tocDigest === undefined) return;
+    const stored = options.store.layers().then((digests) => new Set(digests));
     let bytes = 0;
     for (const [layer, place] of tocPlaces) {
-      bytes += place.blobSize - place.offset;
-      if (bytes > MAX_BYTES || this.#begun.size >= MAX_LAYERS) break;
-      this.#begun.set(layer, this.#begin(layer, place, layer === digest ? tocDigest : undefined));
+      const size = place.blobSize - place.offset;
+      if (this.#begun.size >= MAX_LAYERS) break;
+      if (bytes + size > MAX_BYTES) continue;
+      bytes += size;
+      const isNew = stored.then((digests) => !digests.has(layer));
+      this.#begun.set(
+        layer,
+        this.#begin(layer, { place, isNew, tocDigest: layer === digest ? tocDigest : undefined }),
+      );
     }
+    // Told by those who wait for it, if there are any.
+    stored.catch(() => undefined);
   }
 
   /** What was begun of the layer with a descriptor; undefined if nothing was, or for another one. */
@@ -85,40 +108,46 @@ export class LayersAhead {
     return { raw: begun.raw, made: isMade ? begun.made : undefined };
   }
 
-  #begin(digest: Digest, place: TocPlace, tocDigest: Digest | undefined): Begun {
-    const annotations = {
-      [ANNOTATIONS.tocPlaces]: formatTocPlaces([place]),
-      ...(tocDigest === undefined ? {} : { [ANNOTATIONS.tocDigest]: tocDigest }),
-    };
-    const raw = this.#read(digest, place, annotations).catch(() => undefined);
-    const made = tocDigest === undefined ? undefined : this.#make(raw, annotations).catch(() => undefined);
+  #begin(
+    digest: Digest,
+    told: {
+      readonly place: TocPlace;
+      readonly isNew: Promise<boolean>;
+      readonly tocDigest: Digest | undefined;
+    },
+  ): Begun {
+    const { place, tocDigest } = told;
+    const raw = this.#read(digest, told);
+    const made = tocDigest === undefined ? undefined : this.#make(raw, tocDigest).catch(() => undefined);
+    raw.catch(() => undefined);
     return { blobSize: place.blobSize, tocDigest, raw, made };
   }
 
   async #read(
     digest: Digest,
-    { blobSize }: TocPlace,
-    annotations: AnnotationMap,
+    { place, isNew }: { readonly place: TocPlace; readonly isNew: Promise<boolean> },
   ): Promise<RawToc | undefined> {
-    const { store, source, signal } = this.#options;
-    const tocDigest = annotations[ANNOTATIONS.tocDigest] as Digest | undefined;
-    const known = await openSoundLayer(store, digest, tocDigest ?? "any");
-    await known?.close();
-    if (known !== undefined) return undefined;
-    const descriptor = { mediaType: MEDIA_TYPES.ociLayerGzip, digest, size: blobSize, annotations };
-    const layer: Layer = { index: 0, descriptor, compression: "gzip", blob: source.openBlob(descriptor) };
-    const found = await readLayerArchive(layer, { verification: "computed", signal });
-    return found.kind === "found" ? found.raw : undefined;
+    if (!(await isNew)) return undefined;
+    const { source, signal } = this.#options;
+    const { offset, blobSize: size } = place;
+    const annotations = { [ANNOTATIONS.tocPlaces]: formatTocPlaces([place]) };
+    const blob = source.openBlob({ mediaType: MEDIA_TYPES.ociLayerGzip, digest, size, annotations });
+    try {
+      return await readRawToc(blob, { annotations, signal, limits: { maxTocBytes: size - offset } });
+    } catch (error) {
+      if (error instanceof EsgzError && TOLD_WRONG.has(error.code)) return undefined;
+      throw error;
+    }
   }
 
   async #make(
     reading: Promise<RawToc | undefined>,
-    annotations: AnnotationMap,
-  ): Promise<MadeLayer | undefined> {
+    tocDigest: Digest,
+  ): Promise<MadeLayer | DeclinedLayer | undefined> {
     const raw = await reading;
     if (raw === undefined) return undefined;
     const { threads } = this.#options;
-    // What proves it is all that a descriptor is asked for.
+    const annotations = { [ANNOTATIONS.tocDigest]: tocDigest };
     const descriptor = {
       mediaType: MEDIA_TYPES.ociLayerGzip,
       digest: NO_DIGEST,
@@ -126,9 +155,6 @@ export class LayersAhead {
       annotations,
     };
     const material = { descriptor, raw };
-    const made = await (threads === undefined ? makeLayer(material) : threads.makeLayer(material));
-    return made.kind === "made" ? made : undefined;
+    return await (threads === undefined ? makeLayer(material) : threads.makeLayer(material));
   }
 }
-
-const NO_DIGEST = `sha256:${"0".repeat(64)}` as const;

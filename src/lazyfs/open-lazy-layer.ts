@@ -63,8 +63,10 @@ export async function openLazyLayer(layer: Layer, options: OpenLazyLayerOptions)
   }
   if (location === undefined) return decline("its image is not in a registry");
   const { inTurn = (work) => work() } = options;
-  const { ahead } = options;
+  // Told or not, what the manifest says of it decides.
+  const ahead = layer.compression === "uncompressed" ? undefined : options.ahead;
   const early = ahead?.made === undefined ? undefined : await inTurn(async () => await ahead.made);
+  if (early?.kind === "declined") return early;
   if (early !== undefined && early.tocDigest === statedTocDigest(layer)) {
     return await createLazyLayer(layer, { ...options, made: early, location });
   }

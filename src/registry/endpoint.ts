@@ -109,9 +109,9 @@ export class Endpoint {
 
   /** The same for requests for blobs, which may be elsewhere. */
   async connectToBlobs(count: number): Promise<void> {
-    const { blobsAt } = this;
-    if (blobsAt === undefined || blobsAt.origin === this.base.origin) await this.connectAhead(count);
-    else await this.#options.transport.connectAhead(blobsAt, { tls: {}, count });
+    const { base, blobsAt = base } = this;
+    const { transport, config } = this.#options;
+    await transport.connectAhead(blobsAt, { tls: tlsForOther(config, base, blobsAt) ?? {}, count });
   }
 
   /**
