@@ -1,27 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Clock } from "../async/index.ts";
+import { HeldClock } from "../async/held-clock.fixture.ts";
 import { type InTurn, LayerTurns } from "./layer-turns.ts";
-
-/** A clock whose sleeps end when they are told to, or with their signals. */
-class HeldClock implements Clock {
-  readonly sleeping = new Set<() => void>();
-
-  nowMs(): number {
-    return 0;
-  }
-
-  wallMs(): number {
-    return 0;
-  }
-
-  async sleep(_ms: number, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.sleeping.add(resolve);
-    signal?.addEventListener("abort", () => reject(signal.reason));
-    await promise.finally(() => this.sleeping.delete(resolve));
-  }
-}
 
 /** Layers whose tables come, and that are made, when a test says so. */
 class Layers {
@@ -113,12 +93,12 @@ test("a layer waits a little for those below it, until they come, fail, or take 
     await layers.tableCame(2);
     await layers.tableCame(1);
     assert.deepEqual(layers.made, [], happens);
-    assert.equal(clock.sleeping.size, 2);
+    assert.equal(clock.sleeping, 2);
     if (happens === "come") await layers.tableCame(0);
     else if (happens === "fail") await layers.tableFailed(0);
-    else for (const end of clock.sleeping) end();
+    else for (const wake of clock.wakes) wake();
     await settled();
-    assert.equal(clock.sleeping.size, 0);
+    assert.equal(clock.sleeping, 0);
     // Who waited for others goes on in their order, who waited long enough in that in which it began to wait.
     assert.deepEqual(layers.made, { come: [0, 1], fail: [1, 2], "take long": [2, 1] }[happens], happens);
     if (happens === "take long") await layers.tableCame(0);
@@ -138,7 +118,7 @@ test("who waits for a turn when nobody wants the image any more is told so", asy
   const upper = layers.open(1);
   void layers.open(0).catch(() => undefined);
   await layers.tableCame(1);
-  assert.equal(clock.sleeping.size, 1);
+  assert.equal(clock.sleeping, 1);
   ending.abort(reason);
   await assert.rejects(upper, reason);
   assert.deepEqual(layers.made, []);

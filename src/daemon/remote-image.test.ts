@@ -12,8 +12,9 @@ import {
 } from "../lazyfs/image.fixture.ts";
 import { ANNOTATIONS, type Digest, parseTocPlaces, type TocPlace } from "../oci/index.ts";
 import type { Store } from "../store/index.ts";
+import type { ToldLayers } from "../lazyfs/index.ts";
 import { tarOf } from "../tar/make-tar.fixture.ts";
-import { type AskedLayer, RemoteImage } from "./remote-image.ts";
+import { RemoteImage } from "./remote-image.ts";
 
 const LIMIT = { timeout: 20_000 };
 
@@ -47,7 +48,7 @@ async function openWhen(
     store,
     asked,
     gate,
-  }: { served: ServedImage; store: Store; asked: AskedLayer; gate?: Promise<void> },
+  }: { served: ServedImage; store: Store; asked: ToldLayers; gate?: Promise<void> },
 ): Promise<RemoteImage> {
   const { source } = served;
   const late: ImageSource = {
@@ -109,7 +110,7 @@ test("RemoteImage shows layers as the manifest says, whatever it was told", LIMI
   const places = placesOf(layers);
   const [lowerPlace] = places.values();
   assert.ok(lowerPlace !== undefined);
-  const told: Omit<AskedLayer, "digest">[] = [
+  const told: Omit<ToldLayers, "digest">[] = [
     {},
     { tocDigest: tocDigestOf(lower) },
     { tocPlaces: places },

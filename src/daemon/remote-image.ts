@@ -8,6 +8,8 @@
  *                                                                       large ── declined, with the reason
  * ```
  *
+ * Where a client told where tables of contents lie, tails are read while the manifest is on its way: see `LayersAhead`.
+ *
  * A tag may have been moved or deleted since the client pulled. A layer that its manifest does not have any more is opened by
  * its digest alone, where the client tells the table of contents: it has that from the manifest that it pulled.
  *
@@ -21,7 +23,6 @@ import {
   type Layer as ImageLayer,
   openImageConfig,
   openManifestLayers,
-  openPlatformManifest,
   type PlatformManifest,
 } from "../image/index.ts";
 import {
@@ -29,38 +30,20 @@ import {
   LayersAhead,
   type LazyLayer,
   openLazyLayer,
+  locationOf,
   type PreparationThreads,
   stageWholeLayer,
+  type ToldLayers,
 } from "../lazyfs/index.ts";
-import {
-  ANNOTATIONS,
-  type Digest,
-  type ImageConfig,
-  type ImageManifest,
-  isIndexMediaType,
-  MEDIA_TYPES,
-  parseIndex,
-  parseManifest,
-  type Platform,
-  type TocPlace,
-} from "../oci/index.ts";
+import { ANNOTATIONS, type Digest, type ImageConfig, MEDIA_TYPES, type Platform } from "../oci/index.ts";
 import type { LayerHandle, Store } from "../store/index.ts";
 import { type InTurn, LayerTurns } from "./layer-turns.ts";
+import { openManifestWith } from "./open-manifest-with.ts";
 
 /** A layer that is in the store, or why it is not. */
 export type RemoteLayer =
   | { readonly kind: "ready"; readonly handle: LayerHandle; readonly lazy: boolean }
   | { readonly kind: "declined"; readonly reason: string };
-
-/** The layer that is asked for first. */
-export interface AskedLayer {
-  /** It tells which image of an index is meant. */
-  readonly digest: Digest;
-  /** Of its table of contents, as the client has it from a manifest that it checked. */
-  readonly tocDigest?: Digest | undefined;
-  /** Where the tables of contents of this layer and of others lie, as far as it was said: hints. */
-  readonly tocPlaces?: ReadonlyMap<Digest, TocPlace> | undefined;
-}
 
 /** How to resolve an image. */
 export interface RemoteImageOptions extends ReadOptions {
@@ -70,7 +53,8 @@ export interface RemoteImageOptions extends ReadOptions {
   readonly source: ImageSource;
   /** Where an index does not have the layer that is asked for. */
   readonly platform: Platform;
-  readonly asked: AskedLayer;
+  /** The layer that is asked for first tells which image of an index is meant. */
+  readonly asked: ToldLayers;
   readonly verification: "required" | "computed";
   /** Layers can be opened without a manifest, if there is none. */
   readonly manifestIsOptional?: boolean | undefined;
@@ -123,7 +107,7 @@ export class RemoteImage implements AsyncDisposable {
       signal: options.signal,
     });
     const tried = new Map([...layers.values()].map((layer) => [layer, this.#openLazily(layer, ahead)]));
-    const anyLazy = isAny(tried.values());
+    const anyLazy = isAny(tried.values(), (found) => found.kind === "ready" && found.lazy);
     for (const [layer, opening] of tried) {
       const result = this.#openOrDecline(layer, { opening, anyLazy });
       // It is asked for later, or never.
@@ -140,7 +124,10 @@ export class RemoteImage implements AsyncDisposable {
   static async open(options: RemoteImageOptions): Promise<RemoteImage> {
     const ahead = new LayersAhead(options.asked, options);
     try {
-      return new RemoteImage(options, { opened: await openManifestWith(options), ahead });
+      return new RemoteImage(options, {
+        opened: await openManifestWith(options.asked.digest, options),
+        ahead,
+      });
     } catch (error) {
       if (options.manifestIsOptional !== true || !isEsgzError(error, "REGISTRY_NOT_FOUND")) throw error;
       return new RemoteImage(options, { ahead });
@@ -149,14 +136,9 @@ export class RemoteImage implements AsyncDisposable {
 
   /** Makes connections for reads when the first layer that lacks something has been opened: until then tables of contents travel. */
   async connectToBlobs(count: number): Promise<void> {
-    const missing = async (opening: Promise<RemoteLayer>): Promise<void> => {
-      const layer = await opening;
-      if (layer.kind !== "ready" || layer.handle.layer.complete) throw new Error("nothing to read");
-    };
-    const first = Promise.any(Array.from(this.#layers.values(), missing));
-    const isMissing = await first.then(
-      () => true,
-      () => false,
+    const isMissing = await isAny(
+      this.#layers.values(),
+      (layer) => layer.kind === "ready" && !layer.handle.layer.complete,
     );
     if (isMissing) this.#options.source.repository?.connectToBlobs(count);
   }
@@ -274,44 +256,21 @@ export class RemoteImage implements AsyncDisposable {
     const known = await store.openLayer(digest);
     if (known?.layer.complete === true) return { kind: "ready", handle: known, lazy: false };
     await known?.close();
-    const location = source.repository && {
-      registry: source.repository.registry,
-      repository: source.repository.repository,
-    };
-    const handle = await stageWholeLayer(layer, { store, location, signal });
+    const handle = await stageWholeLayer(layer, { store, location: locationOf(source), signal });
     return { kind: "ready", handle, lazy: false };
   }
 }
 
-/** Whether one of the layers is lazy; resolves as soon as that is known. */
-async function isAny(layers: Iterable<Promise<RemoteLayer | DeclinedLayer>>): Promise<boolean> {
-  const onlyLazy = [...layers].map(async (layer) => {
-    const found = await layer;
-    if (found.kind !== "ready" || !found.lazy) throw new Error("not lazy");
+/** Whether something is so of one of the layers; resolves as soon as that is known. What cannot be opened is left out. */
+async function isAny<Found>(
+  openings: Iterable<Promise<Found>>,
+  isSo: (found: Found) => boolean,
+): Promise<boolean> {
+  const onlySo = Array.from(openings, async (opening) => {
+    if (!isSo(await opening)) throw new Error("not so");
   });
-  return await Promise.any(onlyLazy).then(
+  return await Promise.any(onlySo).then(
     () => true,
     () => false,
   );
-}
-
-/** The manifest that has the layer; of an index, that of this machine's platform is tried first. */
-async function openManifestWith(options: RemoteImageOptions): Promise<PlatformManifest> {
-  const { source, asked, signal } = options;
-  const { digest } = asked;
-  const usual = await openPlatformManifest(source, options);
-  if (usual.indexes.length === 0 || hasLayer(usual.manifest, digest)) return usual;
-  // A client may pull for another machine.
-  const [root] = usual.indexes;
-  for (const entry of root === undefined ? [] : (parseIndex(root.bytes).manifests ?? [])) {
-    if (entry.digest === usual.descriptor.digest || isIndexMediaType(entry.mediaType)) continue;
-    const { descriptor, bytes } = await source.fetchManifest(entry, { signal });
-    const manifest = parseManifest(bytes);
-    if (hasLayer(manifest, digest)) return { ...usual, descriptor, manifest, manifestBytes: bytes };
-  }
-  return usual;
-}
-
-function hasLayer({ layers }: ImageManifest, digest: Digest): boolean {
-  return layers.some((layer) => layer.digest === digest);
 }

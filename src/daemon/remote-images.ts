@@ -6,21 +6,16 @@
 import { systemClock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { openImageSource } from "../image/index.ts";
-import type { PreparationThreads } from "../lazyfs/index.ts";
-import { type Digest, type ImageReference, parseReference, type TocPlace } from "../oci/index.ts";
+import type { PreparationThreads, ToldLayers } from "../lazyfs/index.ts";
+import { type Digest, type ImageReference, parseReference } from "../oci/index.ts";
 import { hostPlatform } from "./host-platform.ts";
 import { CONNECTIONS_AHEAD, type RegistryClients } from "./registry-clients.ts";
 import { RemoteImage, type RemoteLayer } from "./remote-image.ts";
 import type { Store } from "../store/index.ts";
 
 /** Which layer of which image. */
-export interface RemoteLayerRequest {
+export interface RemoteLayerRequest extends ToldLayers {
   readonly reference: string;
-  readonly digest: Digest;
-  /** The layer's table of contents, as the client has it from a manifest that it checked. */
-  readonly tocDigest?: Digest | undefined;
-  /** Where the tables of contents of this layer and of others lie, as far as it was said: hints. */
-  readonly tocPlaces?: ReadonlyMap<Digest, TocPlace> | undefined;
   readonly manifest?: Digest | undefined;
   readonly skipVerify: boolean;
 }
@@ -154,7 +149,6 @@ export class RemoteImages implements AsyncDisposable {
     source.repository?.connectAhead(CONNECTIONS_AHEAD);
     const { digest, tocDigest, tocPlaces, skipVerify } = request;
     const verification = skipVerify ? "computed" : "required";
-    const isKnown = request.tocDigest !== undefined;
     const options = {
       store,
       threads,
@@ -164,7 +158,7 @@ export class RemoteImages implements AsyncDisposable {
       signal,
       platform: hostPlatform(),
     } as const;
-    return await RemoteImage.open({ ...options, manifestIsOptional: isKnown });
+    return await RemoteImage.open({ ...options, manifestIsOptional: tocDigest !== undefined });
   }
 
   #keep(key: string, known: KnownImage, ms: number): void {

@@ -85,8 +85,7 @@ export async function readLayerArchive(
     return opaque("its manifest names no table of contents");
   }
   try {
-    const { ahead, ...rest } = options;
-    return { kind: "found", raw: (await ahead) ?? (await readLayerToc(layer, rest)) };
+    return { kind: "found", raw: (await options.ahead) ?? (await readLayerToc(layer, options)) };
   } catch (error) {
     return opaqueFrom(error, proof);
   }

@@ -1,28 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { HeldClock } from "../async/held-clock.fixture.ts";
 import type { Clock } from "../async/index.ts";
 import { FetchGate } from "./fetch-gate.ts";
-
-/** A clock whose sleeps end when the test says so, and that knows which were given up. */
-class HeldClock implements Clock {
-  readonly wakes: (() => void)[] = [];
-  abandoned = 0;
-  nowMs(): number {
-    return 0;
-  }
-  wallMs(): number {
-    return 0;
-  }
-  async sleep(_ms: number, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    const slept = Promise.withResolvers<void>();
-    this.wakes.push(slept.resolve);
-    signal?.addEventListener("abort", () => {
-      this.abandoned += 1;
-      slept.reject(signal.reason);
-    });
-    await slept.promise;
-  }
-}
 
 /** A clock on which a sleep takes its time at once, and that does something while it passes. */
 class PassingClock implements Clock {

@@ -8,6 +8,7 @@ export type { LayerAhead } from "./layer-ahead.ts";
 export { LayersAhead, type LayersAheadOptions, type ToldLayers } from "./layers-ahead.ts";
 export {
   type LazyLayer,
+  locationOf,
   openLazyLayer,
   type OpenedLazyLayer,
   type OpenLazyLayerOptions,

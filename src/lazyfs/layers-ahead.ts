@@ -14,7 +14,7 @@
  * @module
  */
 import type { ReadOptions } from "../blob/index.ts";
-import { EsgzError } from "../errors/index.ts";
+import { EsgzError, type ErrorCode } from "../errors/index.ts";
 import { type RawToc, readRawToc } from "../estargz/index.ts";
 import type { ImageSource } from "../image/index.ts";
 import {
@@ -31,13 +31,13 @@ import type { LayerAhead } from "./layer-ahead.ts";
 import { type MadeLayer, makeLayer } from "./make-layer.ts";
 import type { PreparationThreads } from "./preparation-threads.ts";
 
-/** What was told. */
+/** What was told of an image's layers. */
 export interface ToldLayers {
-  /** The layer that is asked for. */
+  /** The layer that is asked for first. */
   readonly digest: Digest;
   /** Of its table of contents, from somebody who checked the manifest. */
   readonly tocDigest?: Digest | undefined;
-  /** Where the tables of contents of layers lie: hints. */
+  /** Where the tables of contents of this layer and of others lie, as far as it was said: hints. */
   readonly tocPlaces?: ReadonlyMap<Digest, TocPlace> | undefined;
 }
 
@@ -46,7 +46,7 @@ export interface LayersAheadOptions extends ReadOptions {
   readonly store: Pick<Store, "layers">;
   readonly source: Pick<ImageSource, "openBlob">;
   /** Who makes layers; default: this thread. */
-  readonly threads?: PreparationThreads | undefined;
+  readonly threads?: Pick<PreparationThreads, "makeLayer"> | undefined;
   /** Without it nothing is done: a layer that needs no proof is made from what it says itself. */
   readonly verification: "required" | "computed";
 }
@@ -55,7 +55,7 @@ export interface LayersAheadOptions extends ReadOptions {
 const MAX_BYTES = 16 << 20;
 const MAX_LAYERS = 16;
 /** What a layer is asked for that was told wrong, or is no eStargz layer: by its descriptor it may go well. */
-const TOLD_WRONG: ReadonlySet<string> = new Set([
+const TOLD_WRONG: ReadonlySet<ErrorCode> = new Set([
   "FOOTER_INVALID",
   "LIMIT_EXCEEDED",
   "NOT_SUPPORTED",
@@ -66,12 +66,9 @@ const TOLD_WRONG: ReadonlySet<string> = new Set([
   "TOC_INVALID",
   "TOC_MISSING",
 ]);
-/** Nobody looks at it: what proves a table of contents is all that a descriptor is asked for. */
-const NO_DIGEST = `sha256:${"0".repeat(64)}` as const;
-
 interface Begun extends LayerAhead {
-  readonly blobSize: number;
-  readonly tocDigest: Digest | undefined;
+  /** As it was told. */
+  readonly descriptor: Descriptor;
 }
 
 /** Layers that are being read or made. To be let go when their descriptors are known: it holds what it has read. */
@@ -90,11 +87,12 @@ export class LayersAhead {
       if (this.#begun.size >= MAX_LAYERS) break;
       if (bytes + size > MAX_BYTES) continue;
       bytes += size;
+      const descriptor = toldDescriptor(layer, {
+        place,
+        tocDigest: layer === digest ? tocDigest : undefined,
+      });
       const isNew = stored.then((digests) => !digests.has(layer));
-      this.#begun.set(
-        layer,
-        this.#begin(layer, { place, isNew, tocDigest: layer === digest ? tocDigest : undefined }),
-      );
+      this.#begun.set(layer, this.#begin(descriptor, { isNew, maxTocBytes: size }));
     }
     // Told by those who wait for it, if there are any.
     stored.catch(() => undefined);
@@ -103,37 +101,32 @@ export class LayersAhead {
   /** What was begun of the layer with a descriptor; undefined if nothing was, or for another one. */
   of({ digest, size, annotations }: Descriptor): LayerAhead | undefined {
     const begun = this.#begun.get(digest);
-    if (begun?.blobSize !== size) return undefined;
-    const isMade = begun.tocDigest !== undefined && begun.tocDigest === annotations?.[ANNOTATIONS.tocDigest];
-    return { raw: begun.raw, made: isMade ? begun.made : undefined };
+    if (begun?.descriptor.size !== size) return undefined;
+    const { descriptor: told, raw, made } = begun;
+    const isMade = told.annotations?.[ANNOTATIONS.tocDigest] === annotations?.[ANNOTATIONS.tocDigest];
+    return { raw, made: isMade ? made : undefined };
   }
 
   #begin(
-    digest: Digest,
-    told: {
-      readonly place: TocPlace;
-      readonly isNew: Promise<boolean>;
-      readonly tocDigest: Digest | undefined;
-    },
+    descriptor: Descriptor,
+    options: { readonly isNew: Promise<boolean>; readonly maxTocBytes: number },
   ): Begun {
-    const { place, tocDigest } = told;
-    const raw = this.#read(digest, told);
-    const made = tocDigest === undefined ? undefined : this.#make(raw, tocDigest).catch(() => undefined);
+    const raw = this.#read(descriptor, options);
     raw.catch(() => undefined);
-    return { blobSize: place.blobSize, tocDigest, raw, made };
+    const isProven = descriptor.annotations?.[ANNOTATIONS.tocDigest] !== undefined;
+    const made = isProven ? this.#make(descriptor, raw).catch(() => undefined) : undefined;
+    return { descriptor, raw, made };
   }
 
   async #read(
-    digest: Digest,
-    { place, isNew }: { readonly place: TocPlace; readonly isNew: Promise<boolean> },
+    descriptor: Descriptor,
+    { isNew, maxTocBytes }: { readonly isNew: Promise<boolean>; readonly maxTocBytes: number },
   ): Promise<RawToc | undefined> {
     if (!(await isNew)) return undefined;
     const { source, signal } = this.#options;
-    const { offset, blobSize: size } = place;
-    const annotations = { [ANNOTATIONS.tocPlaces]: formatTocPlaces([place]) };
-    const blob = source.openBlob({ mediaType: MEDIA_TYPES.ociLayerGzip, digest, size, annotations });
+    const { annotations } = descriptor;
     try {
-      return await readRawToc(blob, { annotations, signal, limits: { maxTocBytes: size - offset } });
+      return await readRawToc(source.openBlob(descriptor), { annotations, signal, limits: { maxTocBytes } });
     } catch (error) {
       if (error instanceof EsgzError && TOLD_WRONG.has(error.code)) return undefined;
       throw error;
@@ -141,20 +134,23 @@ export class LayersAhead {
   }
 
   async #make(
+    descriptor: Descriptor,
     reading: Promise<RawToc | undefined>,
-    tocDigest: Digest,
   ): Promise<MadeLayer | DeclinedLayer | undefined> {
     const raw = await reading;
-    if (raw === undefined) return undefined;
-    const { threads } = this.#options;
-    const annotations = { [ANNOTATIONS.tocDigest]: tocDigest };
-    const descriptor = {
-      mediaType: MEDIA_TYPES.ociLayerGzip,
-      digest: NO_DIGEST,
-      size: raw.blobSize,
-      annotations,
-    };
-    const material = { descriptor, raw };
-    return await (threads === undefined ? makeLayer(material) : threads.makeLayer(material));
+    const { threads = { makeLayer } } = this.#options;
+    return raw === undefined ? undefined : await threads.makeLayer({ descriptor, raw });
   }
+}
+
+/** As much of a descriptor as was told: to read a table of contents takes its place, and to prove it its digest. */
+function toldDescriptor(
+  digest: Digest,
+  { place, tocDigest }: { readonly place: TocPlace; readonly tocDigest: Digest | undefined },
+): Descriptor {
+  const annotations = {
+    [ANNOTATIONS.tocPlaces]: formatTocPlaces([place]),
+    ...(tocDigest === undefined ? {} : { [ANNOTATIONS.tocDigest]: tocDigest }),
+  };
+  return { mediaType: MEDIA_TYPES.ociLayerGzip, digest, size: place.blobSize, annotations };
 }

@@ -29,7 +29,7 @@ export interface OpenLazyLayerOptions extends ReadOptions {
   /** The digest of the layer's tar, where it becomes known only later than the layer; else that of the layer holds. */
   readonly diffId?: (() => Promise<Digest | undefined>) | undefined;
   /** Who makes the layer from its table of contents; default: this thread. */
-  readonly threads?: PreparationThreads | undefined;
+  readonly threads?: Pick<PreparationThreads, "makeLayer"> | undefined;
   /** What was done before the descriptor was known. */
   readonly ahead?: LayerAhead | undefined;
   /** Runs what makes the layer from its table of contents, when it is this layer's turn; default: at once. */
@@ -70,13 +70,11 @@ export async function openLazyLayer(layer: Layer, options: OpenLazyLayerOptions)
   if (early !== undefined && early.tocDigest === statedTocDigest(layer)) {
     return await createLazyLayer(layer, { ...options, made: early, location });
   }
-  const { verification, overlayMarks, threads, signal } = options;
+  const { verification, overlayMarks, threads = { makeLayer }, signal } = options;
   const found = await readLayerArchive(layer, { verification, signal, ahead: ahead?.raw });
   if (found.kind === "opaque") return { ...found, kind: "declined" };
   const material = { descriptor: layer.descriptor, raw: found.raw, verification, overlayMarks };
-  const make = (): Promise<MadeLayer | DeclinedLayer> =>
-    threads === undefined ? makeLayer(material) : threads.makeLayer(material);
-  const made = await inTurn(make);
+  const made = await inTurn(() => threads.makeLayer(material));
   return made.kind === "declined" ? made : await createLazyLayer(layer, { ...options, made, location });
 }
 

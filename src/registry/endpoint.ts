@@ -101,17 +101,14 @@ export class Endpoint {
     }
   }
 
-  /** Makes connections for requests that will come. @throws {EsgzError} `CONFIGURATION_INVALID`, `NETWORK_FAILED` if all is closed */
-  async connectAhead(count: number): Promise<void> {
-    const { transport, config: tls } = this.#options;
-    await transport.connectAhead(this.base, { tls, count });
-  }
-
-  /** The same for requests for blobs, which may be elsewhere. */
-  async connectToBlobs(count: number): Promise<void> {
-    const { base, blobsAt = base } = this;
+  /**
+   * Makes connections for requests that will come, to the endpoint itself by default.
+   *
+   * @throws {EsgzError} `CONFIGURATION_INVALID`, `NETWORK_FAILED` if all is closed
+   */
+  async connectAhead(count: number, target: URL = this.base): Promise<void> {
     const { transport, config } = this.#options;
-    await transport.connectAhead(blobsAt, { tls: tlsForOther(config, base, blobsAt) ?? {}, count });
+    await transport.connectAhead(target, { tls: tlsForOther(config, this.base, target) ?? {}, count });
   }
 
   /**

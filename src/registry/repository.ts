@@ -66,7 +66,7 @@ export class Repository {
   /** Makes connections for reads of blobs that will come at once, where blobs were read last. Never fails, as above. */
   connectToBlobs(count: number): void {
     const [endpoint] = this.#host.readOrder();
-    endpoint?.connectToBlobs(count).catch(() => undefined);
+    endpoint?.connectAhead(count, endpoint.blobsAt).catch(() => undefined);
   }
 
   /** The descriptor of a tag or digest, without fetching the manifest where the registry allows it. */

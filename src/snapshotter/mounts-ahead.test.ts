@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Clock, systemClock } from "../async/index.ts";
+import { HeldClock } from "../async/held-clock.fixture.ts";
+import { systemClock } from "../async/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { MountsAhead } from "./mounts-ahead.ts";
 import type { RemoteOrigin } from "./snapshot.ts";
@@ -18,29 +19,10 @@ function digestOf(number: number): Digest {
   return `sha256:${number.toString(16).padStart(64, "0")}`;
 }
 
-/** Nobody sleeps but those whom `wake` wakes. */
-class Sleepers implements Clock {
-  #resolve: (() => void)[] = [];
-
-  nowMs(): number {
-    return 0;
-  }
-
-  wallMs(): number {
-    return 0;
-  }
-
-  sleep(_ms: number, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#resolve.push(resolve);
-      signal?.addEventListener("abort", () => reject(signal.reason));
-    });
-  }
-
-  async wake(): Promise<void> {
-    for (const resolve of this.#resolve.splice(0)) resolve();
-    await systemClock.sleep(0);
-  }
+/** Wakes all who sleep, and lets them go on. */
+async function wake(clock: HeldClock): Promise<void> {
+  for (const end of clock.wakes.splice(0)) end();
+  await systemClock.sleep(0);
 }
 
 const prepare = (origin: RemoteOrigin): Promise<RemoteOrigin> => Promise.resolve(origin);
@@ -54,7 +36,7 @@ test("each layer is mounted once, as the image says and not as the layer below w
     mounted.push(origin);
     return Promise.resolve(numberOf(origin));
   };
-  const ahead = new MountsAhead({ clock: new Sleepers(), prepare, mount, discard: () => undefined });
+  const ahead = new MountsAhead({ clock: new HeldClock(), prepare, mount, discard: () => undefined });
   ahead.expect(ORIGIN, [digestOf(1), digestOf(2)]);
   ahead.expect(ORIGIN, [digestOf(2)]);
   assert.equal(await ahead.take(digestOf(2)), 2);
@@ -70,7 +52,7 @@ test("each layer is mounted once, as the image says and not as the layer below w
 
 test("a layer that cannot be mounted is none", async () => {
   const mount = (): Promise<never> => Promise.reject(new Error("the registry is down"));
-  const ahead = new MountsAhead({ clock: new Sleepers(), prepare, mount, discard: () => undefined });
+  const ahead = new MountsAhead({ clock: new HeldClock(), prepare, mount, discard: () => undefined });
   ahead.expect(ORIGIN, [digestOf(1)]);
   assert.equal(await ahead.take(digestOf(1)), undefined);
   await ahead.close();
@@ -80,7 +62,7 @@ test("a layer that is not ready keeps no other from being mounted, and is not wa
   const slow = (origin: RemoteOrigin): Promise<RemoteOrigin> =>
     numberOf(origin) < 8 ? new Promise(() => undefined) : Promise.resolve(origin);
   const mount = (origin: RemoteOrigin): Promise<number> => Promise.resolve(numberOf(origin));
-  const clock = new Sleepers();
+  const clock = new HeldClock();
   const ahead = new MountsAhead({ clock, prepare: slow, mount, discard: () => undefined });
   ahead.expect(ORIGIN, [1, 2, 3, 4, 5, 6, 7, 8].map(digestOf));
   assert.equal(await ahead.take(digestOf(8)), 8);
@@ -88,7 +70,7 @@ test("a layer that is not ready keeps no other from being mounted, and is not wa
 });
 
 test("layers go when no request came for a while, and stay while there are some", async () => {
-  const clock = new Sleepers();
+  const clock = new HeldClock();
   const gone: number[] = [];
   const mount = (origin: RemoteOrigin): Promise<number> => Promise.resolve(numberOf(origin));
   const ahead = new MountsAhead({ clock, prepare, mount, discard: (id) => gone.push(id) });
@@ -96,9 +78,9 @@ test("layers go when no request came for a while, and stay while there are some"
   ahead.expect(ORIGIN, []);
   assert.equal(await ahead.take(digestOf(1)), 1);
   ahead.expect(ORIGIN, []);
-  await clock.wake();
+  await wake(clock);
   assert.deepEqual(gone, []);
-  await clock.wake();
+  await wake(clock);
   assert.deepEqual(gone, [2, 3]);
   ahead.expect(ORIGIN, [digestOf(2)]);
   assert.equal(await ahead.take(digestOf(2)), 2);
@@ -112,7 +94,7 @@ test("after the end nothing is begun, and what has begun is waited for", async (
     begun.push(numberOf(origin));
     return ready.promise;
   };
-  const ahead = new MountsAhead({ clock: new Sleepers(), prepare, mount, discard: () => undefined });
+  const ahead = new MountsAhead({ clock: new HeldClock(), prepare, mount, discard: () => undefined });
   // More than are mounted at once.
   ahead.expect(ORIGIN, [1, 2, 3, 4, 5, 6].map(digestOf));
   while (begun.length < 4) await Promise.resolve();

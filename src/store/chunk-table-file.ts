@@ -91,7 +91,7 @@ export function encodeChunkTable(
 export function encodeChunks(
   list: ChunkList,
   limits: ChunkTableLimits = DEFAULT_TABLE_LIMITS,
-): Required<EncodedChunks> & { readonly summary: TableSummary } {
+): EncodedChunks & { readonly summary: TableSummary } {
   const { rows, dataSize } = list;
   const count = rows.length;
   assertBounds({ count, dataSize }, limits);
