@@ -8,7 +8,7 @@
  */
 import { type Clock, Semaphore } from "../async/index.ts";
 
-/** Runs what takes the processor, when it is a layer's turn. */
+/** Runs what takes the processor, and memory until the store has what is made, when it is a layer's turn. */
 export type InTurn = <T>(make: () => Promise<T>) => Promise<T>;
 
 /** How layers are made. */

@@ -150,3 +150,31 @@ test("RemoteImage shows no layer by a table that is another than both sides say"
   assert.ok(found?.kind === "ready" && !found.lazy && found.handle.layer.complete);
   assert.equal(await shownBy(image, upper), tocDigestOf(upper));
 });
+
+test("RemoteImage holds what it made of two layers at most, however slow the disk is", LIMIT, async (t) => {
+  const names = ["a", "b", "c", "d"];
+  const layers = await Promise.all(names.map((name) => estargzOf(tarOf([{ name, content: name }]))));
+  const served = await serveImage(t, layers);
+  const store = await temporaryStore(t);
+  const disk = Promise.withResolvers<void>();
+  let held = 0;
+  let most = 0;
+  const createLayer = store.createLayer.bind(store);
+  t.mock.method(store, "createLayer", async (...args: Parameters<Store["createLayer"]>) => {
+    held += 1;
+    most = Math.max(most, held);
+    await disk.promise;
+    held -= 1;
+    return await createLayer(...args);
+  });
+  const [lowest] = layers;
+  assert.ok(lowest !== undefined);
+  const image = await openWhen(t, { served, store, asked: { digest: sha256(lowest.blob) } });
+  while (readsOf(served).length < layers.length || held < 2)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  // Others would be made meanwhile.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  disk.resolve();
+  for (const layer of layers) assert.equal(await shownBy(image, layer), tocDigestOf(layer));
+  assert.equal(most, 2);
+});

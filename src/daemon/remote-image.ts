@@ -70,7 +70,10 @@ export interface OtherLayer {
 /** Layers that cannot be read in parts are stored whole up to this size, where others of their image can be lazy. */
 const WHOLE_MAX_BYTES = 2 << 20;
 const WHOLE_AT_ONCE = 2;
-/** Made all at once, the first layer would be ready when the last one is; its client asks for one after the other. */
+/**
+ * Made all at once, the first layer would be ready when the last one is; its client asks for one after the other. What is made
+ * is held until the store has it.
+ */
 const MADE_AT_ONCE = 2;
 
 /** Of a layer that the manifest does not have. */

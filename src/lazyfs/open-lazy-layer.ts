@@ -32,7 +32,7 @@ export interface OpenLazyLayerOptions extends ReadOptions {
   readonly threads?: Pick<PreparationThreads, "makeLayer"> | undefined;
   /** What was done before the descriptor was known. */
   readonly ahead?: LayerAhead | undefined;
-  /** Runs what makes the layer from its table of contents, when it is this layer's turn; default: at once. */
+  /** Runs what makes the layer of its table of contents and puts it into the store, in this layer's turn; default: at once. */
   readonly inTurn?: (<T>(make: () => Promise<T>) => Promise<T>) | undefined;
 }
 
@@ -62,20 +62,22 @@ export async function openLazyLayer(layer: Layer, options: OpenLazyLayerOptions)
     return { kind: "lazy", handle: known };
   }
   if (location === undefined) return decline("its image is not in a registry");
-  const { inTurn = (work) => work() } = options;
+  const { verification, overlayMarks, threads = { makeLayer }, signal, inTurn = (work) => work() } = options;
+  const keep = async (made: MadeLayer | DeclinedLayer): Promise<LazyLayer> =>
+    made.kind === "declined" ? made : await createLazyLayer(layer, { ...options, made, location });
   // Told or not, what the manifest says of it decides.
   const ahead = layer.compression === "uncompressed" ? undefined : options.ahead;
-  const early = ahead?.made === undefined ? undefined : await inTurn(async () => await ahead.made);
-  if (early?.kind === "declined") return early;
-  if (early !== undefined && early.tocDigest === statedTocDigest(layer)) {
-    return await createLazyLayer(layer, { ...options, made: early, location });
-  }
-  const { verification, overlayMarks, threads = { makeLayer }, signal } = options;
+  const keepEarly = async (): Promise<LazyLayer | undefined> => {
+    const made = await ahead?.made;
+    const isMeant = made?.kind === "declined" || made?.tocDigest === statedTocDigest(layer);
+    return made !== undefined && isMeant ? await keep(made) : undefined;
+  };
+  const early = ahead?.made === undefined ? undefined : await inTurn(keepEarly);
+  if (early !== undefined) return early;
   const found = await readLayerArchive(layer, { verification, signal, ahead: ahead?.raw });
   if (found.kind === "opaque") return { ...found, kind: "declined" };
   const material = { descriptor: layer.descriptor, raw: found.raw, verification, overlayMarks };
-  const made = await inTurn(() => threads.makeLayer(material));
-  return made.kind === "declined" ? made : await createLazyLayer(layer, { ...options, made, location });
+  return await inTurn(async () => await keep(await threads.makeLayer(material)));
 }
 
 /** The repository of a source, as a store remembers it. */
