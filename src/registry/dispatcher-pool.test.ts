@@ -5,6 +5,7 @@ import { connect, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, test, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { TLSSocket } from "node:tls";
 import { type Certificates, makeCertificates } from "../../test/registry/certificates.ts";
 import { FakeClock } from "../../test/registry/fake-clock.ts";
@@ -82,6 +83,41 @@ test("a client certificate is shown to its own host, and to no host it redirects
   const repository = client.repository({ registry: registry.host, repository: "a" });
   await repository.openBlob({ digest: `sha256:${"0".repeat(64)}`, size: 9 }).read({ offset: 1, size: 1 });
   assert.deepEqual(shown, ["registry: client", "store: nobody"]);
+});
+
+test("connections made ahead trust and show what the reads do that take them", async (t) => {
+  const certificates = certificatesOr(t);
+  if (certificates === undefined) return;
+  const shown: string[] = [];
+  const asking = {
+    ...certificates.server,
+    ca: certificates.ca,
+    requestCert: true,
+    rejectUnauthorized: false,
+  };
+  await using store = await startScriptedServer(async (_request, response) => {
+    const subject = (response.socket as TLSSocket).getPeerCertificate().subject;
+    shown.push(String(subject?.CN ?? "nobody"));
+    // Late enough for all that ask at once to need a connection each.
+    await sleep(30);
+    answer(response, 206, { "content-range": "bytes 1-1/9" }, "x");
+  }, asking);
+  await using registry = await startScriptedServer((_request, response) => {
+    answer(response, 307, { location: `${store.url}/x` });
+  }, asking);
+  await using client = new RegistryClient({
+    hosts: () => ({ plainHttp: false, ca: certificates.ca, ...certificates.client }),
+  });
+  const repository = client.repository({ registry: registry.host, repository: "a" });
+  const blob = repository.openBlob({ digest: `sha256:${"0".repeat(64)}`, size: 9 });
+  const readOne = async (): Promise<Uint8Array> => await blob.read({ offset: 1, size: 1 });
+  await readOne();
+  assert.equal(store.connections(), 1);
+  repository.connectToBlobs(2);
+  while (store.connections() < 3) await sleep(5);
+  await Promise.all([readOne(), readOne(), readOne()]);
+  assert.equal(store.connections(), 3);
+  assert.deepEqual(shown, ["nobody", "nobody", "nobody", "nobody"]);
 });
 
 test("redirects and token servers without TLS are refused to a registry with TLS", async (t) => {
