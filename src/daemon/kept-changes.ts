@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { lstat, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { removeTree } from "../files/index.ts";
 
 const KEPT = "kept";
 const DISK_SECTOR = 512;
@@ -23,7 +24,7 @@ export async function keptBytes(store: string): Promise<number> {
 /** Removes all of it. Resolves with the bytes on the disk that it took. */
 export async function removeKept(store: string): Promise<number> {
   const bytes = await keptBytes(store);
-  await rm(keptIn(store), { recursive: true, force: true });
+  await removeTree(keptIn(store));
   return bytes;
 }
 

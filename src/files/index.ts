@@ -4,3 +4,4 @@ export * from "./make-directories.ts";
 export * from "./open-own-file.ts";
 export * from "./process-alive.ts";
 export * from "./process-identity.ts";
+export * from "./remove-tree.ts";

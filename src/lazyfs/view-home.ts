@@ -13,10 +13,11 @@
  * @module
  */
 import { linkSync, mkdirSync } from "node:fs";
-import { copyFile, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { listMountsBelow, unmountBelow } from "../erofs-mount/index.ts";
 import { EsgzError, messageOf, systemCodeOf } from "../errors/index.ts";
+import { removeTree } from "../files/index.ts";
 
 const NAME = /^[A-Za-z0-9][\w.-]{0,127}$/;
 
@@ -81,5 +82,5 @@ export async function removeHome(home: string): Promise<void> {
     const text = `Cannot remove "${home}": expected no mounts below it, got "${left[0]?.mountPoint}"`;
     throw new EsgzError("MOUNT_FAILED", text, { details: { errno: "EBUSY" } });
   }
-  await rm(home, { recursive: true, force: true });
+  await removeTree(home);
 }

@@ -22,6 +22,8 @@ const MERGED = describeTree(twoLayersMerged(), [deviceContent(0), deviceContent(
 /** What the process says. */
 interface Outcome {
   readonly method: string;
+  /** EROFS is not for users. */
+  readonly isRefused: boolean;
   readonly overlay?: { readonly lower: readonly string[]; readonly upper: string; readonly work: string };
   readonly seen: Descriptions;
   readonly names: readonly string[];
@@ -34,7 +36,7 @@ test(
   async (t) => {
     if (!canRun(t, "fusermount3", "--version")) return;
     const { root, outcome } = await runAsNobody(t, []);
-    assert.deepEqual([outcome.method, outcome.left], ["tree", []]);
+    assert.deepEqual([outcome.method, outcome.isRefused, outcome.left], ["tree", true, []]);
     // The image's root is this user.
     const owned = Object.entries(MERGED).map(([path, one]) => [
       path,
@@ -53,7 +55,8 @@ test(
 test("in a user namespace no program is needed, and what is written goes to an overlay", LIMIT, async (t) => {
   if (!canRun(t, "unshare", "-Urm", "true")) return;
   const { outcome } = await runAsNobody(t, ["unshare", "-Urm"]);
-  assert.deepEqual([outcome.method, outcome.left, outcome.overlay], ["tree", [], undefined]);
+  assert.deepEqual([outcome.method, outcome.isRefused, outcome.left], ["tree", true, []]);
+  assert.equal(outcome.overlay, undefined);
   assert.deepEqual(outcome.seen, MERGED);
   assert.deepEqual(outcome.names, ["again", "big", "both", "link", "linked", "new", "replaced"]);
 });
