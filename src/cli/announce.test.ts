@@ -49,6 +49,17 @@ test("announcementOf() finds the image behind options of all kinds", () => {
   }
 });
 
+test("announcementOf() tells when the registry is to be asked", () => {
+  for (const [line, resolve] of [
+    [`--pull missing ${IMAGE}`, "missing"],
+    [`--pull=missing --rm ${IMAGE}`, "missing"],
+    [`--pull missing --pull always ${IMAGE} --pull missing`, "always"],
+  ] as const) {
+    const found = announcementOf(line.split(" "), owner);
+    assert.deepEqual(found, { store: "/store", reference: IMAGE, resolve }, line);
+  }
+});
+
 test("announcementOf() says nothing of lines that it cannot judge", () => {
   for (const line of [
     "",
@@ -58,6 +69,8 @@ test("announcementOf() says nothing of lines that it cannot judge", () => {
     "-",
     "oci:./layout:1",
     `--platform linux/arm64 ${IMAGE}`,
+    `--pull never ${IMAGE}`,
+    `--pull`,
     `--authfile /auth.json ${IMAGE}`,
     `--mirror a=b ${IMAGE}`,
     `--unknown ${IMAGE}`,

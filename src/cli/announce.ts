@@ -26,9 +26,9 @@ export const SWITCHES: ReadonlySet<string> = new Set(
   ),
 );
 const SWITCH_LETTERS = /^-[qti]+$/;
-/** Options of `run` with a value that does not change which image it is, or how it is reached. */
+/** Options of `run` with a value that does not change which image it is, or how it is reached; two of them are told. */
 export const VALUED: ReadonlySet<string> = new Set(
-  "--env -e --env-file --volume -v --workdir -w --user -u --entrypoint --network --hostname --runtime --name --store".split(
+  "--env -e --env-file --volume -v --workdir -w --user -u --entrypoint --network --hostname --runtime --name --pull --store".split(
     " ",
   ),
 );
@@ -45,6 +45,7 @@ export interface Announcement {
   /** The root of the store, absolute. */
   readonly store: string;
   readonly reference: string;
+  readonly resolve?: AnnounceRequest["resolve"];
 }
 
 /** What the words behind `run` announce; undefined where that is not plain. */
@@ -53,7 +54,8 @@ export function announcementOf(words: readonly string[], owner: StoreOwner): Ann
   const line = readLine(words);
   if (line === undefined || LOCAL_NAME.test(line.image)) return undefined;
   const store = namedStore(line.store, owner) ?? usualStore(owner);
-  return store === undefined ? undefined : { store, reference: line.image };
+  if (store === undefined) return undefined;
+  return { store, reference: line.image, ...(line.resolve === undefined ? {} : { resolve: line.resolve }) };
 }
 
 /** Tells the daemon, if one runs. Resolves when it was told; never fails: what is wrong the command will say. */
@@ -67,9 +69,13 @@ export async function announce(words: readonly string[]): Promise<void> {
   }
 }
 
-async function tell({ store, reference }: Announcement): Promise<void> {
+async function tell({ store, reference, resolve }: Announcement): Promise<void> {
   const { control } = daemonFilesOf(store);
-  const request: AnnounceRequest = { reference, ownerPid: process.pid };
+  const request: AnnounceRequest = {
+    reference,
+    ...(resolve === undefined ? {} : { resolve }),
+    ownerPid: process.pid,
+  };
   const body = JSON.stringify(request);
   // A socket takes so much at once, also of a daemon that is stopped.
   if (Buffer.byteLength(control) > MAX_SOCKET_PATH || Buffer.byteLength(body) > MAX_BODY) return;
@@ -92,22 +98,31 @@ async function tell({ store, reference }: Announcement): Promise<void> {
   socket.resume();
 }
 
-/** The image of a line, and the store that it names. */
-function readLine(
-  words: readonly string[],
-): { readonly image: string; readonly store?: string | undefined } | undefined {
+/** What a line says that counts. */
+interface Line {
+  readonly image: string;
+  readonly store?: string | undefined;
+  readonly resolve?: AnnounceRequest["resolve"];
+}
+
+function readLine(words: readonly string[]): Line | undefined {
   let store: string | undefined;
+  let resolve: AnnounceRequest["resolve"];
   for (let at = 0; at < words.length; at += 1) {
     const word = words[at] ?? "";
     if (!word.startsWith("-") || word === "--") {
       const image = word === "--" ? words[at + 1] : word;
-      return image === undefined || image === "" ? undefined : { image, store };
+      return image === undefined || image === "" ? undefined : { image, store, resolve };
     }
     if (SWITCHES.has(word) || SWITCH_LETTERS.test(word)) continue;
     const [name = "", inWord] = word.split(/=(.*)/s);
     if (!VALUED.has(name)) return undefined;
     if (inWord === undefined) at += 1;
-    if (name === "--store") store = inWord ?? words[at];
+    const value = inWord ?? words[at];
+    if (name === "--store") store = value;
+    if (name !== "--pull") continue;
+    if (value !== "always" && value !== "missing") return undefined;
+    resolve = value;
   }
   return undefined;
 }

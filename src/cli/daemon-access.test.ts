@@ -38,6 +38,10 @@ test("imageRequest() gives absolute paths, a normal platform, and the credential
     },
   );
   assert.deepEqual(imageRequest(environment({}), "a/b", {}), { reference: "a/b" });
+  assert.deepEqual(imageRequest(environment({}), "a/b", { pull: "missing" }), {
+    reference: "a/b",
+    resolve: "missing",
+  });
   assert.throws(() => imageRequest(environment({}), "a/b", { authfile: "/no/such/file" }), {
     code: "CONFIGURATION_INVALID",
   });

@@ -5,7 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { DaemonClient, ImageRequest, RegistryAccess } from "../daemon/index.ts";
 import { formatPlatform, parsePlatform } from "../oci/index.ts";
 import type { Environment } from "./environment.ts";
@@ -15,10 +15,18 @@ import { storeOf } from "./store-location.ts";
 /** Options of commands that name an image to the daemon. */
 export interface ImageRequestFlags extends RegistryFlags {
   readonly platform?: string;
+  readonly pull?: "always" | "missing";
 }
 
 /** What an image name may begin with beside a registry's host: places of this machine. */
 const LOCAL_NAME = /^(oci|docker-archive|dir):(?!\/)(.*)$/s;
+
+/** Adds the option that says when a registry is asked. */
+export function addPullFlag(command: Command): Command {
+  const text =
+    "when the registry is asked what the name stands for: always (but the store's image if no answer comes), or only when it is missing here";
+  return command.addOption(new Option("--pull <when>", text).choices(["always", "missing"]));
+}
 
 /**
  * The daemon of the store that a command means; it is started when there is none.
@@ -49,6 +57,7 @@ export function imageRequest(environment: Environment, name: string, flags: Imag
   return {
     reference: absoluteName(name),
     ...(flags.platform === undefined ? {} : { platform: formatPlatform(parsePlatform(flags.platform)) }),
+    ...(flags.pull === undefined ? {} : { resolve: flags.pull }),
     ...(Object.keys(registry).length === 0 ? {} : { registry }),
   };
 }

@@ -17,6 +17,7 @@ import { formatPlatform, normalizePlatform, parsePlatform, type Platform } from 
 import type { Layer } from "../store/index.ts";
 import type { ControlCall } from "./control-server.ts";
 import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
+import { AnswerDeadline } from "./answer-deadline.ts";
 import { hostPlatform } from "./host-platform.ts";
 import { PreparationProgress } from "./preparation-progress.ts";
 import { PROGRESS_MS, progressOfLayers } from "./fill-progress.ts";
@@ -32,6 +33,8 @@ export type Work = Pick<ControlCall, "emit" | "signal">;
 export interface PrepareWork extends Work {
   /** Told of what is there already, while the rest is being prepared. */
   readonly first?: Pick<FirstReads, "onEvent"> | undefined;
+  /** How long a registry has to say what the name stands for, where the store has an image of that name. Default: for ever. */
+  readonly answerMs?: number | undefined;
 }
 
 /** An image that is ready, and what that took. */
@@ -177,11 +180,15 @@ export class ImageWork {
     const isPinned = name.kind === "registry" && name.reference.digest !== undefined;
     const known = request.resolve === "missing" || isPinned ? await openStored() : undefined;
     if (known !== undefined) return isPinned ? recordImageName(store, known, request.reference) : known;
+    const answerMs = this.isUnknown(request.reference) ? undefined : work.answerMs;
+    using deadline = new AnswerDeadline(request.reference, answerMs);
     try {
-      return await this.#prepareFrom(name, { ...work, request, platform });
+      return await this.#prepareFrom(name, { ...work, request, platform, deadline });
     } catch (error) {
       if (!isEsgzError(error) || !UNREACHABLE.has(error.code)) throw error;
       const stored = await openStored();
+      if (stored === undefined && deadline.signal.aborted)
+        return await this.#prepareFrom(name, { ...work, request, platform });
       if (stored === undefined) throw error;
       work.emit({ kind: "note", text: `${error.message}; this is the image that the store has` });
       return stored;
@@ -197,10 +204,12 @@ export class ImageWork {
       emit,
       progress,
       first,
+      deadline,
     }: PrepareWork & {
       readonly request: ImageRequest;
       readonly platform: Platform;
       readonly progress: PreparationProgress;
+      readonly deadline?: AnswerDeadline;
     },
   ): Promise<PreparedImage> {
     const { store, clients, preparation, log } = this.#services;
@@ -209,7 +218,8 @@ export class ImageWork {
     const repository = name.kind === "registry" ? name.reference : undefined;
     const access = repository === undefined ? {} : (request.registry ?? clients.accessOf(repository));
     const registry = repository === undefined ? undefined : await clients.clientFor(access);
-    await using source = await openImageSource(name, { registry, signal });
+    const either = deadline === undefined ? signal : AbortSignal.any([signal, deadline.signal]);
+    await using source = await openImageSource(name, { registry, signal: either });
     if (isUnknown) source.repository?.connectAhead(CONNECTIONS_AHEAD);
     const received = (): number => clients.traffic.bytes;
     using _silence = repository && saySilence({ registry: repository.registry, received, emit });
@@ -219,8 +229,9 @@ export class ImageWork {
       platform,
       name: request.reference,
       whole: "when-needed",
-      signal,
+      signal: either,
       onEvent: (event) => {
+        if (event.kind === "manifest") deadline?.met();
         if (event.kind === "layer-declined")
           log.info({ ...event, image: request.reference }, "a layer is not lazy");
         first?.onEvent(event);

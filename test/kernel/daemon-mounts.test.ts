@@ -91,6 +91,43 @@ test("an image is mounted before it is there, and its files are right", LIMIT, a
 });
 
 test(
+  "what the store has is mounted when its registry says nothing, and what it lacks is waited for",
+  LIMIT,
+  async (t) => {
+    const reason = missingFuse();
+    if (reason !== undefined) return t.skip(reason);
+    const store = await temporaryDaemonStore(t);
+    const { contents, line, name } = await serveSampleFiles(t);
+    const other = await serveSampleFiles(t);
+    const client = await store.connect();
+    await client.pull({ reference: name, platform });
+    await Promise.all([line.hush(), other.line.hush()]);
+    const notes: string[] = [];
+    const onEvent = (event: ControlEvent): void => void (event.kind === "note" && notes.push(event.text));
+    const directory = store.directory("mnt");
+    const mounted = await client.mount({ reference: name, platform, directory }, { onEvent });
+    assert.match(notes.join("\n"), /within 5 s, got none; this is the image that the store has/);
+    assert.deepEqual(await readByCommand(join(directory, "file0")), contents.get("file0"));
+    await client.unmount(mounted.id);
+
+    // Who wants what the store has is not told of a registry.
+    notes.length = 0;
+    const missing = { reference: name, platform, directory, resolve: "missing" } as const;
+    const again = await client.mount(missing, { onEvent });
+    assert.equal(notes.join(""), "");
+    await client.unmount(again.id);
+
+    const lacking = client.mount({ reference: other.name, platform, directory }, { onEvent });
+    await until(() => notes.some((text) => text.includes("trying on")));
+    await other.line.cut();
+    await other.line.mend();
+    const { id, manifest } = await lacking;
+    assert.equal(manifest, other.image.manifest);
+    await client.unmount(id);
+  },
+);
+
+test(
   "the server is killed again and again while files are read, and no reader sees an error",
   LIMIT,
   async (t) => {

@@ -173,6 +173,16 @@ export class Line {
     await listen(this.#server, this.port);
   }
 
+  /** Takes connections, and never says anything. */
+  async hush(): Promise<void> {
+    await this.cut();
+    this.#server = createServer((near) => {
+      this.#sockets.add(near);
+      near.on("error", () => undefined).resume();
+    });
+    await listen(this.#server, this.port);
+  }
+
   #serve(): void {
     this.#server.on("connection", (near) => {
       const far = connect(this.#target, "127.0.0.1");

@@ -9,7 +9,7 @@ import { type Command, Option } from "commander";
 import type { MountRequest, MountResult } from "../../daemon/index.ts";
 import { EsgzError, messageOf } from "../../errors/index.ts";
 import { addSharedFlags, CommandContext, type SharedFlags } from "../command-context.ts";
-import { imageRequest, type ImageRequestFlags, openDaemon } from "../daemon-access.ts";
+import { addPullFlag, imageRequest, type ImageRequestFlags, openDaemon } from "../daemon-access.ts";
 import type { Environment } from "../environment.ts";
 import { formatCount, formatDuration } from "../format.ts";
 import { addRegistryFlags } from "../registry-access.ts";
@@ -35,7 +35,7 @@ Examples:
 
 /** Adds the command. */
 export function registerMount(program: Command, environment: Environment): void {
-  addStoreFlag(addRegistryFlags(addSharedFlags(program.command("mount"))))
+  addStoreFlag(addPullFlag(addRegistryFlags(addSharedFlags(program.command("mount")))))
     .description("mount an image at a directory, before it is downloaded: contents come when they are read")
     .argument("<image>", "image to mount")
     .argument("<dir>", "directory that exists")

@@ -5,7 +5,7 @@
  */
 import { type Command, Option } from "commander";
 import { CommandContext, type SharedFlags } from "../command-context.ts";
-import type { ImageRequestFlags } from "../daemon-access.ts";
+import { addPullFlag, type ImageRequestFlags } from "../daemon-access.ts";
 import type { Environment } from "../environment.ts";
 import { collect, addRegistryFlags } from "../registry-access.ts";
 import { addStoreFlag } from "../store-location.ts";
@@ -40,7 +40,7 @@ Examples:
 
 /** Adds the command. */
 export function registerRun(program: Command, environment: Environment): void {
-  const command = addStoreFlag(addRegistryFlags(program.command("run")))
+  const command = addStoreFlag(addPullFlag(addRegistryFlags(program.command("run"))))
     .description("run a command in an image, before it is downloaded, with a writable layer over it")
     .argument("<image>", "image to run")
     .argument("[command...]", "command with its arguments (default: the image's)")
