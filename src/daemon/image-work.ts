@@ -16,6 +16,7 @@ import {
 import { formatPlatform, normalizePlatform, parsePlatform, type Platform } from "../oci/index.ts";
 import type { Layer } from "../store/index.ts";
 import type { ControlCall } from "./control-server.ts";
+import type { DaemonConfig } from "./daemon-config.ts";
 import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
 import { AnswerDeadline } from "./answer-deadline.ts";
 import { hostPlatform } from "./host-platform.ts";
@@ -129,6 +130,7 @@ export class ImageWork {
     first?.addImage(ready);
     await Promise.all(reading);
     work.signal.throwIfAborted();
+    if (request.lazy !== true) assertFits(image.name, used.layers, this.#services.config);
     const filled = request.lazy === true ? undefined : await this.#fill(used.layers, work);
     const after = this.#services.clients.traffic;
     return {
@@ -280,6 +282,25 @@ export class ImageWork {
       if (this.#fills === 0) this.#services.store.dropChunkIndex();
     }
   }
+}
+
+/**
+ * Who asks for all of an image learns at once that it does not fit.
+ *
+ * @throws {EsgzError} `NO_SPACE`
+ */
+function assertFits(
+  name: string,
+  layers: readonly Layer[],
+  { quotaBytes }: Pick<DaemonConfig, "quotaBytes">,
+): void {
+  const bytes = layers.reduce((sum, { dataSize }) => sum + dataSize, 0);
+  if (quotaBytes === undefined || bytes <= quotaBytes) return;
+  throw new EsgzError(
+    "NO_SPACE",
+    `Cannot pull "${name}": expected layers within the quota of ${quotaBytes} bytes, got ${bytes} bytes; mounted or run without, what is read takes less`,
+    { details: { quotaBytes, bytes } },
+  );
 }
 
 /** A manifest without an index is all there is; who asked for another platform should know what comes. */

@@ -62,7 +62,8 @@ async function runJob(
   const { fetched, buffer, offset, urgent } = request;
   const { layer } = fetched;
   const chunks = wanted.flatMap((member) => member.chunks);
-  const write = fetched.mayWrite && (await beginWriting(fetched, chunks));
+  using room = fetched.mayWrite ? await beginWriting(fetched, chunks) : undefined;
+  const write = room !== undefined;
   const result = await context.pool.run(
     {
       dataPath: layer.dataPath,
@@ -85,16 +86,18 @@ async function runJob(
   return result;
 }
 
-/** Makes room; false if there is none. */
-async function beginWriting(fetched: FetchedLayer, chunks: readonly number[]): Promise<boolean> {
+/** Makes room; undefined if there is none. */
+async function beginWriting(
+  fetched: FetchedLayer,
+  chunks: readonly number[],
+): Promise<Disposable | undefined> {
   try {
     const bytes = chunks.reduce((sum, chunk) => sum + fetched.layer.chunk(chunk).size, 0);
-    await fetched.layer.beginWriting(bytes);
-    return true;
+    return await fetched.layer.beginWriting(bytes);
   } catch (error) {
     if (!isEsgzError(error, "NO_SPACE")) throw error;
     fetched.noteFull(error);
-    return false;
+    return undefined;
   }
 }
 

@@ -34,8 +34,10 @@ export interface LayerContext {
   readonly cache: PageCache;
   readonly nextTemporary: () => string;
   readonly onEvent: StoreObserver;
-  /** Makes room for bytes to be written, or throws `NO_SPACE`. */
-  readonly admit: (bytes: number) => Promise<void>;
+  /** Makes room for bytes to be written, until they are, or throws `NO_SPACE`. */
+  readonly admit: (bytes: number) => Promise<Disposable>;
+  /** The same for a layer in the making. */
+  readonly admitStaged: (bytes: number) => Promise<Disposable>;
   /** The same for records: metadata, which may take what is reserved, and pass the quota where all else is in use. */
   readonly admitRecords: (bytes: number) => Promise<void>;
   /** Whether a lease holds a layer. */

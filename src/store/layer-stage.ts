@@ -36,7 +36,8 @@ export interface StagedChunk {
 export interface LayerStageContext {
   readonly directory: string;
   readonly limits: ChunkTableLimits;
-  readonly admit: (bytes: number) => Promise<void>;
+  /** Makes room for bytes until they are a layer, or are given up. */
+  readonly admit: (bytes: number) => Promise<Disposable>;
   readonly nextTemporary: () => string;
   /** Gives the finished directory its name. */
   readonly publish: (directory: string, source: LayerSource) => Promise<void>;
@@ -48,6 +49,7 @@ export class LayerStage implements AsyncDisposable {
   readonly #paths: LayerPaths;
   readonly #data: FileHandle;
   readonly #rows: ChunkRow[] = [];
+  readonly #room = new DisposableStack();
   #state: "open" | "committed" | "closed" = "open";
 
   private constructor(context: LayerStageContext, data: FileHandle) {
@@ -73,7 +75,7 @@ export class LayerStage implements AsyncDisposable {
     const digest = hash("sha256", bytes, "buffer");
     this.#rows.push({ place, size: bytes.length, blobOffset: 0, memberSize: 0, innerOffset: 0, digest });
     await guarded("write a chunk", async () => {
-      await this.#context.admit(Math.ceil(bytes.length / BLOCK_SIZE) * BLOCK_SIZE);
+      this.#room.use(await this.#context.admit(Math.ceil(bytes.length / BLOCK_SIZE) * BLOCK_SIZE));
       for (let done = 0; done < bytes.length;) {
         const { bytesWritten } = await this.#data.write(bytes, done, bytes.length - done, place + done);
         done += bytesWritten;
@@ -93,7 +95,7 @@ export class LayerStage implements AsyncDisposable {
    */
   async admit(bytes: number): Promise<void> {
     this.#assertOpen();
-    await guarded("make room for a layer", () => this.#context.admit(bytes));
+    this.#room.use(await guarded("make room for a layer", () => this.#context.admit(bytes)));
   }
 
   /** Takes note of chunks that another thread wrote, by ascending places; what their digests say is believed. */
@@ -129,6 +131,7 @@ export class LayerStage implements AsyncDisposable {
       await publish(directory, layer.source);
     });
     this.#state = "committed";
+    this.#room.dispose();
     await this.#data.close();
   }
 
@@ -136,6 +139,7 @@ export class LayerStage implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#state !== "open") return;
     this.#state = "closed";
+    using _room = this.#room;
     await this.#data.close();
     await rm(this.#context.directory, { recursive: true, force: true });
   }

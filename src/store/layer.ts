@@ -177,7 +177,7 @@ export class Layer {
     if (this.#bits.filled.has(index)) return;
     await this.#track(
       guarded(`write a chunk of ${this.digest}`, async () => {
-        await this.#context.admit(slot.size + slot.padding);
+        using _room = await this.#context.admit(slot.size + slot.padding);
         await this.#files.journal.begin();
         await writeSlot(this.#files.data, slot, bytes);
         this.#noteWritten(index, slot.size);
@@ -187,15 +187,18 @@ export class Layer {
   }
 
   /**
-   * Prepares for chunks that other threads write with `writeChunkSync()` to a file of their own at `dataPath`.
+   * Prepares for chunks that other threads write with `writeChunkSync()` to a file of their own at `dataPath`. To be disposed
+   * of when they were written, or will not be.
    *
    * @throws {EsgzError} `NO_SPACE`, `IO_FAILED`
    */
-  async beginWriting(bytes: number): Promise<void> {
-    await this.#track(
+  async beginWriting(bytes: number): Promise<Disposable> {
+    return await this.#track(
       guarded(`write to ${this.digest}`, async () => {
-        await this.#context.admit(bytes);
+        using granted = new DisposableStack();
+        granted.use(await this.#context.admit(bytes));
         await this.#files.journal.begin();
+        return granted.move();
       }),
     );
   }
@@ -286,7 +289,7 @@ export class Layer {
     slot: ChunkSlot,
     from: { readonly layer: Layer; readonly slot: ChunkSlot },
   ): Promise<boolean> {
-    await this.#context.admit(slot.size + slot.padding);
+    using _room = await this.#context.admit(slot.size + slot.padding);
     await this.#files.journal.begin();
     // It may have come meanwhile, and is shown.
     if (this.#bits.filled.has(index)) return true;

@@ -106,7 +106,11 @@ async function connectParts(
     onEvent,
     admit: async (bytes) => {
       reserve.assertWhole();
-      await room.admit(bytes);
+      return await room.admit(bytes);
+    },
+    admitStaged: async (bytes) => {
+      reserve.assertWhole();
+      return await room.admitStaged(bytes);
     },
     admitRecords: (bytes) => room.admitRecords(bytes),
     isPinned: (digest) => database.leasedLayers().has(digest),

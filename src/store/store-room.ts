@@ -32,51 +32,105 @@ export interface StoreRoomOptions {
 
 /** After an eviction this share of the quota is free, so that not every write evicts. */
 const FREE_SHARE = 0.1;
+const NO_GRANT: Disposable = { [Symbol.dispose]: () => undefined };
 
-/** Counts the bytes of layers and evicts those used least recently. */
+/**
+ * Counts the bytes of layers and evicts those used least recently.
+ *
+ * The disk says what is written, and grants what will be: both together never pass the quota. What is granted and written
+ * already is in both, so that who finds no room waits for the grants that are about to end, and measures again.
+ */
 export class StoreRoom {
   readonly #options: StoreRoomOptions;
   readonly #flights = new SingleFlight<"make room", void>();
-  /** Bytes of layers: measured when layers are evicted, counted between. */
-  #usedBytes: number;
+  /** Bytes of layers, when they were last measured, and how many had been written until then. */
+  #measured: { readonly bytes: number; readonly writtenBytes: number };
+  /** Bytes that were written since the store was opened. */
+  #writtenBytes = 0;
+  /** Bytes that are being written now, and by how many. */
+  readonly #writing = { bytes: 0, count: 0 };
+  /** Bytes of layers in the making, which are not measured. */
+  #stagedBytes = 0;
+  #ended = Promise.withResolvers<void>();
 
   constructor(options: StoreRoomOptions, usedBytes: number) {
     this.#options = options;
-    this.#usedBytes = usedBytes;
+    this.#measured = { bytes: usedBytes, writtenBytes: 0 };
   }
 
   /**
-   * Makes room for data that is about to be written.
+   * Makes room for data that is about to be written, which is disposed of when it was, or will not be.
    *
    * @throws {EsgzError} `NO_SPACE` if the quota is used up by layers that cannot be evicted.
    */
-  async admit(bytes: number): Promise<void> {
-    const quota = this.#options.quotaBytes;
-    if (!(await this.#makeRoom(bytes))) throw quotaReached(quota ?? 0);
-    this.#usedBytes += bytes;
+  async admit(bytes: number): Promise<Disposable> {
+    if (this.#options.quotaBytes === undefined) return NO_GRANT;
+    await this.#takeRoom(bytes, () => {
+      this.#writing.bytes += bytes;
+      this.#writing.count += 1;
+    });
+    return onceDisposed(() => {
+      this.#writing.bytes -= bytes;
+      this.#writing.count -= 1;
+      this.#writtenBytes += bytes;
+      this.#ended.resolve();
+      this.#ended = Promise.withResolvers();
+    });
+  }
+
+  /** The same for data of a layer in the making, to be disposed of when it is one, or is given up. Nobody waits for that. */
+  async admitStaged(bytes: number): Promise<Disposable> {
+    if (this.#options.quotaBytes === undefined) return NO_GRANT;
+    await this.#takeRoom(bytes, () => {
+      this.#stagedBytes += bytes;
+    });
+    return onceDisposed(() => {
+      this.#stagedBytes -= bytes;
+      this.#writtenBytes += bytes;
+    });
   }
 
   /** Makes room for metadata, as far as that is possible: without it nothing could be served, not even from memory. */
   async admitRecords(bytes: number): Promise<void> {
-    await this.#makeRoom(bytes);
-    this.#usedBytes += bytes;
+    const take = (): void => {
+      this.#writtenBytes += bytes;
+    };
+    if (!(await this.#makeRoom(bytes, take))) take();
   }
 
-  /** Whether there is room. */
-  async #makeRoom(bytes: number): Promise<boolean> {
-    const quota = this.#options.quotaBytes;
-    if (quota === undefined) return true;
+  /** What may not have been measured. */
+  get #newBytes(): number {
+    return this.#writtenBytes - this.#measured.writtenBytes;
+  }
+
+  get #usedBytes(): number {
+    return this.#measured.bytes + this.#newBytes + this.#writing.bytes + this.#stagedBytes;
+  }
+
+  async #takeRoom(bytes: number, take: () => void): Promise<void> {
+    if (!(await this.#makeRoom(bytes, take)))
+      throw quotaReached({ quotaBytes: this.#options.quotaBytes ?? 0, usedBytes: this.#usedBytes, bytes });
+  }
+
+  /** Whether there is room; it is taken at once, before anybody else looks. */
+  async #makeRoom(bytes: number, take: () => void): Promise<boolean> {
+    const quota = this.#options.quotaBytes ?? Infinity;
     const isOver = (): boolean => this.#usedBytes + bytes > quota;
-    // Twice: the first may have joined a run that made room for fewer bytes.
-    for (let attempt = 0; attempt < 2 && isOver(); attempt += 1) {
+    // At least twice: the first may have joined a run that made room for fewer bytes.
+    for (let attempt = 0; isOver(); attempt += 1) {
+      const ended = this.#ended.promise;
       await this.#flights.run("make room", () => this.#measureAndEvict(quota, bytes));
+      if (!isOver()) break;
+      if (this.#writing.count > 0) await ended;
+      else if (attempt > 0 && this.#newBytes === 0) return false;
     }
-    return !isOver();
+    take();
+    return true;
   }
 
   /** Evicts at least so many bytes, if that is possible; returns the bytes evicted. */
   async evict(bytes: number): Promise<number> {
-    const sizes = await this.#options.shelf().sizes();
+    const sizes = await this.#measure();
     const { pinned, wanted, usedMs } = this.#options.rules();
     const candidates = sizes
       .filter(({ digest }) => !pinned.has(digest) && !this.#options.shelf().isOpen(digest))
@@ -86,15 +140,23 @@ export class StoreRoom {
       if (freed >= bytes) break;
       freed += await this.#evictLayer(size, wanted.has(size.digest));
     }
-    this.#usedBytes = Math.max(0, sizes.reduce((sum, size) => sum + bytesOf(size), 0) - freed);
+    const { bytes: measured, writtenBytes } = this.#measured;
+    this.#measured = { bytes: Math.max(0, measured - freed), writtenBytes };
     return freed;
   }
 
   async #measureAndEvict(quota: number, bytes: number): Promise<void> {
-    const sizes = await this.#options.shelf().sizes();
-    this.#usedBytes = sizes.reduce((sum, size) => sum + bytesOf(size), 0);
+    await this.#measure();
     const wanted = this.#usedBytes + bytes;
     if (wanted > quota) await this.evict(wanted - quota * (1 - FREE_SHARE));
+  }
+
+  async #measure(): Promise<readonly LayerSize[]> {
+    // What is written meanwhile may be measured, or not.
+    const writtenBytes = this.#writtenBytes;
+    const sizes = await this.#options.shelf().sizes();
+    this.#measured = { bytes: sizes.reduce((sum, size) => sum + bytesOf(size), 0), writtenBytes };
+    return sizes;
   }
 
   async #evictLayer(size: LayerSize, keepMetadata: boolean): Promise<number> {
@@ -115,10 +177,21 @@ export function bytesOf(size: LayerSize): number {
   return size.dataBytes + size.recordBytes;
 }
 
-function quotaReached(quota: number): EsgzError {
+function onceDisposed(end: () => void): Disposable {
+  const stack = new DisposableStack();
+  stack.defer(end);
+  return stack;
+}
+
+function quotaReached(room: {
+  readonly quotaBytes: number;
+  readonly usedBytes: number;
+  readonly bytes: number;
+}): EsgzError {
+  const { quotaBytes, usedBytes, bytes } = room;
   return new EsgzError(
     "NO_SPACE",
-    `Cannot write to store: expected layers within the quota of ${quota} bytes, got more that are in use or being brought`,
-    { details: { quotaBytes: quota } },
+    `Cannot write ${bytes} bytes to store: expected layers within the quota of ${quotaBytes} bytes, got ${usedBytes} bytes that are in use or being brought`,
+    { details: { quotaBytes, usedBytes } },
   );
 }

@@ -457,6 +457,36 @@ test("a quota evicts, and then refuses with NO_SPACE", async () => {
   assert.deepEqual(await readAll(handle.layer), big.device);
 });
 
+test("writers side by side never pass the quota, nor do layers in the making", async () => {
+  await using place = await scratch();
+  const quotaBytes = 500_000;
+  await using store = await place.open({ quotaBytes });
+  const taken = async (): Promise<number> =>
+    (await store.usage()).layers.reduce((sum, layer) => sum + layer.dataBytes + layer.recordBytes, 0);
+  const big = sampleLayer("big", [{ chunks: Array.from({ length: 40 }, () => 40_960) }]);
+  {
+    await using handle = await store.createLayer(big.digest, big.layer);
+    const { layer } = handle;
+    const writes = big.contents.map((bytes, index) => layer.writeChunk(index, bytes));
+    const outcomes = await Promise.allSettled(writes);
+    const written = outcomes.filter(({ status }) => status === "fulfilled").length;
+    assert.equal(written, layer.filledCount);
+    // As many as fit: nobody is refused for what others have been granted and have written by now.
+    assert.equal(written, 11);
+    for (const outcome of outcomes)
+      if (outcome.status === "rejected") assert.equal(outcome.reason.code, "NO_SPACE");
+    assert.ok((await taken()) <= quotaBytes);
+  }
+  await using stage = await store.stageLayer(sampleLayer("staged").digest);
+  await stage.write(0, new Uint8Array(300_000));
+  // The other layer has gone for it; this one can not.
+  assert.equal((await taken()) < 200_000, true);
+  await assert.rejects(stage.write(303_104, new Uint8Array(300_000)), { code: "NO_SPACE" });
+  await stage.close();
+  await using next = await store.stageLayer(sampleLayer("next").digest);
+  await next.write(0, new Uint8Array(400_000));
+});
+
 test("the source of a layer can change", async () => {
   await using place = await scratch();
   const sample = sampleLayer("a");

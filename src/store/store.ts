@@ -99,7 +99,9 @@ export class Store implements AsyncDisposable {
     this.#assertOpen();
     const { layout, context, shelf } = this.#parts;
     return await LayerStage.begin({
-      ...context,
+      limits: context.limits,
+      nextTemporary: context.nextTemporary,
+      admit: context.admitStaged,
       directory: layout.nextTemporary(),
       publish: async (directory, source) => {
         await shelf.publish(directory, { digest, source });

@@ -13,7 +13,7 @@ import { promisify } from "node:util";
 import { PLATFORM } from "../../src/lazyfs/image.fixture.ts";
 import { formatPlatform } from "../../src/oci/index.ts";
 import { connectDaemon } from "../../src/daemon/index.ts";
-import { isRunning, stopDaemon, temporaryDaemonStore, until } from "./daemon-setup.ts";
+import { isRunning, serveSampleFiles, stopDaemon, temporaryDaemonStore, until } from "./daemon-setup.ts";
 import { serveFaultyImage } from "./faulty-registry.ts";
 import { hasKernel, missingFuse } from "./fuse-mounts.ts";
 import { lookAt, writeConfig } from "./trust-setup.ts";
@@ -130,6 +130,26 @@ test(
     assert.deepEqual(await lookAt(directory, mounted.contents), { wrong: [], right: 4, errors: 0 });
   },
 );
+
+test("what is larger than the quota is refused, and leaves the store within it", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  // More than are written at once, so that many wait for room when there is none left.
+  const files = { files: 40, size: 300_000 };
+  const [lazy, plain] = [
+    await serveSampleFiles(t, files),
+    await serveSampleFiles(t, { ...files, plain: true }),
+  ];
+  const client = await store.connect({ configPath: writeConfig(store, `quota = "8MiB"\n${LAZY}`) });
+  const taken = async (): Promise<number> =>
+    (await client.usage()).layers.reduce((sum, { diskBytes }) => sum + diskBytes, 0);
+  await assert.rejects(client.pull({ reference: lazy.name, platform }), {
+    code: "NO_SPACE",
+    message: /"127\..*quota of 8388608 bytes, got 12\d{6} bytes/,
+  });
+  assert.ok((await taken()) < 1 << 20);
+  await assert.rejects(client.pull({ reference: plain.name, platform }), { code: "NO_SPACE" });
+  assert.ok((await taken()) <= 8 << 20);
+});
 
 test("a full disk is served from memory, with a warning, until there is room", LIMIT, async (t) => {
   const reason = missingKernel();
