@@ -1,7 +1,7 @@
 // Whatever lies in the directory of a store: a value or a typed error, and never a byte that was not verified.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdir, open, readFile, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -323,12 +323,31 @@ test("a small blob that was changed is none", async () => {
 test("a store of another version, or with a damaged database, is refused and stays unlocked", async () => {
   await using closed = await closedStore();
   await writeFile(join(closed.root, "format"), "esgz store 2\n");
-  await assert.rejects(closed.open(), { code: "STORE_INVALID", message: /esgz store 2/ });
+  await assert.rejects(closed.open(), {
+    code: "STORE_INVALID",
+    message: /got "esgz store 2\\n" in ".*\/format"/,
+  });
   await writeFile(join(closed.root, "format"), "esgz store 1\n");
   const database = join(closed.root, "metadata.db");
   const sound = await readFile(database);
   await writeFile(database, "not a database, but a text of more than a hundred bytes".repeat(4));
-  await assert.rejects(closed.open(), { code: "STORE_INVALID" });
+  const toldWhatHelps = {
+    code: "STORE_INVALID",
+    message: /metadata\.db": expected a sound one, got .*moved away/,
+  };
+  await assert.rejects(closed.open(), toldWhatHelps);
+  // A page of a table, behind a sound beginning.
+  const spoiled = Buffer.from(sound).fill(0xa5, 4096, 8192);
+  await writeFile(database, spoiled);
+  await assert.rejects(closed.open(), toldWhatHelps);
+  {
+    await rename(database, `${database}.bad`);
+    for (const name of ["-wal", "-shm"]) await rm(`${database}${name}`, { force: true });
+    await using store = await closed.open();
+    assert.deepEqual(await store.layers(), [SAMPLE.digest]);
+    await using handle = await store.openLayer(SAMPLE.digest);
+    assert.ok(handle?.layer.complete);
+  }
   await writeFile(database, sound);
   await using store = await closed.open();
   assert.deepEqual(await store.layers(), [SAMPLE.digest]);

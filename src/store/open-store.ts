@@ -177,6 +177,6 @@ async function ensureFormat(layout: StoreLayout): Promise<void> {
   if (decodeUtf8(found) === STORE_FORMAT) return;
   throw storeInvalid(`store "${layout.root}"`, {
     expected: STORE_FORMAT.trim(),
-    found: JSON.stringify(decodeUtf8(found.subarray(0, 64))),
+    found: `${JSON.stringify(decodeUtf8(found.subarray(0, 64)))} in "${layout.format}"`,
   });
 }

@@ -16,6 +16,9 @@ export type Row = Readonly<Record<string, unknown>>;
 /** SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: no room for the index of the log. */
 const FULL_CODES: ReadonlySet<unknown> = new Set([13, 10 | (19 << 8)]);
 
+/** SQLITE_CORRUPT and SQLITE_NOTADB. */
+const DAMAGE_CODES: ReadonlySet<unknown> = new Set([11, 26]);
+
 /** What SQLite takes for a path, with the longest name that it makes of it (MAX_PATHNAME of os_unix.c). */
 const PATH_LIMIT = 512 - "-journal".length;
 
@@ -40,12 +43,12 @@ export class SqliteDatabase implements Disposable {
       try {
         database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
         const check = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
-        if (check !== "ok")
-          throw storeInvalid("store database", { expected: "a sound one", found: String(check) });
+        if (check !== "ok") throw databaseDamaged(path, String(check).replaceAll("\n", " "));
         options.migrate(database);
         return new SqliteDatabase(database);
       } catch (error) {
         database.close();
+        if (DAMAGE_CODES.has(mainCodeOf(error))) throw databaseDamaged(path, messageOf(error), error);
         throw error;
       }
     });
@@ -98,6 +101,21 @@ function assertShort(path: string): void {
     expected: `a path of at most ${PATH_LIMIT} bytes`,
     found: `${bytes} bytes: "${path}"`,
   });
+}
+
+/** Layers lie beside the database, and say themselves what they are. */
+function databaseDamaged(path: string, found: string, cause?: unknown): EsgzError {
+  return storeInvalid(`store database "${path}"`, {
+    expected: "a sound one",
+    found: `${found} (once "${path}", "-wal" and "-shm" are moved away, the store begins another, and keeps its layers; images have to be asked for again)`,
+    cause,
+  });
+}
+
+/** Without what SQLite adds to say more. */
+function mainCodeOf(error: unknown): number | undefined {
+  const isCoded = typeof error === "object" && error !== null && "errcode" in error;
+  return isCoded && typeof error.errcode === "number" ? error.errcode & 0xff : undefined;
 }
 
 /** A digest in a row. @throws {EsgzError} `STORE_INVALID` if it is none */

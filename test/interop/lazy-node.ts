@@ -32,6 +32,8 @@ export interface NodeOptions {
   readonly cri?: string;
   /** Directory with containerd, ctr and shim in place of those of the machine. */
   readonly containerd?: string;
+  /** Without any containerd: whoever removes what it does not know has a snapshotter for itself. */
+  readonly bare?: boolean;
 }
 
 /** Why there can be no node here; undefined if there can. */
@@ -72,7 +74,7 @@ export class LazyNode {
     const { config = "" } = options;
     await writeFile(join(base, "esgz.toml"), typeof config === "string" ? config : config(base));
     await node.startDaemon();
-    await node.startContainerd();
+    if (options.bare !== true) await node.startContainerd();
     return node;
   }
 
