@@ -42,6 +42,7 @@ test("imageRequest() gives absolute paths, a normal platform, and the credential
     reference: "a/b",
     resolve: "missing",
   });
+  assert.throws(() => imageRequest(environment({}), "", {}), { code: "USAGE_INVALID" });
   assert.throws(() => imageRequest(environment({}), "a/b", { authfile: "/no/such/file" }), {
     code: "CONFIGURATION_INVALID",
   });

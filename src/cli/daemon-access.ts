@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import type { DaemonClient, ImageRequest, RegistryAccess } from "../daemon/index.ts";
+import { EsgzError } from "../errors/index.ts";
 import { formatPlatform, parsePlatform } from "../oci/index.ts";
 import type { Environment } from "./environment.ts";
 import { assertAuthfile, type RegistryFlags } from "./registry-access.ts";
@@ -53,6 +54,7 @@ export async function openDaemonOfStore(
  * @throws {EsgzError} `USAGE_INVALID`, `CONFIGURATION_INVALID`
  */
 export function imageRequest(environment: Environment, name: string, flags: ImageRequestFlags): ImageRequest {
+  if (name === "") throw new EsgzError("USAGE_INVALID", 'Cannot use image "": expected a name, got none');
   const registry = registryAccess(environment, flags);
   return {
     reference: absoluteName(name),

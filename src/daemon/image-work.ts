@@ -176,7 +176,7 @@ export class ImageWork {
     const { store } = this.#services;
     const { signal, progress } = work;
     const name = parseImageName(request.reference);
-    const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
+    const platform = platformOf(request);
     const openStored = async (): Promise<PreparedImage | undefined> =>
       await openStoredImage(store, request.reference, { platform, signal, onEvent: progress.onEvent });
     const isPinned = name.kind === "registry" && name.reference.digest !== undefined;
@@ -284,6 +284,10 @@ export class ImageWork {
   }
 }
 
+function platformOf({ platform }: ImageRequest): Platform {
+  return platform === undefined ? hostPlatform() : parsePlatform(platform);
+}
+
 /**
  * Who asks for all of an image learns at once that it does not fit.
  *
@@ -303,10 +307,10 @@ function assertFits(
   );
 }
 
-/** A manifest without an index is all there is; who asked for another platform should know what comes. */
+/** A manifest without an index is all there is; who wants another platform should know what comes. */
 function sayOtherPlatform(request: ImageRequest, image: PreparedImage, { emit }: Work): void {
-  if (request.platform === undefined) return;
-  const [wanted, found] = [parsePlatform(request.platform), normalizePlatform(image.platform)];
+  const wanted = platformOf(request);
+  const found = normalizePlatform(image.platform);
   if (wanted.os === found.os && wanted.architecture === found.architecture) return;
   const text = `the image is for ${formatPlatform(found)}, not for ${formatPlatform(wanted)}: it has no index to choose from`;
   emit({ kind: "note", text });

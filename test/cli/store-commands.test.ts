@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, test, type TestContext } from "node:test";
+import type { CommandResult } from "./command-line.fixture.ts";
 import { missingForStore, StoreShell } from "./store.fixture.ts";
 
 const HELLO = "hello from the image\n";
@@ -161,7 +162,37 @@ storeTest("an image that has no index to choose a platform from says which one i
   assert.match(pulled.stderr, /^the image is for linux\/\w+, not for linux\/s390x: it has no index/m);
   const fitting = await commands.run(["pull", commands.image]);
   assert.doesNotMatch(fitting.stderr, /the image is for/);
+  const foreign = await commands.run(["pull", commands.foreignImage("riscv64")]);
+  assert.match(foreign.stderr, /^the image is for linux\/riscv64, not for linux\/\w+: it has no index/m);
 });
+
+storeTest(
+  "esgz mount --pull missing asks no registry for what is here, and says what cannot be asked for",
+  async () => {
+    await using own = await new StoreShell().open();
+    const directory = own.directory("root");
+    const mount = async (...flags: readonly string[]): Promise<CommandResult> =>
+      await own.run(["mount", ...flags, own.image, directory]);
+    assert.equal((await own.run(["pull", own.image])).status, 0);
+    assert.equal((await own.run(["pull", "--index-only", "--start-only", own.image])).status, 2);
+    await own.stopRegistry();
+    const mounted = await mount("--pull", "missing");
+    assert.equal(mounted.status, 0, mounted.stderr);
+    assert.doesNotMatch(mounted.stderr, /registry/);
+    assert.equal(readFileSync(join(directory, "data/hello"), "utf8"), HELLO);
+    assert.equal((await own.run(["umount", directory])).status, 0);
+    const ran = await own.run(["run", "--rm", "--pull=missing", own.image, "cat", "/data/hello"]);
+    assert.equal(ran.stdout, HELLO, ran.stderr);
+    assert.doesNotMatch(ran.stderr, /this is the image that the store has/);
+    const asked = await mount();
+    assert.match(asked.stderr, /this is the image that the store has$/m);
+    assert.equal((await mount("--pull", "never")).status, 2);
+    assert.match(
+      (await own.run(["mount", "", directory])).stderr,
+      /^esgz: Cannot use image "": expected a name/,
+    );
+  },
+);
 
 storeTest("esgz pull says why a layer travels whole", async () => {
   const pulled = await commands.run(["pull", `${commands.registry}/test/box:plain`]);

@@ -28,6 +28,7 @@ export class StoreShell implements AsyncDisposable {
   readonly shell: CommandLine;
   readonly store: string;
   registry = "";
+  #server: ChildProcess | undefined;
 
   constructor(program?: Program) {
     this.shell = new CommandLine(program);
@@ -37,7 +38,8 @@ export class StoreShell implements AsyncDisposable {
   /** Starts a registry and pushes `test/box:1`: two layers, one of them lazy. */
   async open(): Promise<this> {
     writeBoxLayout(join(this.shell.directory, "box"));
-    const { line } = await this.shell.start(["registry", "--listen", "127.0.0.1:0"]);
+    const { line, child } = await this.shell.start(["registry", "--listen", "127.0.0.1:0"]);
+    this.#server = child;
     this.registry = /127\.0\.0\.1:\d+/.exec(line)?.[0] ?? "";
     const image = `${this.registry}/test/box`;
     for (const args of [
@@ -53,6 +55,20 @@ export class StoreShell implements AsyncDisposable {
   /** The lazy image. */
   get image(): string {
     return `${this.registry}/test/box:1`;
+  }
+
+  /** Ends the registry. */
+  async stopRegistry(): Promise<void> {
+    const gone = new Promise((ended) => this.#server?.once("exit", ended));
+    this.#server?.kill("SIGTERM");
+    await gone;
+  }
+
+  /** Writes the image for other processors, without an index, to a layout; its name. */
+  foreignImage(architecture: string): string {
+    const root = join(this.shell.directory, architecture);
+    writeBoxLayout(root, architecture);
+    return `oci:${root}:1`;
   }
 
   /** Runs `esgz ARGS` with the store. */
@@ -88,7 +104,7 @@ export class StoreShell implements AsyncDisposable {
 }
 
 /** Two layers: busybox with its names, and files over it. */
-function writeBoxLayout(root: string): void {
+function writeBoxLayout(root: string, architecture = ARCHITECTURE): void {
   const base = join(root, "tree/base");
   mkdirSync(join(base, "bin"), { recursive: true });
   for (const directory of ["proc", "sys", "dev", "etc", "tmp"]) mkdirSync(join(base, directory));
@@ -101,10 +117,13 @@ function writeBoxLayout(root: string): void {
   mkdirSync(join(top, "data"), { recursive: true });
   writeFileSync(join(top, "data/hello"), "hello from the image\n");
   writeFileSync(join(top, "data/large"), Buffer.alloc(3 << 20, "0123456789abcdef"));
-  writeLayout(root, [base, top]);
+  writeLayout(root, { trees: [base, top], architecture });
 }
 
-function writeLayout(root: string, trees: readonly string[]): void {
+function writeLayout(
+  root: string,
+  { trees, architecture }: { readonly trees: readonly string[]; readonly architecture: string },
+): void {
   mkdirSync(join(root, "blobs/sha256"), { recursive: true });
   const put = (bytes: Uint8Array | string): { digest: string; size: number } => {
     const hex = createHash("sha256").update(bytes).digest("hex");
@@ -116,7 +135,7 @@ function writeLayout(root: string, trees: readonly string[]): void {
   );
   const config = put(
     JSON.stringify({
-      architecture: ARCHITECTURE,
+      architecture,
       os: "linux",
       config: { Env: ["PATH=/bin", "FROM_IMAGE=yes"], Cmd: ["cat", "/data/hello"], WorkingDir: "/data" },
       rootfs: { type: "layers", diff_ids: layers.map(({ digest }) => digest) },

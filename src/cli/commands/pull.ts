@@ -58,6 +58,11 @@ export function registerPull(program: Command, environment: Environment): void {
 function assertFlagsBelong({ to, connections, indexOnly, startOnly }: Flags): void {
   if (to === undefined && connections !== undefined)
     throw new EsgzError("USAGE_INVALID", "Cannot use --connections: expected --to with it, got none");
+  if (indexOnly === true && startOnly === true)
+    throw new EsgzError(
+      "USAGE_INVALID",
+      "Cannot use --index-only: expected no --start-only with it, got one",
+    );
   if (to === undefined) return;
   for (const [flag, isSet] of Object.entries({ "--index-only": indexOnly, "--start-only": startOnly })) {
     if (isSet === true)
