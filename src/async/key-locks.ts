@@ -26,6 +26,11 @@ export class KeyLocks<K> {
     }
   }
 
+  /** Whether work holds or waits for a key: `run()` would wait. */
+  isBusy(key: K): boolean {
+    return this.#tails.has(key);
+  }
+
   /** Resolves when no work holds or waits for any key. */
   async settled(): Promise<void> {
     while (this.#tails.size > 0) await Promise.all(this.#tails.values());

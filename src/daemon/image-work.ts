@@ -7,6 +7,7 @@ import { Semaphore, systemClock } from "../async/index.ts";
 import { type ErrorCode, EsgzError, isEsgzError } from "../errors/index.ts";
 import { type ImageName, openImageSource, parseImageName } from "../image/index.ts";
 import {
+  hasStoredImage,
   openStoredImage,
   type PreparedImage,
   prepareImage,
@@ -14,10 +15,17 @@ import {
   recordImageName,
 } from "../lazyfs/index.ts";
 import { formatPlatform, normalizePlatform, parsePlatform, type Platform } from "../oci/index.ts";
-import type { Layer } from "../store/index.ts";
+import type { RegistryClient } from "../registry/index.ts";
+import type { Layer, LayerLocation } from "../store/index.ts";
 import type { ControlCall } from "./control-server.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
-import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
+import type {
+  ImageRequest,
+  LayerSummary,
+  PullRequest,
+  PullResult,
+  RegistryAccess,
+} from "./control-protocol.ts";
 import { AnswerDeadline } from "./answer-deadline.ts";
 import { hostPlatform } from "./host-platform.ts";
 import { PreparationProgress } from "./preparation-progress.ts";
@@ -43,6 +51,11 @@ export interface ReadyImage extends AsyncDisposable {
   readonly image: PreparedImage;
   readonly layers: readonly LayerSummary[];
   readonly indexMs: number;
+}
+
+interface ClientOf {
+  readonly access: RegistryAccess;
+  readonly client: RegistryClient;
 }
 
 /** What is wrong with a registry that may be well later. */
@@ -182,12 +195,17 @@ export class ImageWork {
     const isPinned = name.kind === "registry" && name.reference.digest !== undefined;
     const known = request.resolve === "missing" || isPinned ? await openStored() : undefined;
     if (known !== undefined) return isPinned ? recordImageName(store, known, request.reference) : known;
-    const answerMs = this.isUnknown(request.reference) ? undefined : work.answerMs;
+    const mayWait = name.kind !== "registry" || !hasStoredImage(store, request.reference, platform);
+    const answerMs = mayWait ? undefined : work.answerMs;
+    const places = answerMs === undefined ? 0 : await this.#readPlaces(name, request);
     using deadline = new AnswerDeadline(request.reference, answerMs);
     try {
       return await this.#prepareFrom(name, { ...work, request, platform, deadline });
     } catch (error) {
       if (!isEsgzError(error) || !UNREACHABLE.has(error.code)) throw error;
+      // A mirror that says nothing is not asked again at once: the next one, or the registry, has as long.
+      if (deadline.signal.aborted && (await this.#readPlaces(name, request)) < places)
+        return await this.#open(request, work);
       const stored = await openStored();
       if (stored === undefined && deadline.signal.aborted)
         return await this.#prepareFrom(name, { ...work, request, platform });
@@ -195,6 +213,18 @@ export class ImageWork {
       work.emit({ kind: "note", text: `${error.message}; this is the image that the store has` });
       return stored;
     }
+  }
+
+  /** How to reach the registry of a repository, and its client. */
+  async #clientOf(repository: LayerLocation, request: ImageRequest): Promise<ClientOf> {
+    const access = request.registry ?? this.#services.clients.accessOf(repository);
+    return { access, client: await this.#services.clients.clientFor(access) };
+  }
+
+  async #readPlaces(name: ImageName, request: ImageRequest): Promise<number> {
+    if (name.kind !== "registry") return 0;
+    const { client } = await this.#clientOf(name.reference, request);
+    return client.repository(name.reference).readPlaces;
   }
 
   async #prepareFrom(
@@ -218,10 +248,9 @@ export class ImageWork {
     const isUnknown = this.isUnknown(request.reference);
     if (isUnknown) preparation.warm();
     const repository = name.kind === "registry" ? name.reference : undefined;
-    const access = repository === undefined ? {} : (request.registry ?? clients.accessOf(repository));
-    const registry = repository === undefined ? undefined : await clients.clientFor(access);
+    const reached = repository === undefined ? undefined : await this.#clientOf(repository, request);
     const either = deadline === undefined ? signal : AbortSignal.any([signal, deadline.signal]);
-    await using source = await openImageSource(name, { registry, signal: either });
+    await using source = await openImageSource(name, { registry: reached?.client, signal: either });
     if (isUnknown) source.repository?.connectAhead(CONNECTIONS_AHEAD);
     const received = (): number => clients.traffic.bytes;
     using _silence = repository && saySilence({ registry: repository.registry, received, emit });
@@ -241,7 +270,7 @@ export class ImageWork {
       },
     });
     try {
-      if (repository !== undefined) clients.remember(repository, access);
+      if (repository !== undefined && reached !== undefined) clients.remember(repository, reached.access);
       return image;
     } catch (error) {
       // Or its layers could not be pruned, where the disk is full.
@@ -299,7 +328,7 @@ function assertFits(
   { quotaBytes }: Pick<DaemonConfig, "quotaBytes">,
 ): void {
   const bytes = layers.reduce((sum, { dataSize }) => sum + dataSize, 0);
-  if (quotaBytes === undefined || bytes <= quotaBytes) return;
+  if (quotaBytes === undefined || bytes <= quotaBytes || layers.every(({ complete }) => complete)) return;
   throw new EsgzError(
     "NO_SPACE",
     `Cannot pull "${name}": expected layers within the quota of ${quotaBytes} bytes, got ${bytes} bytes; mounted or run without, what is read takes less`,

@@ -14,7 +14,7 @@ export {
   type OpenLazyLayerOptions,
   openSoundLayer,
 } from "./open-lazy-layer.ts";
-export { openStoredImage, type OpenStoredImageOptions } from "./open-stored-image.ts";
+export { hasStoredImage, openStoredImage, type OpenStoredImageOptions } from "./open-stored-image.ts";
 export { prepareImage, type PrepareImageOptions } from "./prepare-image.ts";
 export {
   type MergedMetaFile,

@@ -92,7 +92,10 @@ async function beginWriting(
   chunks: readonly number[],
 ): Promise<Disposable | undefined> {
   try {
-    const bytes = chunks.reduce((sum, chunk) => sum + fetched.layer.chunk(chunk).size, 0);
+    const bytes = chunks.reduce((sum, chunk) => {
+      const { size, padding } = fetched.layer.slot(chunk);
+      return sum + size + padding;
+    }, 0);
     return await fetched.layer.beginWriting(bytes);
   } catch (error) {
     if (!isEsgzError(error, "NO_SPACE")) throw error;

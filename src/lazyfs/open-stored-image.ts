@@ -72,6 +72,11 @@ export async function openStoredImage(
   return undefined;
 }
 
+/** Whether an image of that name was noted for a platform, whatever has become of its layers. */
+export function hasStoredImage(store: Store, name: string, platform: Platform): boolean {
+  return findRecords(store, name, platform).length > 0;
+}
+
 /** The records that a name may mean, the one that was set last first. */
 function findRecords(store: Store, name: string, platform: Platform | undefined): StoredImage[] {
   const digest = isDigest(name) ? name : pinnedDigest(name);

@@ -77,9 +77,11 @@ export async function stageWholeLayer(layer: Layer, options: StageWholeLayerOpti
 
 /** Sends the blob to the thread, again if it needs that, until the layer is there. */
 async function sendBlob(layer: Layer, options: SendOptions): Promise<WrittenLayer> {
+  // Another pass writes to the same places.
+  const room = { bytes: 0 };
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
     if (pass > 0) await options.thread.run({ kind: "restart" });
-    const answer = await sendOnce(layer, options);
+    const answer = await sendOnce(layer, { ...options, room });
     if (answer.layer !== undefined) return answer.layer;
   }
   throw new EsgzError("INTERNAL", "Cannot stage layer: expected a result, got none");
@@ -88,12 +90,15 @@ async function sendBlob(layer: Layer, options: SendOptions): Promise<WrittenLaye
 /** A blob is needed a second time when foreign bytes follow its gzip data, and never more often. */
 const MAX_PASSES = 3;
 
-async function sendOnce(layer: Layer, options: SendOptions): Promise<StageAnswer> {
-  const { thread, stage, onProgress, signal } = options;
-  let [sent, admitted] = [0, 0];
+async function sendOnce(
+  layer: Layer,
+  options: SendOptions & { readonly room: { bytes: number } },
+): Promise<StageAnswer> {
+  const { thread, stage, room, onProgress, signal } = options;
+  let sent = 0;
   const take = async (answer: StageAnswer): Promise<StageAnswer> => {
-    await stage.admit(Math.max(0, answer.written - admitted));
-    admitted = Math.max(admitted, answer.written);
+    await stage.admit(Math.max(0, answer.written - room.bytes));
+    room.bytes = Math.max(room.bytes, answer.written);
     return answer;
   };
   // One piece is on its way while the next one is read.

@@ -64,6 +64,8 @@ export class RegistryHost {
       try {
         return await this.attempt(() => work(endpoint), { signal, mirror: endpoint !== this.upstream });
       } catch (error) {
+        // Who would not wait any longer asks elsewhere next time.
+        if (signal?.aborted === true) this.noteFailure(endpoint, signal.reason);
         signal?.throwIfAborted();
         if (endpoint === this.upstream || !isEsgzError(error)) throw error;
         this.noteFailure(endpoint, error);

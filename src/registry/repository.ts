@@ -63,6 +63,11 @@ export class Repository {
     endpoint?.connectAhead(count).catch(() => undefined);
   }
 
+  /** How many places are asked in turn now: mirrors, without those that failed lately, and the registry itself. */
+  get readPlaces(): number {
+    return this.#host.readOrder().length;
+  }
+
   /** Makes connections for reads of blobs that will come at once, where blobs were read last. Never fails, as above. */
   connectToBlobs(count: number): void {
     const [endpoint] = this.#host.readOrder();

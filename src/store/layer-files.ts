@@ -38,8 +38,11 @@ export interface LayerContext {
   readonly admit: (bytes: number) => Promise<Disposable>;
   /** The same for a layer in the making. */
   readonly admitStaged: (bytes: number) => Promise<Disposable>;
-  /** The same for records: metadata, which may take what is reserved, and pass the quota where all else is in use. */
-  readonly admitRecords: (bytes: number) => Promise<void>;
+  /**
+   * The same for a layer's metadata and chunk table, whose other small files are added: they may take what is reserved, and pass
+   * the quota where all else is in use.
+   */
+  readonly admitRecords: (bytes: number) => Promise<Disposable>;
   /** Whether a lease holds a layer. */
   readonly isPinned: (digest: Digest) => boolean;
   /** What a layer was when it was leased, as far as it is known. */

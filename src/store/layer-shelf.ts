@@ -9,7 +9,7 @@ import { isEsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { assertKept } from "./assert-kept.ts";
 import type { CheckedMeta } from "./checked-meta.ts";
-import { BLOCK_SIZE, ROW_SIZE } from "./chunk-row.ts";
+import { ROW_SIZE } from "./chunk-row.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { type AnyNewLayer, type CreatedFiles, createLayerFiles, type NewLayer } from "./create-layer.ts";
 import { LayerDirectories } from "./layer-directories.ts";
@@ -34,9 +34,6 @@ interface OpenLayer {
   holders: number;
 }
 
-/** What the small files of a layer take, about. */
-const SMALL_FILES_SIZE = 4 * BLOCK_SIZE;
-
 /** The directory `layers` of a store. */
 export class LayerShelf {
   readonly #layout: StoreLayout;
@@ -46,6 +43,7 @@ export class LayerShelf {
   /** Guards what happens to the directory of a layer: one thing at a time. */
   readonly #turns = new KeyLocks<Digest>();
   readonly #checkpoints = new SingleFlight<"all", void>();
+  #isClosing = false;
 
   constructor(layout: StoreLayout, context: LayerContext) {
     this.#layout = layout;
@@ -106,7 +104,7 @@ export class LayerShelf {
       const paths = layerPaths(this.#layout.layer(digest));
       await assertKept({ ...layer, digest, paths }, this.#context);
       const temporary = this.#layout.nextTemporary();
-      await this.#context.admitRecords(layer.meta.length + sizeOfTable(layer.chunks) + SMALL_FILES_SIZE);
+      using _room = await this.#context.admitRecords(layer.meta.length + sizeOfTable(layer.chunks));
       const context = this.#context;
       let files: CreatedFiles | undefined;
       try {
@@ -163,10 +161,18 @@ export class LayerShelf {
     }
   }
 
+  /**
+   * Whether something happens to a layer's directory. Who makes room must not wait for that, which may itself be waiting for room:
+   * {@link LayerShelf.drop} and {@link LayerShelf.empty} begin at once where it is false.
+   */
+  isBusy(digest: Digest): boolean {
+    return this.#turns.isBusy(digest);
+  }
+
   /** Drops a layer that nobody has open and no lease holds; false if that is not so. @throws {EsgzError} `IO_FAILED` */
   async drop(digest: Digest): Promise<boolean> {
     return await this.#inTurn(digest, async () => {
-      if (this.#isHeld(digest)) return false;
+      if (this.#isHeld(digest) || !this.#directories.has(digest)) return false;
       await this.#directories.discard(digest);
       return true;
     });
@@ -210,9 +216,10 @@ export class LayerShelf {
   /** Ends the sessions of all layers, whoever has them open; the first failure is thrown when all were tried. */
   async close(): Promise<void> {
     await this.#turns.settled();
-    const layers = this.openLayers;
+    // They stay open until then: what is still being written may want room, and must not take theirs.
+    this.#isClosing = true;
+    const outcomes = await Promise.allSettled(this.openLayers.map((layer) => layer.end()));
     this.#open.clear();
-    const outcomes = await Promise.allSettled(layers.map((layer) => layer.end()));
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   }
 
@@ -275,7 +282,7 @@ export class LayerShelf {
     const { digest } = entry.layer;
     entry.holders -= 1;
     await this.#inTurn(digest, async () => {
-      if (entry.holders > 0 || this.#open.get(digest) !== entry) return;
+      if (entry.holders > 0 || this.#isClosing || this.#open.get(digest) !== entry) return;
       this.#open.delete(digest);
       await entry.layer.end();
     });

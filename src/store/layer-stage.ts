@@ -38,6 +38,8 @@ export interface LayerStageContext {
   readonly limits: ChunkTableLimits;
   /** Makes room for bytes until they are a layer, or are given up. */
   readonly admit: (bytes: number) => Promise<Disposable>;
+  /** The same for metadata and chunk table, which are never refused. */
+  readonly admitRecords: (bytes: number) => Promise<Disposable>;
   readonly nextTemporary: () => string;
   /** Gives the finished directory its name. */
   readonly publish: (directory: string, source: LayerSource) => Promise<void>;
@@ -75,7 +77,7 @@ export class LayerStage implements AsyncDisposable {
     const digest = hash("sha256", bytes, "buffer");
     this.#rows.push({ place, size: bytes.length, blobOffset: 0, memberSize: 0, innerOffset: 0, digest });
     await guarded("write a chunk", async () => {
-      this.#room.use(await this.#context.admit(Math.ceil(bytes.length / BLOCK_SIZE) * BLOCK_SIZE));
+      this.#take(await this.#context.admit(Math.ceil(bytes.length / BLOCK_SIZE) * BLOCK_SIZE));
       for (let done = 0; done < bytes.length;) {
         const { bytesWritten } = await this.#data.write(bytes, done, bytes.length - done, place + done);
         done += bytesWritten;
@@ -95,7 +97,7 @@ export class LayerStage implements AsyncDisposable {
    */
   async admit(bytes: number): Promise<void> {
     this.#assertOpen();
-    this.#room.use(await guarded("make room for a layer", () => this.#context.admit(bytes)));
+    this.#take(await guarded("make room for a layer", () => this.#context.admit(bytes)));
   }
 
   /** Takes note of chunks that another thread wrote, by ascending places; what their digests say is believed. */
@@ -119,6 +121,7 @@ export class LayerStage implements AsyncDisposable {
     const table = encodeChunkTable({ dataSize: layer.dataSize, rows: this.#rows }, limits);
     const count = this.#rows.length;
     await guarded("commit a layer", async () => {
+      using _records = await this.#context.admitRecords(layer.meta.length + table.length);
       await this.#data.truncate(layer.dataSize);
       await this.#data.sync();
       await writeLayerRecords(this.#paths, { ...layer, table }, { durable: true });
@@ -146,6 +149,13 @@ export class LayerStage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Keeps room until the end, unless that has come meanwhile. */
+  #take(room: Disposable): void {
+    if (this.#state !== "open") room[Symbol.dispose]();
+    this.#assertOpen();
+    this.#room.use(room);
   }
 
   #assertOpen(): void {

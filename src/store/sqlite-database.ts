@@ -107,7 +107,7 @@ function assertShort(path: string): void {
 function databaseDamaged(path: string, found: string, cause?: unknown): EsgzError {
   return storeInvalid(`store database "${path}"`, {
     expected: "a sound one",
-    found: `${found} (once "${path}", "-wal" and "-shm" are moved away, the store begins another, and keeps its layers; images have to be asked for again)`,
+    found: `${found} (once it is moved away with "${path}-wal" and "${path}-shm", the store begins another: layers stay until the next prune, images and mounts are forgotten)`,
     cause,
   });
 }

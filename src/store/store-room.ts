@@ -6,6 +6,7 @@
 import { SingleFlight } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { Digest } from "../oci/index.ts";
+import { BLOCK_SIZE } from "./chunk-row.ts";
 import type { LayerShelf } from "./layer-shelf.ts";
 import type { LayerSize } from "./layer-size.ts";
 import type { StoreObserver } from "./store-event.ts";
@@ -30,6 +31,14 @@ export interface StoreRoomOptions {
   readonly onEvent: StoreObserver;
 }
 
+/** Bytes of layers, when they were measured, and how many had been written until then. */
+interface Measured {
+  readonly bytes: number;
+  readonly writtenBytes: number;
+}
+
+/** What the small files of a layer take, about. */
+const SMALL_FILES_SIZE = 4 * BLOCK_SIZE;
 /** After an eviction this share of the quota is free, so that not every write evicts. */
 const FREE_SHARE = 0.1;
 const NO_GRANT: Disposable = { [Symbol.dispose]: () => undefined };
@@ -43,8 +52,7 @@ const NO_GRANT: Disposable = { [Symbol.dispose]: () => undefined };
 export class StoreRoom {
   readonly #options: StoreRoomOptions;
   readonly #flights = new SingleFlight<"make room", void>();
-  /** Bytes of layers, when they were last measured, and how many had been written until then. */
-  #measured: { readonly bytes: number; readonly writtenBytes: number };
+  #measured: Measured;
   /** Bytes that were written since the store was opened. */
   #writtenBytes = 0;
   /** Bytes that are being written now, and by how many. */
@@ -84,18 +92,17 @@ export class StoreRoom {
     await this.#takeRoom(bytes, () => {
       this.#stagedBytes += bytes;
     });
-    return onceDisposed(() => {
-      this.#stagedBytes -= bytes;
-      this.#writtenBytes += bytes;
-    });
+    return this.#staged(bytes);
   }
 
   /** Makes room for metadata, as far as that is possible: without it nothing could be served, not even from memory. */
-  async admitRecords(bytes: number): Promise<void> {
+  async admitRecords(bytes: number): Promise<Disposable> {
+    const whole = bytes + SMALL_FILES_SIZE;
     const take = (): void => {
-      this.#writtenBytes += bytes;
+      this.#stagedBytes += whole;
     };
-    if (!(await this.#makeRoom(bytes, take))) take();
+    if (!(await this.#makeRoom(whole, take))) take();
+    return this.#staged(whole);
   }
 
   /** What may not have been measured. */
@@ -105,6 +112,13 @@ export class StoreRoom {
 
   get #usedBytes(): number {
     return this.#measured.bytes + this.#newBytes + this.#writing.bytes + this.#stagedBytes;
+  }
+
+  #staged(bytes: number): Disposable {
+    return onceDisposed(() => {
+      this.#stagedBytes -= bytes;
+      this.#writtenBytes += bytes;
+    });
   }
 
   async #takeRoom(bytes: number, take: () => void): Promise<void> {
@@ -130,7 +144,7 @@ export class StoreRoom {
 
   /** Evicts at least so many bytes, if that is possible; returns the bytes evicted. */
   async evict(bytes: number): Promise<number> {
-    const sizes = await this.#measure();
+    const { sizes, ...measured } = await this.#measure();
     const { pinned, wanted, usedMs } = this.#options.rules();
     const candidates = sizes
       .filter(({ digest }) => !pinned.has(digest) && !this.#options.shelf().isOpen(digest))
@@ -140,8 +154,8 @@ export class StoreRoom {
       if (freed >= bytes) break;
       freed += await this.#evictLayer(size, wanted.has(size.digest));
     }
-    const { bytes: measured, writtenBytes } = this.#measured;
-    this.#measured = { bytes: Math.max(0, measured - freed), writtenBytes };
+    // Others may have measured meanwhile: what went is to be taken from what was there before.
+    this.#measured = { ...measured, bytes: measured.bytes - freed };
     return freed;
   }
 
@@ -151,20 +165,21 @@ export class StoreRoom {
     if (wanted > quota) await this.evict(wanted - quota * (1 - FREE_SHARE));
   }
 
-  async #measure(): Promise<readonly LayerSize[]> {
+  async #measure(): Promise<Measured & { readonly sizes: readonly LayerSize[] }> {
     // What is written meanwhile may be measured, or not.
     const writtenBytes = this.#writtenBytes;
     const sizes = await this.#options.shelf().sizes();
     this.#measured = { bytes: sizes.reduce((sum, size) => sum + bytesOf(size), 0), writtenBytes };
-    return sizes;
+    return { ...this.#measured, sizes };
   }
 
   async #evictLayer(size: LayerSize, keepMetadata: boolean): Promise<number> {
     const shelf = this.#options.shelf();
     const { digest: layer } = size;
+    if (shelf.isBusy(layer)) return 0;
     if (keepMetadata && size.dataBytes === 0) return 0;
     const emptied = keepMetadata && (await shelf.empty(layer));
-    if (!emptied && !(await shelf.drop(layer))) return 0;
+    if (!emptied && (shelf.isBusy(layer) || !(await shelf.drop(layer)))) return 0;
     const bytes = emptied ? size.dataBytes : bytesOf(size);
     if (!emptied) this.#options.onDropped(layer);
     this.#options.onEvent({ kind: "layer-evicted", layer, how: emptied ? "emptied" : "dropped", bytes });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, rename, stat } from "node:fs/promises";
+import { readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { StandingClock } from "../async/standing-clock.fixture.ts";
@@ -485,6 +485,54 @@ test("writers side by side never pass the quota, nor do layers in the making", a
   await stage.close();
   await using next = await store.stageLayer(sampleLayer("next").digest);
   await next.write(0, new Uint8Array(400_000));
+});
+
+test("a full store makes a damaged layer again, and evicts no layer that is being closed", async () => {
+  await using place = await scratch();
+  const quotaBytes = 480_000;
+  const full = sampleLayer("full", [{ chunks: Array.from({ length: 11 }, () => 40_960) }]);
+  {
+    await using store = await place.open({ quotaBytes });
+    {
+      await using handle = await store.createLayer(full.digest, full.layer);
+      await fill(handle.layer, full);
+    }
+    await writeFile(join(place.root, "layers", full.digest.replace(":", "-"), "meta"), "spoiled");
+    // Room is made while the layer's turn is taken: what would go for it is the layer itself.
+    await using again = await store.createLayer(full.digest, full.layer);
+    assert.equal(again.layer.filledCount, 0);
+  }
+  const big = sampleLayer("big", [{ chunks: Array.from({ length: 30 }, () => 40_960) }]);
+  const written = new Set<number>();
+  {
+    await using store = await place.open({ quotaBytes });
+    const { layer } = await store.createLayer(big.digest, big.layer);
+    const writes = big.contents.map(async (bytes, index) => {
+      await layer.writeChunk(index, bytes).then(
+        () => written.add(index),
+        (error: unknown) => assert.ok(isEsgzError(error, "NO_SPACE")),
+      );
+    });
+    // Before any of them has ended.
+    await store.close();
+    await Promise.all(writes);
+  }
+  assert.ok(written.size > 0 && written.size < 30);
+  await using store = await place.open({ quotaBytes });
+  await useLayer(store, big, async (layer) => {
+    assert.equal(layer.filledCount, written.size);
+    return Promise.resolve();
+  });
+});
+
+test("a stage that is closed while it waits for room gives that back", async () => {
+  await using place = await scratch();
+  await using store = await place.open({ quotaBytes: 1_000_000 });
+  const stage = await store.stageLayer(sampleLayer("a").digest);
+  const late = stage.admit(900_000);
+  await Promise.all([stage.close(), assert.rejects(late, { code: "INTERNAL" })]);
+  await using next = await store.stageLayer(sampleLayer("b").digest);
+  await next.admit(900_000);
 });
 
 test("the source of a layer can change", async () => {

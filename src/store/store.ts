@@ -102,6 +102,7 @@ export class Store implements AsyncDisposable {
       limits: context.limits,
       nextTemporary: context.nextTemporary,
       admit: context.admitStaged,
+      admitRecords: context.admitRecords,
       directory: layout.nextTemporary(),
       publish: async (directory, source) => {
         await shelf.publish(directory, { digest, source });

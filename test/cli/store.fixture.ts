@@ -59,8 +59,10 @@ export class StoreShell implements AsyncDisposable {
 
   /** Ends the registry. */
   async stopRegistry(): Promise<void> {
-    const gone = new Promise((ended) => this.#server?.once("exit", ended));
-    this.#server?.kill("SIGTERM");
+    const server = this.#server;
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
+    const gone = new Promise((ended) => server.once("exit", ended));
+    server.kill("SIGTERM");
     await gone;
   }
 

@@ -97,7 +97,7 @@ test(
     const reason = missingFuse();
     if (reason !== undefined) return t.skip(reason);
     const store = await temporaryDaemonStore(t);
-    const { contents, line, name } = await serveSampleFiles(t);
+    const { contents, image, line, name } = await serveSampleFiles(t);
     const other = await serveSampleFiles(t);
     const client = await store.connect();
     await client.pull({ reference: name, platform });
@@ -116,6 +116,18 @@ test(
     const again = await client.mount(missing, { onEvent });
     assert.equal(notes.join(""), "");
     await client.unmount(again.id);
+
+    // A mirror that says nothing has no more time than its turn.
+    const registry = { mirror: [`127.0.0.1:${image.server.port}=http://127.0.0.1:${line.port}`] };
+    const mirrored = { reference: image.name, platform, directory, registry };
+    await line.cut();
+    await line.mend();
+    await client.pull(mirrored);
+    await line.hush();
+    notes.length = 0;
+    const elsewhere = await client.mount(mirrored, { onEvent });
+    assert.doesNotMatch(notes.join("\n"), /the image that the store has/);
+    await client.unmount(elsewhere.id);
 
     const lacking = client.mount({ reference: other.name, platform, directory }, { onEvent });
     await until(() => notes.some((text) => text.includes("trying on")));

@@ -149,6 +149,24 @@ test("what is larger than the quota is refused, and leaves the store within it",
   assert.ok((await taken()) < 1 << 20);
   await assert.rejects(client.pull({ reference: plain.name, platform }), { code: "NO_SPACE" });
   assert.ok((await taken()) <= 8 << 20);
+  await client.prune({ all: true });
+  // Each of its files takes a block, and most of a block each.
+  for (let at = 0; at < 3; at += 1) {
+    const small = await serveSampleFiles(t, { files: 700, size: 100 });
+    await client.pull({ reference: small.name, platform });
+    assert.ok((await taken()) <= 8 << 20);
+  }
+});
+
+test("an image that is here is pulled again whatever the quota is now", LIMIT, async (t) => {
+  const store = await temporaryDaemonStore(t);
+  const { name } = await serveSampleFiles(t, { files: 4, size: 300_000 });
+  const before = await store.connect();
+  await before.pull({ reference: name, platform });
+  await stopDaemon(store.root);
+  const client = await store.connect({ configPath: writeConfig(store, `quota = "1MiB"\n${LAZY}`) });
+  const { layers } = await client.pull({ reference: name, platform });
+  assert.ok(layers.every(({ present }) => present === true));
 });
 
 test("a full disk is served from memory, with a warning, until there is room", LIMIT, async (t) => {
