@@ -46,8 +46,8 @@ const NO_GRANT: Disposable = { [Symbol.dispose]: () => undefined };
 /**
  * Counts the bytes of layers and evicts those used least recently.
  *
- * The disk says what is written, and grants what will be: both together never pass the quota. What is granted and written
- * already is in both, so that who finds no room waits for the grants that are about to end, and measures again.
+ * The disk says what is written, and grants what will be: both together never pass the quota, but for metadata. What is granted and
+ * written already is in both, so that who finds no room waits for the grants that are about to end, and measures again.
  */
 export class StoreRoom {
   readonly #options: StoreRoomOptions;
