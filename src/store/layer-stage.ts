@@ -51,7 +51,7 @@ export class LayerStage implements AsyncDisposable {
   readonly #paths: LayerPaths;
   readonly #data: FileHandle;
   readonly #rows: ChunkRow[] = [];
-  readonly #room = new DisposableStack();
+  readonly #room: Disposable[] = [];
   #state: "open" | "committed" | "closed" = "open";
 
   private constructor(context: LayerStageContext, data: FileHandle) {
@@ -134,7 +134,7 @@ export class LayerStage implements AsyncDisposable {
       await publish(directory, layer.source);
     });
     this.#state = "committed";
-    this.#room.dispose();
+    this.#giveBack();
     await this.#data.close();
   }
 
@@ -142,20 +142,27 @@ export class LayerStage implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#state !== "open") return;
     this.#state = "closed";
-    using _room = this.#room;
-    await this.#data.close();
-    await rm(this.#context.directory, { recursive: true, force: true });
+    try {
+      await this.#data.close();
+      await rm(this.#context.directory, { recursive: true, force: true });
+    } finally {
+      this.#giveBack();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  #giveBack(): void {
+    for (const room of this.#room.splice(0)) room[Symbol.dispose]();
+  }
+
   /** Keeps room until the end, unless that has come meanwhile. */
   #take(room: Disposable): void {
     if (this.#state !== "open") room[Symbol.dispose]();
     this.#assertOpen();
-    this.#room.use(room);
+    this.#room.push(room);
   }
 
   #assertOpen(): void {

@@ -195,10 +195,14 @@ export class Layer {
   async beginWriting(bytes: number): Promise<Disposable> {
     return await this.#track(
       guarded(`write to ${this.digest}`, async () => {
-        using granted = new DisposableStack();
-        granted.use(await this.#context.admit(bytes));
-        await this.#files.journal.begin();
-        return granted.move();
+        const room = await this.#context.admit(bytes);
+        try {
+          await this.#files.journal.begin();
+          return room;
+        } catch (error) {
+          room[Symbol.dispose]();
+          throw error;
+        }
       }),
     );
   }

@@ -193,9 +193,13 @@ export function bytesOf(size: LayerSize): number {
 }
 
 function onceDisposed(end: () => void): Disposable {
-  const stack = new DisposableStack();
-  stack.defer(end);
-  return stack;
+  let isEnded = false;
+  return {
+    [Symbol.dispose]: () => {
+      if (!isEnded) end();
+      isEnded = true;
+    },
+  };
 }
 
 function quotaReached(room: {
