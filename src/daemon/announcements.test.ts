@@ -4,7 +4,8 @@ import { systemClock } from "../async/index.ts";
 import type { ImageEvent } from "../lazyfs/index.ts";
 import { Announcements } from "./announcements.ts";
 import type { ControlEvent, ImageRequest, MountRequest } from "./control-protocol.ts";
-import type { PrepareWork, ReadyImage } from "./image-work.ts";
+import type { PrepareWork } from "./image-opener.ts";
+import type { ReadyImage } from "./image-work.ts";
 
 const REQUEST = { reference: "registry.example/app:1", ownerPid: 7 };
 

@@ -10,7 +10,8 @@ import type { Clock } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import type { ImageEvent, ImageObserver } from "../lazyfs/index.ts";
 import type { AnnounceRequest, ControlEvent, ImageRequest, MountRequest } from "./control-protocol.ts";
-import type { PrepareWork, ReadyImage } from "./image-work.ts";
+import type { PrepareWork } from "./image-opener.ts";
+import type { ReadyImage } from "./image-work.ts";
 
 /** Prepares an image, as `ImageWork.prepare()`. */
 type Prepare = (request: ImageRequest, work: PrepareWork) => Promise<ReadyImage>;

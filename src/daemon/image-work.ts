@@ -4,47 +4,18 @@
  * @module
  */
 import { Semaphore, systemClock } from "../async/index.ts";
-import { type ErrorCode, EsgzError, isEsgzError } from "../errors/index.ts";
-import { type ImageName, openImageSource, parseImageName } from "../image/index.ts";
-import {
-  hasStoredImage,
-  openStoredImage,
-  type PreparedImage,
-  prepareImage,
-  recordedName,
-  recordImageName,
-} from "../lazyfs/index.ts";
-import { formatPlatform, normalizePlatform, parsePlatform, type Platform } from "../oci/index.ts";
-import type { RegistryClient } from "../registry/index.ts";
-import type { Layer, LayerLocation } from "../store/index.ts";
-import type { ControlCall } from "./control-server.ts";
+import { EsgzError } from "../errors/index.ts";
+import { parseImageName } from "../image/index.ts";
+import type { PreparedImage } from "../lazyfs/index.ts";
+import { formatPlatform, normalizePlatform } from "../oci/index.ts";
+import type { Layer } from "../store/index.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
-import type {
-  ImageRequest,
-  LayerSummary,
-  PullRequest,
-  PullResult,
-  RegistryAccess,
-} from "./control-protocol.ts";
-import { AnswerDeadline } from "./answer-deadline.ts";
-import { hostPlatform } from "./host-platform.ts";
+import type { ImageRequest, LayerSummary, PullRequest, PullResult } from "./control-protocol.ts";
+import { ImageOpener, type OpenWork, platformOf, type PrepareWork, type Work } from "./image-opener.ts";
 import { PreparationProgress } from "./preparation-progress.ts";
 import { PROGRESS_MS, progressOfLayers } from "./fill-progress.ts";
 import { FirstReads } from "./first-reads.ts";
-import { CONNECTIONS_AHEAD } from "./registry-clients.ts";
-import { saySilence } from "./say-silence.ts";
 import type { Services } from "./services.ts";
-
-/** What a request works in. */
-export type Work = Pick<ControlCall, "emit" | "signal">;
-
-/** What preparing an image works in. */
-export interface PrepareWork extends Work {
-  /** Told of what is there already, while the rest is being prepared. */
-  readonly first?: Pick<FirstReads, "onEvent"> | undefined;
-  /** How long a registry has to say what the name stands for, where the store has an image of that name. Default: for ever. */
-  readonly answerMs?: number | undefined;
-}
 
 /** An image that is ready, and what that took. */
 export interface ReadyImage extends AsyncDisposable {
@@ -53,33 +24,25 @@ export interface ReadyImage extends AsyncDisposable {
   readonly indexMs: number;
 }
 
-interface ClientOf {
-  readonly access: RegistryAccess;
-  readonly client: RegistryClient;
-}
-
-/** What is wrong with a registry that may be well later. */
-const UNREACHABLE: ReadonlySet<ErrorCode> = new Set([
-  "NETWORK_FAILED",
-  "REGISTRY_RATE_LIMITED",
-  "REGISTRY_UNAVAILABLE",
-  "TIMED_OUT",
-]);
 /** Nobody waited for a fetch for so long: the link is idle ... */
 const QUIET_MS = 2000;
 /** ... and after so long the background begins all the same. */
 const LATEST_BACKGROUND_MS = 30_000;
+/** Who starts what the store has already waits no longer for a registry, before that is started. Docker does not ask at all. */
+const ANSWER_MS = 5000;
 /** Any number of preparations, but none while the store is pruned. */
 const SHARES = 1024;
 
 /** Brings images into the store. */
 export class ImageWork {
   readonly #services: Services;
+  readonly #opener: ImageOpener;
   readonly #gate = new Semaphore(SHARES);
   #fills = 0;
 
   constructor(services: Services) {
     this.#services = services;
+    this.#opener = new ImageOpener(services);
   }
 
   /** Runs work while nothing is being prepared: half-made images are named by nothing. */
@@ -89,22 +52,24 @@ export class ImageWork {
 
   /** Whether all of an image has yet to come from a registry, as far as its name tells. */
   isUnknown(reference: string): boolean {
-    if (parseImageName(reference).kind !== "registry") return false;
-    const name = recordedName(reference);
-    return !this.#services.store.images().some((image) => image.name === name);
+    return this.#opener.isUnknown(reference);
   }
 
   /**
-   * Has the metadata of an image in the store: from its place, or from the store where that is what is asked for, or no
-   * registry answers.
+   * Has the metadata of an image in the store, for who starts it: from its place, or from the store where that is what is asked
+   * for, or no registry answers soon.
    *
    * @throws {EsgzError} as `prepareImage()`
    */
   async prepare(request: ImageRequest, work: PrepareWork): Promise<ReadyImage> {
+    return await this.#prepare(request, { ...work, answerMs: ANSWER_MS });
+  }
+
+  async #prepare(request: ImageRequest, work: PrepareWork & Pick<OpenWork, "answerMs">): Promise<ReadyImage> {
     const beginMs = systemClock.nowMs();
     const before = this.#services.clients.traffic.bytes;
     const progress = new PreparationProgress(request.reference, { emit: work.emit, beginMs });
-    const image = await this.#gate.run(async () => await this.#open(request, { ...work, progress }), {
+    const image = await this.#gate.run(async () => await this.#opener.open(request, { ...work, progress }), {
       signal: work.signal,
     });
     const layers = image.layers.map((layer) => ({
@@ -136,7 +101,7 @@ export class ImageWork {
             signal: work.signal,
           })
         : undefined;
-    await using ready = await this.prepare(request, { ...work, first });
+    await using ready = await this.#prepare(request, { ...work, first });
     const { image, layers, indexMs } = ready;
     await using used = await this.#services.uses.use(layers.map(({ digest }) => digest));
     const handles = image.layers.map(({ handle }) => handle.layer);
@@ -182,103 +147,6 @@ export class ImageWork {
     }
   }
 
-  async #open(
-    request: ImageRequest,
-    work: PrepareWork & { readonly progress: PreparationProgress },
-  ): Promise<PreparedImage> {
-    const { store } = this.#services;
-    const { signal, progress } = work;
-    const name = parseImageName(request.reference);
-    const platform = platformOf(request);
-    const openStored = async (): Promise<PreparedImage | undefined> =>
-      await openStoredImage(store, request.reference, { platform, signal, onEvent: progress.onEvent });
-    const isPinned = name.kind === "registry" && name.reference.digest !== undefined;
-    const known = request.resolve === "missing" || isPinned ? await openStored() : undefined;
-    if (known !== undefined) return isPinned ? recordImageName(store, known, request.reference) : known;
-    const mayWait = name.kind !== "registry" || !hasStoredImage(store, request.reference, platform);
-    const answerMs = mayWait ? undefined : work.answerMs;
-    const places = answerMs === undefined ? 0 : await this.#readPlaces(name, request);
-    using deadline = new AnswerDeadline(request.reference, answerMs);
-    try {
-      return await this.#prepareFrom(name, { ...work, request, platform, deadline });
-    } catch (error) {
-      if (!isEsgzError(error) || !UNREACHABLE.has(error.code)) throw error;
-      // A mirror that says nothing is not asked again at once: the next one, or the registry, has as long.
-      if (deadline.signal.aborted && (await this.#readPlaces(name, request)) < places)
-        return await this.#open(request, work);
-      const stored = await openStored();
-      if (stored === undefined && deadline.signal.aborted)
-        return await this.#prepareFrom(name, { ...work, request, platform });
-      if (stored === undefined) throw error;
-      work.emit({ kind: "note", text: `${error.message}; this is the image that the store has` });
-      return stored;
-    }
-  }
-
-  /** How to reach the registry of a repository, and its client. */
-  async #clientOf(repository: LayerLocation, request: ImageRequest): Promise<ClientOf> {
-    const access = request.registry ?? this.#services.clients.accessOf(repository);
-    return { access, client: await this.#services.clients.clientFor(access) };
-  }
-
-  async #readPlaces(name: ImageName, request: ImageRequest): Promise<number> {
-    if (name.kind !== "registry") return 0;
-    const { client } = await this.#clientOf(name.reference, request);
-    return client.repository(name.reference).readPlaces;
-  }
-
-  async #prepareFrom(
-    name: ImageName,
-    {
-      request,
-      platform,
-      signal,
-      emit,
-      progress,
-      first,
-      deadline,
-    }: PrepareWork & {
-      readonly request: ImageRequest;
-      readonly platform: Platform;
-      readonly progress: PreparationProgress;
-      readonly deadline?: AnswerDeadline;
-    },
-  ): Promise<PreparedImage> {
-    const { store, clients, preparation, log } = this.#services;
-    const isUnknown = this.isUnknown(request.reference);
-    if (isUnknown) preparation.warm();
-    const repository = name.kind === "registry" ? name.reference : undefined;
-    const reached = repository === undefined ? undefined : await this.#clientOf(repository, request);
-    const either = deadline === undefined ? signal : AbortSignal.any([signal, deadline.signal]);
-    await using source = await openImageSource(name, { registry: reached?.client, signal: either });
-    if (isUnknown) source.repository?.connectAhead(CONNECTIONS_AHEAD);
-    const received = (): number => clients.traffic.bytes;
-    using _silence = repository && saySilence({ registry: repository.registry, received, emit });
-    const image = await prepareImage(source, {
-      store,
-      threads: preparation,
-      platform,
-      name: request.reference,
-      whole: "when-needed",
-      signal: either,
-      onEvent: (event) => {
-        if (event.kind === "manifest") deadline?.met();
-        if (event.kind === "layer-declined")
-          log.info({ ...event, image: request.reference }, "a layer is not lazy");
-        first?.onEvent(event);
-        progress.onEvent(event);
-      },
-    });
-    try {
-      if (repository !== undefined && reached !== undefined) clients.remember(repository, reached.access);
-      return image;
-    } catch (error) {
-      // Or its layers could not be pruned, where the disk is full.
-      await image.close();
-      throw error;
-    }
-  }
-
   async #fill(
     layers: readonly Layer[],
     { emit, signal }: Work,
@@ -311,10 +179,6 @@ export class ImageWork {
       if (this.#fills === 0) this.#services.store.dropChunkIndex();
     }
   }
-}
-
-function platformOf({ platform }: ImageRequest): Platform {
-  return platform === undefined ? hostPlatform() : parsePlatform(platform);
 }
 
 /**

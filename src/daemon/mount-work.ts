@@ -12,17 +12,12 @@ import type { Digest } from "../oci/index.ts";
 import type { Layer, LayerHandle } from "../store/index.ts";
 import { Announcements } from "./announcements.ts";
 import { assertMountable } from "./assert-mountable.ts";
-import type {
-  AnnounceRequest,
-  ImageRequest,
-  MountRequest,
-  MountResult,
-  MountStatus,
-} from "./control-protocol.ts";
+import type { AnnounceRequest, MountRequest, MountResult, MountStatus } from "./control-protocol.ts";
 import { endMounts, isLayer, type MountsToEnd } from "./end-mounts.ts";
 import { FirstReads, isIncomplete } from "./first-reads.ts";
 import { HeldMounts } from "./held-mounts.ts";
-import type { ImageWork, PrepareWork, ReadyImage, Work } from "./image-work.ts";
+import type { Work } from "./image-opener.ts";
+import type { ImageWork, ReadyImage } from "./image-work.ts";
 import { placeForChanges } from "./kept-changes.ts";
 import { MountExtras, type MountExtra } from "./mount-extras.ts";
 import { mountResult } from "./mount-result.ts";
@@ -30,9 +25,6 @@ import { MountRoots } from "./mount-roots.ts";
 import { mountStatus } from "./mount-status.ts";
 import { type OrphanMount, OwnerWatch } from "./owner-watch.ts";
 import type { Services } from "./services.ts";
-
-/** Who starts what the store has already waits no longer for a registry, before that is started. Docker does not ask at all. */
-const ANSWER_MS = 5000;
 
 /** Makes, lists and ends mounts. */
 export class MountWork implements AsyncDisposable {
@@ -50,8 +42,7 @@ export class MountWork implements AsyncDisposable {
   constructor(services: Services, images: ImageWork) {
     this.#services = services;
     this.#images = images;
-    const prepare = this.#prepare.bind(this);
-    this.#announcements = new Announcements(prepare, systemClock);
+    this.#announcements = new Announcements((request, work) => images.prepare(request, work), systemClock);
     this.#extras = new MountExtras(services.store);
     this.#roots = new MountRoots(services.start.settings.store);
     this.#held = new HeldMounts({
@@ -111,7 +102,7 @@ export class MountWork implements AsyncDisposable {
     if (this.#images.isUnknown(request.reference)) first.warm();
     const announced = this.#announcements.take(request);
     await using ready = await (announced?.join({ ...work, first }) ??
-      this.#prepare(request, { ...work, first }));
+      this.#images.prepare(request, { ...work, first }));
     const { image } = ready;
     if (ready.layers.some(isIncomplete)) first.warm();
     const id = request.id ?? randomBytes(8).toString("hex");
@@ -232,10 +223,6 @@ export class MountWork implements AsyncDisposable {
       inBackground: (reading) => this.#inBackground(reading),
       signal: this.#ending.signal,
     });
-  }
-
-  async #prepare(request: ImageRequest, work: PrepareWork): Promise<ReadyImage> {
-    return await this.#images.prepare(request, { ...work, answerMs: ANSWER_MS });
   }
 
   #extraOf({ ownerPid, background, discard }: MountRequest): MountExtra {
