@@ -22,21 +22,31 @@ export interface WriteFileOptions {
 /** So much goes into the page cache in less time than another thread takes to begin with it, where all processors are busy. */
 const AT_ONCE_BYTES = 4 << 20;
 
-/** Writes a new file; its name is durable when the caller has synced the directory. @throws what the system refuses; EEXIST */
+/**
+ * Writes a new file, of one part or several; its name is durable when the caller has synced the directory.
+ *
+ * @throws what the system refuses; EEXIST
+ */
 export async function writeNewFile(
   path: string,
-  bytes: Uint8Array | string,
+  bytes: Uint8Array | string | readonly Uint8Array[],
   options: WriteFileOptions = {},
 ): Promise<void> {
   const { durable = true, mode = 0o644 } = options;
   const fd = openSync(path, "wx", mode);
   try {
-    if (bytes.length > AT_ONCE_BYTES) await promisify(writeFile)(fd, bytes);
-    else writeFileSync(fd, bytes);
+    for (const part of isPart(bytes) ? [bytes] : bytes) {
+      if (part.length > AT_ONCE_BYTES) await promisify(writeFile)(fd, part);
+      else writeFileSync(fd, part);
+    }
     if (durable) await promisify(fsync)(fd);
   } finally {
     closeSync(fd);
   }
+}
+
+function isPart(bytes: Uint8Array | string | readonly Uint8Array[]): bytes is Uint8Array | string {
+  return typeof bytes === "string" || bytes instanceof Uint8Array;
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { mkdir } from "node:fs/promises";
-import { readMountsAt, readMountTable, unmount } from "../erofs-mount/index.ts";
+import { readMountsAt, readMountTable } from "../erofs-mount/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { unmountFuse } from "../fuse/index.ts";
 import type { Digest } from "../oci/index.ts";
@@ -87,14 +87,8 @@ export class LayerFiles {
   async clear(): Promise<void> {
     const { directory } = this.#context;
     for (const { mountPoint } of await readMountTable()) {
-      if (mountPoint === directory) await this.#unmount();
+      if (mountPoint === directory) await unmountFuse(directory, { lazy: true });
     }
-  }
-
-  async #unmount(): Promise<void> {
-    const { directory } = this.#context;
-    if (process.geteuid?.() === 0) await unmount(directory, { lazy: true });
-    else await unmountFuse(directory, { lazy: true });
   }
 
   /** The layers of a mount ask at once: only one of them may replace a connection that is gone. */

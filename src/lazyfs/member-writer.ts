@@ -62,7 +62,8 @@ async function runJob(
   const { fetched, buffer, offset, urgent } = request;
   const { layer } = fetched;
   const chunks = wanted.flatMap((member) => member.chunks);
-  using room = fetched.mayWrite ? await beginWriting(fetched, chunks) : undefined;
+  const { bytes, ...packed } = packChunks(layer, chunks);
+  using room = fetched.mayWrite ? await beginWriting(fetched, bytes) : undefined;
   const write = room !== undefined;
   const result = await context.pool.run(
     {
@@ -77,7 +78,7 @@ async function runJob(
         need: run.need,
         chunks: own.length,
       })),
-      ...packChunks(layer, chunks),
+      ...packed,
     },
     { urgent },
   );
@@ -87,15 +88,8 @@ async function runJob(
 }
 
 /** Makes room; undefined if there is none. */
-async function beginWriting(
-  fetched: FetchedLayer,
-  chunks: readonly number[],
-): Promise<Disposable | undefined> {
+async function beginWriting(fetched: FetchedLayer, bytes: number): Promise<Disposable | undefined> {
   try {
-    const bytes = chunks.reduce((sum, chunk) => {
-      const { size, padding } = fetched.layer.slot(chunk);
-      return sum + size + padding;
-    }, 0);
     return await fetched.layer.beginWriting(bytes);
   } catch (error) {
     if (!isEsgzError(error, "NO_SPACE")) throw error;

@@ -76,19 +76,23 @@ export interface JobChunk {
   readonly innerOffset: number;
 }
 
+/** Chunks as a job has them, and the bytes that they take on the disk. */
+export interface PackedChunks extends Pick<WriteJob, "numbers" | "digests"> {
+  readonly bytes: number;
+}
+
 /** Packs chunks of a layer. */
-export function packChunks(
-  layer: Layer,
-  chunks: readonly number[],
-): { readonly numbers: Float64Array<ArrayBuffer>; readonly digests: Uint8Array<ArrayBuffer> } {
+export function packChunks(layer: Layer, chunks: readonly number[]): PackedChunks {
   const numbers = new Float64Array(chunks.length * NUMBERS);
   const digests = new Uint8Array(chunks.length * DIGEST_SIZE);
+  let bytes = 0;
   for (const [at, chunk] of chunks.entries()) {
     const { place, size, padding, digest } = layer.slot(chunk);
     numbers.set([chunk, place, size, padding, layer.chunk(chunk).innerOffset], at * NUMBERS);
     digests.set(digest, at * DIGEST_SIZE);
+    bytes += size + padding;
   }
-  return { numbers, digests };
+  return { numbers, digests, bytes };
 }
 
 /** The chunk at a position of a job. */

@@ -65,10 +65,9 @@ export class RegistryHost {
         return await this.attempt(() => work(endpoint), { signal, mirror: endpoint !== this.upstream });
       } catch (error) {
         // Who would not wait any longer asks elsewhere next time.
-        if (signal?.aborted === true) this.noteFailure(endpoint, signal.reason);
+        this.noteFailure(endpoint, signal?.aborted === true ? signal.reason : error);
         signal?.throwIfAborted();
         if (endpoint === this.upstream || !isEsgzError(error)) throw error;
-        this.noteFailure(endpoint, error);
       }
     }
     throw new EsgzError("INTERNAL", `Cannot read from registry "${this.registry}": it has no endpoint`);

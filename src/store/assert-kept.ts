@@ -5,8 +5,10 @@
  */
 import { hash } from "node:crypto";
 import type { Digest } from "../oci/index.ts";
-import { type LayerContext, readSource } from "./layer-files.ts";
+import type { ChunkTableLimits } from "./chunk-table-limits.ts";
+import type { LayerContext } from "./layer-files.ts";
 import { identityOf, type LayerIdentity, type LayerSource } from "./layer-source.ts";
+import { readSource } from "./read-source.ts";
 import { layerInUse } from "./store-error.ts";
 import type { LayerPaths } from "./store-layout.ts";
 
@@ -27,11 +29,11 @@ export interface NewInPlace {
  */
 export async function assertKept(
   { digest, paths, meta, source }: NewInPlace,
-  context: Pick<LayerContext, "isPinned" | "pinnedAs">,
+  context: Pick<LayerContext, "isPinned" | "pinnedAs" | "limits">,
 ): Promise<void> {
   if (!context.isPinned(digest)) return;
   const pinned = context.pinnedAs(digest);
-  const known = pinned.length > 0 ? pinned : await recordedIdentities(paths);
+  const known = pinned.length > 0 ? pinned : await recordedIdentities(paths, context.limits);
   if (known.length === 0) return;
   const metaDigest: Digest = `sha256:${hash("sha256", meta)}`;
   if (!known.some((identity) => isSame(identity, { metaDigest, source }))) throw layerInUse(digest);
@@ -47,7 +49,10 @@ function isSame(
 }
 
 /** What the layer's own files say, for leases that say nothing. */
-async function recordedIdentities(paths: LayerPaths): Promise<readonly LayerIdentity[]> {
-  const record = await readSource(paths).catch(() => undefined);
+async function recordedIdentities(
+  paths: LayerPaths,
+  limits: ChunkTableLimits,
+): Promise<readonly LayerIdentity[]> {
+  const record = await readSource(paths, limits).catch(() => undefined);
   return record === undefined ? [] : [identityOf(record)];
 }

@@ -7,10 +7,10 @@
  * @module
  */
 import { createHash, hash } from "node:crypto";
-import { type FileHandle } from "node:fs/promises";
 import { readSync, writevSync } from "node:fs";
 import { encodeHex, equalBytes } from "../bytes/index.ts";
 import { EsgzError } from "../errors/index.ts";
+import type { OpenedFile } from "../files/index.ts";
 import { type Digest, digestMismatch } from "../oci/index.ts";
 import { BLOCK_SIZE } from "./chunk-row.ts";
 
@@ -52,11 +52,10 @@ export function isChunk(slot: ChunkSlot, bytes: Uint8Array): boolean {
 }
 
 /** Writes bytes that were verified, and the zeros behind them. */
-export async function writeSlot(data: FileHandle, slot: ChunkSlot, bytes: Uint8Array): Promise<void> {
+export async function writeSlot(data: OpenedFile, slot: ChunkSlot, bytes: Uint8Array): Promise<void> {
   const size = slot.size + slot.padding;
   for (let done = 0; done < size;) {
-    const { bytesWritten } = await data.writev(partsFrom(slot, bytes, done), slot.place + done);
-    done += bytesWritten;
+    done += await data.write(partsFrom(slot, bytes, done), slot.place + done);
   }
 }
 
@@ -75,15 +74,15 @@ export function writeChunkSync(fd: number, slot: ChunkSlot, bytes: Uint8Array): 
 }
 
 /** Whether what lies in a data file is the chunk of the slot, with its zeros. */
-export async function isStored(data: FileHandle, slot: ChunkSlot): Promise<boolean> {
+export async function isStored(data: OpenedFile, slot: ChunkSlot): Promise<boolean> {
   const sum = createHash("sha256");
   const buffer = new Uint8Array(Math.min(PIECE, slot.size + slot.padding));
   for (let done = 0; done < slot.size;) {
     const size = Math.min(buffer.length, slot.size - done);
-    const { bytesRead } = await data.read(buffer, 0, size, slot.place + done);
-    if (bytesRead === 0) return false;
-    sum.update(buffer.subarray(0, bytesRead));
-    done += bytesRead;
+    const count = await data.read(buffer.subarray(0, size), slot.place + done);
+    if (count === 0) return false;
+    sum.update(buffer.subarray(0, count));
+    done += count;
   }
   return equalBytes(sum.digest(), slot.digest) && (await isPaddingZero(data, slot));
 }
@@ -99,10 +98,10 @@ export function isStoredSync(fd: number, slot: ChunkSlot): boolean {
   return isChunk(slot, bytes.subarray(0, slot.size)) && bytes.subarray(slot.size).every((byte) => byte === 0);
 }
 
-async function isPaddingZero(data: FileHandle, slot: ChunkSlot): Promise<boolean> {
+async function isPaddingZero(data: OpenedFile, slot: ChunkSlot): Promise<boolean> {
   const buffer = new Uint8Array(slot.padding);
-  const { bytesRead } = await data.read(buffer, 0, slot.padding, slot.place + slot.size);
-  return bytesRead === slot.padding && buffer.every((byte) => byte === 0);
+  const count = await data.read(buffer, slot.place + slot.size);
+  return count === slot.padding && buffer.every((byte) => byte === 0);
 }
 
 function partsFrom(slot: ChunkSlot, bytes: Uint8Array, done: number): Uint8Array[] {

@@ -1,5 +1,6 @@
 /**
- * The file `chunks`: the rows of a layer's chunks in the order of their places.
+ * The file `chunks`: the rows of a layer's chunks in the order of their places. Behind them lies where the layer comes from
+ * (layer-source.ts); older layers have that in a file `source` from the beginning.
  *
  * ```text
  * offset  size    what
@@ -70,9 +71,14 @@ export function sizedTable(chunks: ChunkList | EncodedChunks, limits: ChunkTable
   }
   const { table, summary } = chunks;
   const { count, dataSize } = decodeTableHeader(table, limits);
-  const size = TABLE_HEADER_SIZE + ROW_SIZE * count;
+  const size = tableSize(count);
   if (table.length !== size) throw badTable(`${size} bytes`, `${table.length}`);
   return { table, summary, count, dataSize };
+}
+
+/** The size of a table of so many rows, in bytes. */
+export function tableSize(count: number): number {
+  return TABLE_HEADER_SIZE + ROW_SIZE * count;
 }
 
 /** {@linkcode encodeChunks} without its summary. */
@@ -95,7 +101,7 @@ export function encodeChunks(
   const { rows, dataSize } = list;
   const count = rows.length;
   assertBounds({ count, dataSize }, limits);
-  const table = new Uint8Array(TABLE_HEADER_SIZE + ROW_SIZE * count);
+  const table = new Uint8Array(tableSize(count));
   const view = viewOf(table);
   table.set(MAGIC);
   view.setUint32(8, VERSION, true);

@@ -25,6 +25,7 @@ import {
   type EncodedChunks,
   hashHeader,
   TABLE_HEADER_SIZE,
+  tableSize,
 } from "./chunk-table-file.ts";
 import { badTable, type ChunkTableLimits } from "./chunk-table-limits.ts";
 import type { PageCache } from "./page-cache.ts";
@@ -188,9 +189,9 @@ function checkTable(fd: number, limits: ChunkTableLimits): CheckedTable {
   const head = new Uint8Array(TABLE_HEADER_SIZE);
   readFully(fd, head, 0);
   const header = decodeTableHeader(head, limits);
-  const size = TABLE_HEADER_SIZE + header.count * ROW_SIZE;
+  const size = tableSize(header.count);
   const found = fstatSync(fd).size;
-  if (found !== size) throw badTable(`${size} bytes`, String(found));
+  if (found < size) throw badTable(`at least ${size} bytes`, String(found));
   return checkRows(header, { limits, hash: hashHeader(head), blocks: readRows(fd, header) });
 }
 

@@ -5,8 +5,7 @@
  */
 import { hash } from "node:crypto";
 import { ftruncateSync, mkdirSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
-import { syncPath, writeNewFile } from "../files/index.ts";
+import { OpenedFile, syncPath, writeNewFile } from "../files/index.ts";
 import { type ChunkList, type EncodedChunks, sizedTable } from "./chunk-table-file.ts";
 import type { ChunkTableLimits } from "./chunk-table-limits.ts";
 import { encodeSource, type LayerSource, type SourceRecord } from "./layer-source.ts";
@@ -32,18 +31,18 @@ export interface CreateFilesOptions {
 
 /** Files that were made a moment ago. */
 export interface CreatedFiles {
-  /** The open data file. Whoever gets it closes it. */
-  readonly data: FileHandle;
-  /** What its source file says. */
+  /** The data file. Whoever gets it closes it. */
+  readonly data: OpenedFile;
+  /** Where it comes from, as the file `chunks` says it. */
   readonly record: SourceRecord;
   readonly chunks: EncodedChunks;
 }
 
 /**
- * Makes a directory with the files of a layer that has no chunks yet; without `filled`, which would say just that.
+ * Makes a directory with the files of a layer that has no chunks yet; without `filled` and `source`, which would say just that.
  *
- * Whoever opens an image waits for this: what needs no disk is done at once, but for the one handle that stays open, since each turn
- * of another thread takes as long as all the rest.
+ * Whoever opens an image waits for this: what needs no disk is done at once, since each turn of another thread takes as long as all
+ * the rest.
  *
  * @throws {EsgzError} `STORE_INVALID` for chunks that no table can hold, before anything is made.
  */
@@ -55,7 +54,7 @@ export async function createLayerFiles(
   const { table, summary, dataSize } = sizedTable(layer.chunks, options.limits);
   mkdirSync(directory);
   const paths = layerPaths(directory);
-  const data = await open(paths.data, "wx+", 0o644);
+  const data = OpenedFile.open(paths.data, "wx+");
   try {
     ftruncateSync(data.fd, dataSize);
     if (options.durable) await data.sync();
@@ -67,7 +66,7 @@ export async function createLayerFiles(
   }
 }
 
-/** Writes all files of a layer but `data` and `filled`; returns what its source file says. */
+/** Writes `meta` and `chunks` of a layer; returns what the latter says of its source. */
 export async function writeLayerRecords(
   paths: LayerPaths,
   records: Pick<NewLayer, "meta" | "source"> & EncodedChunks,
@@ -76,8 +75,7 @@ export async function writeLayerRecords(
   const { meta, source, table } = records;
   const record: SourceRecord = { source, metaDigest: `sha256:${hash("sha256", meta)}` };
   await writeNewFile(paths.meta, meta, options);
-  await writeNewFile(paths.chunks, table, options);
-  await writeNewFile(paths.source, encodeSource(record), options);
+  await writeNewFile(paths.chunks, [table, encodeSource(record)], options);
   if (options.durable) await syncPath(paths.directory);
   return record;
 }

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { FileHandle } from "node:fs/promises";
 import type { ByteRange } from "../blob/index.ts";
+import type { OpenedFile } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { type ChunkSlot, isChunk, isStored, writeSlot } from "./chunk-slot.ts";
 import { copyInKernel } from "./native-calls.ts";
@@ -14,23 +14,23 @@ import { guarded, storeFailure } from "./store-error.ts";
 export interface DataFile {
   readonly layer: Digest;
   readonly path: string;
-  readonly handle: FileHandle;
+  readonly file: OpenedFile;
 }
 
 /** Reads a range, whatever is there. @throws {EsgzError} `IO_FAILED`, also where the file ends too early */
 export async function readDataFile(
-  { layer, path, handle }: DataFile,
+  { layer, path, file }: DataFile,
   { offset, size }: ByteRange,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(size);
   return await guarded(`read ${layer}`, async () => {
     for (let filled = 0; filled < size;) {
-      const { bytesRead } = await handle.read(bytes, filled, size - filled, offset + filled);
-      if (bytesRead === 0) {
+      const count = await file.read(bytes.subarray(filled), offset + filled);
+      if (count === 0) {
         const reason = new Error(`expected bytes at ${offset + filled}, got the end of the file`);
         throw storeFailure(`read "${path}"`, reason);
       }
-      filled += bytesRead;
+      filled += count;
     }
     return bytes;
   });
@@ -47,9 +47,9 @@ export async function copySlot(
   to: { readonly data: DataFile; readonly slot: ChunkSlot },
 ): Promise<boolean> {
   const { slot } = to;
-  const target = to.data.handle;
+  const target = to.data.file;
   const copied = copyInKernel(
-    { fd: from.data.handle.fd, offset: from.slot.place },
+    { fd: from.data.file.fd, offset: from.slot.place },
     { fd: target.fd, offset: slot.place },
     { size: slot.size },
   );
@@ -59,6 +59,6 @@ export async function copySlot(
     await writeSlot(target, slot, bytes);
     return true;
   }
-  await target.write(new Uint8Array(slot.padding), 0, slot.padding, slot.place + slot.size);
+  await target.write([new Uint8Array(slot.padding)], slot.place + slot.size);
   return await isStored(target, slot);
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { OpenedFile } from "../files/index.ts";
 import { CheckedMeta } from "./checked-meta.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import { encodeChunkTable } from "./chunk-table-file.ts";
@@ -66,7 +67,7 @@ async function openJournal() {
   const table = parts.use(
     ChunkTable.open(paths.chunks, { limits: DEFAULT_TABLE_LIMITS, cache: new PageCache(1) }),
   );
-  const data = parts.use(await open(paths.data, "w+"));
+  const data = parts.use(OpenedFile.open(paths.data, "w+"));
   const bits = new LayerBits(table);
   const nextTemporary = (): string => layout.nextTemporary();
   const journal = new FilledJournal({

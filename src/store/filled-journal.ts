@@ -3,10 +3,9 @@
  *
  * @module
  */
-import type { FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SingleFlight } from "../async/index.ts";
-import { replaceFile, syncPath } from "../files/index.ts";
+import { type OpenedFile, replaceFile, syncPath } from "../files/index.ts";
 import type { CheckedMeta } from "./checked-meta.ts";
 import { encodeFilled, type FilledRecord, fingerprintOf } from "./filled-file.ts";
 import type { LayerBits } from "./layer-bits.ts";
@@ -19,7 +18,7 @@ export type FilledState = "open" | "clean" | "unknown";
 export interface FilledJournalOptions {
   readonly paths: LayerPaths;
   /** The open data file; stays the caller's. */
-  readonly data: FileHandle;
+  readonly data: OpenedFile;
   /** The layer's metadata, as it was when it was verified. */
   readonly meta: Pick<CheckedMeta, "fingerprint">;
   readonly bits: LayerBits;
@@ -92,7 +91,7 @@ export class FilledJournal {
     // All of it, times too: after a power loss they must be those of the fingerprint.
     await data.sync();
     const clean = {
-      data: fingerprintOf(await data.stat({ bigint: true })),
+      data: fingerprintOf(await data.stat()),
       meta: meta.fingerprint,
     };
     await this.#write({ clean, bitmap });
@@ -131,8 +130,8 @@ export class FilledJournal {
 
   async #syncFiles(): Promise<void> {
     if (!this.#unsynced) return;
-    const { meta, chunks, source, directory } = this.#options.paths;
-    for (const path of [meta, chunks, source, directory, dirname(directory)]) await syncPath(path);
+    const { meta, chunks, directory } = this.#options.paths;
+    for (const path of [meta, chunks, directory, dirname(directory)]) await syncPath(path);
     this.#unsynced = false;
   }
 

@@ -15,11 +15,13 @@ import { decodeFilled, encodeFilled } from "./filled-file.ts";
 import { openStore, type Store, type StoreEvent } from "./index.ts";
 import { decodeSource, encodeSource } from "./layer-source.ts";
 import { PageCache } from "./page-cache.ts";
+import { readSource } from "./read-source.ts";
 import { sampleLayer, scratchDirectory } from "./sample-layer.fixture.ts";
 import { type LayerPaths, layerPaths, StoreLayout } from "./store-layout.ts";
 
 const SAMPLE = sampleLayer("a");
 const { rows, dataSize } = SAMPLE.layer.chunks;
+const TABLE = encodeChunkTable(SAMPLE.layer.chunks);
 const CONTENT = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 interface Closed extends AsyncDisposable {
@@ -153,7 +155,7 @@ test("a damaged bitmap costs a verification and no chunk", async () => {
   }
 });
 
-for (const name of ["meta", "chunks", "source"] as const) {
+for (const name of ["meta", "chunks"] as const) {
   test(`a layer with a damaged ${name} is refused and can be made again`, async () => {
     await using closed = await closedStore();
     const path = closed.paths[name];
@@ -173,6 +175,50 @@ for (const name of ["meta", "chunks", "source"] as const) {
     }
   });
 }
+
+test("a damaged source is refused; where there is none, what the layer was made with counts", async () => {
+  await using closed = await closedStore();
+  const { paths } = closed;
+  const { source } = SAMPLE.layer;
+  const change = async (): Promise<void> => {
+    await using store = await closed.open();
+    await using handle = await store.createLayer(SAMPLE.digest, SAMPLE.layer);
+    await handle.layer.updateSource({ ...source, blobVerified: true });
+  };
+  const sourceOf = async (): Promise<unknown> => {
+    await using store = await closed.open();
+    await using handle = await store.openLayer(SAMPLE.digest);
+    return handle?.layer.source;
+  };
+  for (const damage of [
+    () => flip(paths.source, 100),
+    () => truncate(paths.source, 40),
+    () => rm(paths.source).then(() => mkdir(paths.source)),
+    () => flip(paths.chunks, TABLE.length + 100).then(() => rm(paths.source)),
+    () => truncate(paths.chunks, TABLE.length + 40).then(() => rm(paths.source)),
+    () => truncate(paths.chunks, TABLE.length).then(() => rm(paths.source)),
+    () => truncate(paths.chunks, TABLE.length + (2 << 20)).then(() => rm(paths.source)),
+  ]) {
+    await change();
+    assert.deepEqual(await sourceOf(), { ...source, blobVerified: true });
+    await damage();
+    await assert.rejects(sourceOf(), { code: "STORE_INVALID" });
+  }
+  await change();
+  await rm(paths.source);
+  assert.deepEqual(await sourceOf(), source);
+});
+
+test("a layer is opened whose source is only in a file of its own, as older stores have it", async () => {
+  await using closed = await closedStore();
+  const { paths } = closed;
+  const record = await readSource(paths, DEFAULT_TABLE_LIMITS);
+  await truncate(paths.chunks, TABLE.length);
+  await writeFile(paths.source, encodeSource(record));
+  assert.deepEqual(await missingIn(closed), []);
+  assert.deepEqual(closed.events, []);
+  assert.deepEqual(await readSource(paths, DEFAULT_TABLE_LIMITS), record);
+});
 
 test("a damaged layer that a lease holds is made good, and becomes no other", async () => {
   await using closed = await closedStore();
@@ -213,7 +259,7 @@ test("a layer that a lease was taken on while it was open becomes no other, even
     store.setLease({ ...lease, detail: "" });
   }
   for (const lose of [
-    () => flip(closed.paths.source, 100),
+    () => flip(closed.paths.chunks, TABLE.length + 100),
     () => rm(closed.paths.directory, { recursive: true }),
   ]) {
     await lose();

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { type BigIntStats, existsSync, fstatSync, statSync } from "node:fs";
-import { constants, type FileHandle, open } from "node:fs/promises";
+import { type BigIntStats, constants, existsSync, fstatSync } from "node:fs";
+import { OpenedFile } from "../files/index.ts";
 import type { Digest } from "../oci/index.ts";
 import { BitSet } from "./bit-set.ts";
 import { CheckedMeta } from "./checked-meta.ts";
 import { ChunkTable } from "./chunk-table.ts";
 import type { ChunkTableLimits } from "./chunk-table-limits.ts";
 import type { CreatedFiles } from "./create-layer.ts";
-import { readBoundedFile } from "./read-bounded-file.ts";
+import { readBoundedFile, statFile } from "./read-bounded-file.ts";
 import {
   decodeFilled,
   equalFingerprints,
@@ -21,9 +21,10 @@ import {
 } from "./filled-file.ts";
 import { FilledJournal } from "./filled-journal.ts";
 import { LayerBits } from "./layer-bits.ts";
-import { decodeSource, type LayerIdentity, MAX_SOURCE_BYTES, type SourceRecord } from "./layer-source.ts";
+import type { LayerIdentity, SourceRecord } from "./layer-source.ts";
 import { type DataRun, dataRunsOf, punchHole } from "./native-calls.ts";
 import type { PageCache } from "./page-cache.ts";
+import { readSource } from "./read-source.ts";
 import { storeInvalid } from "./store-error.ts";
 import type { LayerDoubt, StoreObserver } from "./store-event.ts";
 import { type LayerPaths, layerPaths } from "./store-layout.ts";
@@ -65,7 +66,7 @@ export interface OpenFilesOptions {
 export interface LayerFiles {
   readonly paths: LayerPaths;
   readonly table: ChunkTable;
-  readonly data: FileHandle;
+  readonly data: OpenedFile;
   readonly bits: LayerBits;
   readonly journal: FilledJournal;
   readonly meta: CheckedMeta;
@@ -77,14 +78,14 @@ export interface LayerFiles {
 /**
  * Opens the files of a layer.
  *
- * @throws {EsgzError} `STORE_INVALID` if a file is missing or damaged that cannot be made good here: `meta`, `chunks`,
- * `source`. Damage to `data` and `filled` costs chunks, not the layer.
+ * @throws {EsgzError} `STORE_INVALID` if a file is missing or damaged that cannot be made good here: `meta`, `chunks`, or a `source`
+ * that is there. Damage to `data` and `filled` costs chunks, not the layer.
  */
 export async function openLayerFiles(directory: string, options: OpenFilesOptions): Promise<LayerFiles> {
   const paths = layerPaths(directory);
-  const record = options.created?.record ?? (await readSource(paths));
   const table = openTable(paths, options);
   try {
+    const record = options.created?.record ?? (await readSource(paths, options.context.limits));
     const data = options.created?.data ?? (await openData(paths));
     try {
       return await believeFiles({ paths, table, data, record, bits: new LayerBits(table) }, options);
@@ -125,7 +126,7 @@ async function believe(opened: Opened, options: OpenFilesOptions): Promise<Belie
     return { onDisk: "open", meta: CheckedMeta.ofNew(path, digest) };
   }
   const filled = await readFilled(opened);
-  const dataStats = await opened.data.stat({ bigint: true });
+  const dataStats = await opened.data.stat();
   if (options.context.believeClean && filled?.clean !== undefined && isUntouched(filled, dataStats)) {
     const meta = await CheckedMeta.open(path, { digest, believed: filled.clean.meta });
     adoptFilled(opened, filled);
@@ -190,7 +191,7 @@ async function claimStored(
 }
 
 /** Makes the blocks that no chunk touches holes, or zeros, again. */
-async function clearGaps(data: FileHandle, table: ChunkTable, runs: readonly DataRun[]): Promise<void> {
+async function clearGaps(data: OpenedFile, table: ChunkTable, runs: readonly DataRun[]): Promise<void> {
   let next = 0;
   for (const gap of table.gaps) {
     while ((runs[next]?.end ?? Infinity) <= gap.offset) next += 1;
@@ -204,43 +205,33 @@ async function clearGaps(data: FileHandle, table: ChunkTable, runs: readonly Dat
 }
 
 async function clearRange(
-  data: FileHandle,
+  data: OpenedFile,
   range: { readonly offset: number; readonly size: number },
 ): Promise<void> {
   if (punchHole(data.fd, range)) return;
   const buffer = new Uint8Array(Math.min(range.size, 1 << 20));
   for (let done = 0; done < range.size;) {
     const size = Math.min(buffer.length, range.size - done);
-    const { bytesRead } = await data.read(buffer, 0, size, range.offset + done);
-    if (bytesRead === 0) return;
-    if (buffer.subarray(0, bytesRead).some((byte) => byte !== 0)) {
-      await data.write(buffer.fill(0), 0, bytesRead, range.offset + done);
+    const count = await data.read(buffer.subarray(0, size), range.offset + done);
+    if (count === 0) return;
+    if (buffer.subarray(0, count).some((byte) => byte !== 0)) {
+      await data.write([buffer.fill(0).subarray(0, count)], range.offset + done);
     }
-    done += bytesRead;
+    done += count;
   }
-}
-
-/** What a layer was made of. @throws {EsgzError} `STORE_INVALID` */
-export async function readSource(paths: Pick<LayerPaths, "source">): Promise<SourceRecord> {
-  const bytes = await readBoundedFile(paths.source, { limit: MAX_SOURCE_BYTES });
-  if (bytes === undefined) throw missing(paths.source);
-  return decodeSource(bytes);
 }
 
 function openTable(paths: LayerPaths, { created, context }: OpenFilesOptions): ChunkTable {
   if (created !== undefined) return ChunkTable.openWritten(paths.chunks, created.chunks, context);
-  if (statSync(paths.chunks, { throwIfNoEntry: false })?.isFile() !== true) throw missing(paths.chunks);
+  if (statFile(paths.chunks) === undefined)
+    throw storeInvalid(`"${paths.chunks}"`, { expected: "a regular file", found: "none" });
   return ChunkTable.open(paths.chunks, context);
 }
 
 /** Opens the data file, or makes an empty one where it is missing. Symbolic links are not followed. */
-async function openData(paths: LayerPaths): Promise<FileHandle> {
-  const handle = await open(paths.data, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
-  if (fstatSync(handle.fd).isFile()) return handle;
-  await handle.close();
+async function openData(paths: LayerPaths): Promise<OpenedFile> {
+  const file = OpenedFile.open(paths.data, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW);
+  if (fstatSync(file.fd).isFile()) return file;
+  await file.close();
   throw storeInvalid(`"${paths.data}"`, { expected: "a regular file", found: "something else" });
-}
-
-function missing(path: string): Error {
-  return storeInvalid(`"${path}"`, { expected: "a regular file", found: "none" });
 }

@@ -161,33 +161,25 @@ export class LayerShelf {
     }
   }
 
-  /**
-   * Whether something happens to a layer's directory. Who makes room must not wait for that, which may itself be waiting for room:
-   * {@link LayerShelf.drop} and {@link LayerShelf.empty} begin at once where it is false.
-   */
-  isBusy(digest: Digest): boolean {
-    return this.#turns.isBusy(digest);
-  }
-
   /** Drops a layer that nobody has open and no lease holds; false if that is not so. @throws {EsgzError} `IO_FAILED` */
   async drop(digest: Digest): Promise<boolean> {
-    return await this.#inTurn(digest, async () => {
-      if (this.#isHeld(digest) || !this.#directories.has(digest)) return false;
-      await this.#directories.discard(digest);
-      return true;
-    });
+    return await this.#inTurn(digest, async () => await this.#drop(digest));
   }
 
-  /** Gives up the data of a layer as {@link LayerShelf.drop}, and keeps its metadata; false if that is not possible. */
-  async empty(digest: Digest): Promise<boolean> {
+  /**
+   * Drops a layer as {@link LayerShelf.drop}, or gives up only its data, where its metadata is to be kept and can be. Undefined if
+   * nothing was done: also where something happens to the layer, which may itself be waiting for the room that this is to make.
+   *
+   * @throws {EsgzError} `IO_FAILED`
+   */
+  async evict(
+    digest: Digest,
+    options: { readonly keepMetadata: boolean },
+  ): Promise<"emptied" | "dropped" | undefined> {
+    if (this.#turns.isBusy(digest)) return undefined;
     return await this.#inTurn(digest, async () => {
-      if (this.#isHeld(digest)) return false;
-      const table = this.openTable(digest);
-      if (table === undefined) return false;
-      const { count, dataSize } = table;
-      table[Symbol.dispose]();
-      await this.#directories.empty(digest, { count, dataSize });
-      return true;
+      if (options.keepMetadata && (await this.#empty(digest))) return "emptied";
+      return (await this.#drop(digest)) ? "dropped" : undefined;
     });
   }
 
@@ -221,6 +213,23 @@ export class LayerShelf {
     const outcomes = await Promise.allSettled(this.openLayers.map((layer) => layer.end()));
     this.#open.clear();
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  }
+
+  async #drop(digest: Digest): Promise<boolean> {
+    if (this.#isHeld(digest) || !this.#directories.has(digest)) return false;
+    await this.#directories.discard(digest);
+    return true;
+  }
+
+  /** Gives up the data of a layer and keeps its metadata; false if that is not possible. */
+  async #empty(digest: Digest): Promise<boolean> {
+    if (this.#isHeld(digest)) return false;
+    const table = this.openTable(digest);
+    if (table === undefined) return false;
+    const { count, dataSize } = table;
+    table[Symbol.dispose]();
+    await this.#directories.empty(digest, { count, dataSize });
+    return true;
   }
 
   /** Asked in the layer's turn: who chose it looked some time ago, and a mount of a complete layer keeps nothing open. */

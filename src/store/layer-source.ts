@@ -1,5 +1,6 @@
 /**
- * The file `source`: where a layer comes from.
+ * The record of where a layer comes from: behind the table in the file `chunks`, as it was when the layer was made, and in the
+ * file `source`, which counts from then on, when it has changed.
  *
  * ```text
  * "sha256:<64 hex digits>\n"   digest of what follows
@@ -14,7 +15,7 @@ import { decodeUtf8, encodeUtf8 } from "../bytes/index.ts";
 import { type Digest, isDigest } from "../oci/index.ts";
 import { storeInvalid } from "./store-error.ts";
 
-/** The most bytes that the file may have. */
+/** The most bytes that a record may have. */
 export const MAX_SOURCE_BYTES: number = 1 << 20;
 
 const PREFIX_SIZE = "sha256:".length + 64 + 1;
@@ -58,7 +59,7 @@ export interface LayerSource {
   readonly blobVerified: boolean;
 }
 
-/** What the file holds. */
+/** What a record holds. */
 export interface SourceRecord {
   readonly source: LayerSource;
   /** The digest of `meta`. */
@@ -90,14 +91,14 @@ export function identityOf({ metaDigest, source: { tocDigest } }: SourceRecord):
   return { metaDigest, tocDigest };
 }
 
-/** Encodes the file. */
+/** Encodes a record. */
 export function encodeSource(record: SourceRecord): Uint8Array {
   const body = JSON.stringify({ ...record.source, metaDigest: record.metaDigest });
   return encodeUtf8(`sha256:${hash("sha256", body)}\n${body}`);
 }
 
 /**
- * Decodes the file.
+ * Decodes a record.
  *
  * @throws {EsgzError} `STORE_INVALID`
  */

@@ -5,6 +5,7 @@
  */
 import { hash } from "node:crypto";
 import { type FileHandle, mkdir, open, rm, stat } from "node:fs/promises";
+import { DisposableList } from "../async/index.ts";
 import { EsgzError } from "../errors/index.ts";
 import { replaceFile } from "../files/index.ts";
 import { BLOCK_SIZE, type ChunkRow } from "./chunk-row.ts";
@@ -51,7 +52,7 @@ export class LayerStage implements AsyncDisposable {
   readonly #paths: LayerPaths;
   readonly #data: FileHandle;
   readonly #rows: ChunkRow[] = [];
-  readonly #room: Disposable[] = [];
+  readonly #room = new DisposableList();
   #state: "open" | "committed" | "closed" = "open";
 
   private constructor(context: LayerStageContext, data: FileHandle) {
@@ -134,7 +135,7 @@ export class LayerStage implements AsyncDisposable {
       await publish(directory, layer.source);
     });
     this.#state = "committed";
-    this.#giveBack();
+    await this.#room[Symbol.asyncDispose]();
     await this.#data.close();
   }
 
@@ -146,7 +147,7 @@ export class LayerStage implements AsyncDisposable {
       await this.#data.close();
       await rm(this.#context.directory, { recursive: true, force: true });
     } finally {
-      this.#giveBack();
+      await this.#room[Symbol.asyncDispose]();
     }
   }
 
@@ -154,15 +155,11 @@ export class LayerStage implements AsyncDisposable {
     await this.close();
   }
 
-  #giveBack(): void {
-    for (const room of this.#room.splice(0)) room[Symbol.dispose]();
-  }
-
   /** Keeps room until the end, unless that has come meanwhile. */
   #take(room: Disposable): void {
     if (this.#state !== "open") room[Symbol.dispose]();
     this.#assertOpen();
-    this.#room.push(room);
+    this.#room.use(room);
   }
 
   #assertOpen(): void {

@@ -54,7 +54,7 @@ export class Layer {
     this.chunkCount = files.table.count;
     this.chunkBytes = files.table.chunkBytes;
     this.#files = files;
-    this.#data = { layer: digest, path: files.paths.data, handle: files.data };
+    this.#data = { layer: digest, path: files.paths.data, file: files.data };
     this.#bits = files.bits;
     this.#context = context;
     this.#checks = new ChunkChecks(digest, files, context);

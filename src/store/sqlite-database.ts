@@ -14,10 +14,10 @@ import { storeInvalid } from "./store-error.ts";
 export type Row = Readonly<Record<string, unknown>>;
 
 /** SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: no room for the index of the log. */
-const FULL_CODES: ReadonlySet<unknown> = new Set([13, 10 | (19 << 8)]);
+const FULL_CODES: ReadonlySet<number> = new Set([13, 10 | (19 << 8)]);
 
-/** SQLITE_CORRUPT and SQLITE_NOTADB. */
-const DAMAGE_CODES: ReadonlySet<unknown> = new Set([11, 26]);
+/** SQLITE_CORRUPT and SQLITE_NOTADB, whatever SQLite adds to say more. */
+const DAMAGE_CODES: ReadonlySet<number> = new Set([11, 26]);
 
 /** What SQLite takes for a path, with the longest name that it makes of it (MAX_PATHNAME of os_unix.c). */
 const PATH_LIMIT = 512 - "-journal".length;
@@ -48,7 +48,7 @@ export class SqliteDatabase implements Disposable {
         return new SqliteDatabase(database);
       } catch (error) {
         database.close();
-        if (DAMAGE_CODES.has(mainCodeOf(error))) throw databaseDamaged(path, messageOf(error), error);
+        if (DAMAGE_CODES.has(codeOf(error) & 0xff)) throw databaseDamaged(path, messageOf(error), error);
         throw error;
       }
     });
@@ -108,14 +108,14 @@ function databaseDamaged(path: string, found: string, cause?: unknown): EsgzErro
   return storeInvalid(`store database "${path}"`, {
     expected: "a sound one",
     found: `${found} (once it is moved away with "${path}-wal" and "${path}-shm", the store begins another: layers stay until the next prune, images and mounts are forgotten)`,
-    cause,
+    ...(cause === undefined ? {} : { cause }),
   });
 }
 
-/** Without what SQLite adds to say more. */
-function mainCodeOf(error: unknown): number | undefined {
+/** What SQLite says of an error; 0 for one that is not its own. */
+function codeOf(error: unknown): number {
   const isCoded = typeof error === "object" && error !== null && "errcode" in error;
-  return isCoded && typeof error.errcode === "number" ? error.errcode & 0xff : undefined;
+  return isCoded && typeof error.errcode === "number" ? error.errcode : 0;
 }
 
 /** A digest in a row. @throws {EsgzError} `STORE_INVALID` if it is none */
@@ -148,9 +148,7 @@ function translated<T>(work: () => T): T {
     return work();
   } catch (error) {
     if (isEsgzError(error)) throw error;
-    const full =
-      typeof error === "object" && error !== null && "errcode" in error && FULL_CODES.has(error.errcode);
-    if (full)
+    if (FULL_CODES.has(codeOf(error)))
       throw new EsgzError("NO_SPACE", "Cannot write store database: expected room on the disk, got none");
     throw storeInvalid("store database", { expected: "a sound one", found: messageOf(error), cause: error });
   }

@@ -10,9 +10,9 @@
  * layers/<algorithm>-<hex>/     a layer, by the digest of its blob:
  *   meta                          EROFS image of the metadata
  *   data                          EROFS data device, sparse
- *   chunks                        where each chunk lies and what it is (chunk-table.ts)
+ *   chunks                        where each chunk lies and what it is (chunk-table-file.ts), and where the layer comes from
  *   filled                        which chunks are there (filled-file.ts)
- *   source                        where the layer comes from (layer-source.ts)
+ *   source                        where the layer comes from, if that has changed since (layer-source.ts)
  * temp/                         what is being made or thrown away; emptied when the store is opened
  * ```
  *

@@ -9,6 +9,7 @@ import type { Digest } from "../oci/index.ts";
 import { BLOCK_SIZE } from "./chunk-row.ts";
 import type { LayerShelf } from "./layer-shelf.ts";
 import type { LayerSize } from "./layer-size.ts";
+import { type GrantKind, RoomGrants } from "./room-grants.ts";
 import type { StoreObserver } from "./store-event.ts";
 
 /** Who may be evicted, and in which order. */
@@ -31,10 +32,15 @@ export interface StoreRoomOptions {
   readonly onEvent: StoreObserver;
 }
 
-/** Bytes of layers, when they were measured, and how many had been written until then. */
+/** What layers take on the disk, and what of grants had ended before that was measured. */
 interface Measured {
   readonly bytes: number;
-  readonly writtenBytes: number;
+  readonly endedBytes: number;
+}
+
+/** What each takes. */
+interface MeasuredLayers extends Measured {
+  readonly sizes: readonly LayerSize[];
 }
 
 /** What the small files of a layer take, about. */
@@ -52,18 +58,12 @@ const NO_GRANT: Disposable = { [Symbol.dispose]: () => undefined };
 export class StoreRoom {
   readonly #options: StoreRoomOptions;
   readonly #flights = new SingleFlight<"make room", void>();
+  readonly #grants = new RoomGrants();
   #measured: Measured;
-  /** Bytes that were written since the store was opened. */
-  #writtenBytes = 0;
-  /** Bytes that are being written now, and by how many. */
-  readonly #writing = { bytes: 0, count: 0 };
-  /** Bytes of layers in the making, which are not measured. */
-  #stagedBytes = 0;
-  #ended = Promise.withResolvers<void>();
 
   constructor(options: StoreRoomOptions, usedBytes: number) {
     this.#options = options;
-    this.#measured = { bytes: usedBytes, writtenBytes: 0 };
+    this.#measured = { bytes: usedBytes, endedBytes: 0 };
   }
 
   /**
@@ -72,79 +72,72 @@ export class StoreRoom {
    * @throws {EsgzError} `NO_SPACE` if the quota is used up by layers that cannot be evicted.
    */
   async admit(bytes: number): Promise<Disposable> {
-    if (this.#options.quotaBytes === undefined) return NO_GRANT;
-    await this.#takeRoom(bytes, () => {
-      this.#writing.bytes += bytes;
-      this.#writing.count += 1;
-    });
-    return onceDisposed(() => {
-      this.#writing.bytes -= bytes;
-      this.#writing.count -= 1;
-      this.#writtenBytes += bytes;
-      this.#ended.resolve();
-      this.#ended = Promise.withResolvers();
-    });
+    return await this.#admit(bytes, "writing");
   }
 
   /** The same for data of a layer in the making, to be disposed of when it is one, or is given up. Nobody waits for that. */
   async admitStaged(bytes: number): Promise<Disposable> {
-    if (this.#options.quotaBytes === undefined) return NO_GRANT;
-    await this.#takeRoom(bytes, () => {
-      this.#stagedBytes += bytes;
-    });
-    return this.#staged(bytes);
+    return await this.#admit(bytes, "staged");
   }
 
   /** Makes room for metadata, as far as that is possible: without it nothing could be served, not even from memory. */
   async admitRecords(bytes: number): Promise<Disposable> {
     const whole = bytes + SMALL_FILES_SIZE;
-    const take = (): void => {
-      this.#stagedBytes += whole;
-    };
-    if (!(await this.#makeRoom(whole, take))) take();
-    return this.#staged(whole);
-  }
-
-  /** What may not have been measured. */
-  get #newBytes(): number {
-    return this.#writtenBytes - this.#measured.writtenBytes;
-  }
-
-  get #usedBytes(): number {
-    return this.#measured.bytes + this.#newBytes + this.#writing.bytes + this.#stagedBytes;
-  }
-
-  #staged(bytes: number): Disposable {
-    return onceDisposed(() => {
-      this.#stagedBytes -= bytes;
-      this.#writtenBytes += bytes;
-    });
-  }
-
-  async #takeRoom(bytes: number, take: () => void): Promise<void> {
-    if (!(await this.#makeRoom(bytes, take)))
-      throw quotaReached({ quotaBytes: this.#options.quotaBytes ?? 0, usedBytes: this.#usedBytes, bytes });
-  }
-
-  /** Whether there is room; it is taken at once, before anybody else looks. */
-  async #makeRoom(bytes: number, take: () => void): Promise<boolean> {
-    const quota = this.#options.quotaBytes ?? Infinity;
-    const isOver = (): boolean => this.#usedBytes + bytes > quota;
-    // At least twice: the first may have joined a run that made room for fewer bytes.
-    for (let attempt = 0; isOver(); attempt += 1) {
-      const ended = this.#ended.promise;
-      await this.#flights.run("make room", () => this.#measureAndEvict(quota, bytes));
-      if (!isOver()) break;
-      if (this.#writing.count > 0) await ended;
-      else if (attempt > 0 && this.#newBytes === 0) return false;
-    }
-    take();
-    return true;
+    return (await this.#makeRoom(whole, "staged")) ?? this.#grants.take(whole, "staged");
   }
 
   /** Evicts at least so many bytes, if that is possible; returns the bytes evicted. */
   async evict(bytes: number): Promise<number> {
-    const { sizes, ...measured } = await this.#measure();
+    return await this.#evictFrom(await this.#measure(), bytes);
+  }
+
+  /** What may not have been measured. */
+  get #newBytes(): number {
+    return this.#grants.endedBytes - this.#measured.endedBytes;
+  }
+
+  get #usedBytes(): number {
+    return this.#measured.bytes + this.#newBytes + this.#grants.openBytes;
+  }
+
+  async #admit(bytes: number, kind: GrantKind): Promise<Disposable> {
+    const { quotaBytes } = this.#options;
+    if (quotaBytes === undefined) return NO_GRANT;
+    const grant = await this.#makeRoom(bytes, kind);
+    if (grant === undefined) throw quotaReached({ quotaBytes, usedBytes: this.#usedBytes, bytes });
+    return grant;
+  }
+
+  /** Takes room, if there is any: at once, before anybody else looks. */
+  async #makeRoom(bytes: number, kind: GrantKind): Promise<Disposable | undefined> {
+    const quota = this.#options.quotaBytes ?? Infinity;
+    const isOver = (): boolean => this.#usedBytes + bytes > quota;
+    // At least twice: the first may have joined a run that made room for fewer bytes.
+    for (let attempt = 0; isOver(); attempt += 1) {
+      const { writingEnded } = this.#grants;
+      await this.#flights.run("make room", () => this.#measureAndEvict(quota, bytes));
+      if (!isOver()) break;
+      if (this.#grants.isWriting) await writingEnded;
+      else if (attempt > 0 && this.#newBytes === 0) return undefined;
+    }
+    return this.#grants.take(bytes, kind);
+  }
+
+  async #measureAndEvict(quota: number, bytes: number): Promise<void> {
+    const found = await this.#measure();
+    const wanted = this.#usedBytes + bytes;
+    if (wanted > quota) await this.#evictFrom(found, wanted - quota * (1 - FREE_SHARE));
+  }
+
+  async #measure(): Promise<MeasuredLayers> {
+    // What is written meanwhile may be measured, or not.
+    const { endedBytes } = this.#grants;
+    const sizes = await this.#options.shelf().sizes();
+    this.#measured = { bytes: sizes.reduce((sum, size) => sum + bytesOf(size), 0), endedBytes };
+    return { ...this.#measured, sizes };
+  }
+
+  async #evictFrom({ sizes, ...measured }: MeasuredLayers, bytes: number): Promise<number> {
     const { pinned, wanted, usedMs } = this.#options.rules();
     const candidates = sizes
       .filter(({ digest }) => !pinned.has(digest) && !this.#options.shelf().isOpen(digest))
@@ -159,30 +152,14 @@ export class StoreRoom {
     return freed;
   }
 
-  async #measureAndEvict(quota: number, bytes: number): Promise<void> {
-    await this.#measure();
-    const wanted = this.#usedBytes + bytes;
-    if (wanted > quota) await this.evict(wanted - quota * (1 - FREE_SHARE));
-  }
-
-  async #measure(): Promise<Measured & { readonly sizes: readonly LayerSize[] }> {
-    // What is written meanwhile may be measured, or not.
-    const writtenBytes = this.#writtenBytes;
-    const sizes = await this.#options.shelf().sizes();
-    this.#measured = { bytes: sizes.reduce((sum, size) => sum + bytesOf(size), 0), writtenBytes };
-    return { ...this.#measured, sizes };
-  }
-
   async #evictLayer(size: LayerSize, keepMetadata: boolean): Promise<number> {
-    const shelf = this.#options.shelf();
     const { digest: layer } = size;
-    if (shelf.isBusy(layer)) return 0;
     if (keepMetadata && size.dataBytes === 0) return 0;
-    const emptied = keepMetadata && (await shelf.empty(layer));
-    if (!emptied && (shelf.isBusy(layer) || !(await shelf.drop(layer)))) return 0;
-    const bytes = emptied ? size.dataBytes : bytesOf(size);
-    if (!emptied) this.#options.onDropped(layer);
-    this.#options.onEvent({ kind: "layer-evicted", layer, how: emptied ? "emptied" : "dropped", bytes });
+    const how = await this.#options.shelf().evict(layer, { keepMetadata });
+    if (how === undefined) return 0;
+    const bytes = how === "emptied" ? size.dataBytes : bytesOf(size);
+    if (how === "dropped") this.#options.onDropped(layer);
+    this.#options.onEvent({ kind: "layer-evicted", layer, how, bytes });
     return bytes;
   }
 }
@@ -190,16 +167,6 @@ export class StoreRoom {
 /** All bytes that a layer takes. */
 export function bytesOf(size: LayerSize): number {
   return size.dataBytes + size.recordBytes;
-}
-
-function onceDisposed(end: () => void): Disposable {
-  let isEnded = false;
-  return {
-    [Symbol.dispose]: () => {
-      if (!isEnded) end();
-      isEnded = true;
-    },
-  };
 }
 
 function quotaReached(room: {

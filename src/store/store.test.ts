@@ -459,7 +459,7 @@ test("a quota evicts, and then refuses with NO_SPACE", async () => {
 
 test("writers side by side never pass the quota, nor do layers in the making", async () => {
   await using place = await scratch();
-  const quotaBytes = 500_000;
+  const quotaBytes = 490_000;
   await using store = await place.open({ quotaBytes });
   const taken = async (): Promise<number> =>
     (await store.usage()).layers.reduce((sum, layer) => sum + layer.dataBytes + layer.recordBytes, 0);

@@ -40,10 +40,7 @@ const ALL_RIGHT = { wrong: [], right: 4, errors: 0 };
 const PARTS: ReadonlyMap<string, (root: string) => readonly string[]> = new Map([
   ["data", (root) => layerFiles(root, "data")],
   ["meta", (root) => layerFiles(root, "meta")],
-  [
-    "chunks and source",
-    (root) => [...layerFiles(root, "chunks").slice(0, 1), ...layerFiles(root, "source").slice(1)],
-  ],
+  ["chunks", (root) => layerFiles(root, "chunks")],
   ["filled and content", (root) => [...layerFiles(root, "filled"), ...filesBelow(join(root, "content"))]],
   [
     "database",
