@@ -211,7 +211,7 @@ describe("LayerFetcher.read()", () => {
     await assert.rejects(bench.fetcher.fill(bench.layers, { priority: "background" }), {
       code: "NO_SPACE",
       message:
-        /^Cannot write \d+ bytes to store: expected layers within the quota of 300000 bytes, got \d+ bytes that are in use/,
+        /^Cannot write \d+ bytes to store: expected layers within the quota of 300000 bytes, got \d+ bytes that are in use or being brought$/,
     });
   });
 

@@ -223,7 +223,7 @@ test("a request that follows another at once takes its connection", async (t) =>
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => server.close());
   const { port } = server.address() as AddressInfo;
-  await using client = new RegistryClient({ hosts: () => ({ plainHttp: true }) });
+  await using client = clientFor({ plainHttp: true });
   const repository = client.repository({ registry: `127.0.0.1:${port}`, repository: "team/app" });
   const digest = `sha256:${"0".repeat(64)}` as const;
   const blob = repository.openBlob({ digest, size: content.length });

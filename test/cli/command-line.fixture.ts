@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { endChild } from "../kernel/end-child.ts";
 
 const CHECKED_OUT = resolve(import.meta.dirname, "../../bin/esgz.js");
 
@@ -74,12 +75,7 @@ export class CommandLine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.#children) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
-      const gone = new Promise((ended) => child.once("exit", ended));
-      child.kill("SIGTERM");
-      await gone;
-    }
+    for (const child of this.#children) await endChild(child);
     rmSync(this.directory, { recursive: true, force: true });
   }
 

@@ -7,6 +7,7 @@ import { type ChildProcess, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { endChild } from "../kernel/end-child.ts";
 import { CommandLine, type CommandResult, type Program, type RunOptions } from "./command-line.fixture.ts";
 
 const BUSYBOX = "/bin/busybox";
@@ -59,11 +60,7 @@ export class StoreShell implements AsyncDisposable {
 
   /** Ends the registry. */
   async stopRegistry(): Promise<void> {
-    const server = this.#server;
-    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
-    const gone = new Promise((ended) => server.once("exit", ended));
-    server.kill("SIGTERM");
-    await gone;
+    await endChild(this.#server);
   }
 
   /** Writes the image for other processors, without an index, to a layout; its name. */

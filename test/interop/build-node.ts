@@ -7,6 +7,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { until } from "../kernel/daemon-setup.ts";
+import { endChild } from "../kernel/end-child.ts";
 import type { LazyNode } from "./lazy-node.ts";
 
 const run = promisify(execFile);
@@ -36,7 +37,7 @@ export class BuildKit {
     const { node, programs, worker } = options;
     const kit = new BuildKit(programs, node.base);
     const root = join(node.base, "buildkit");
-    node.beforeEnd(async () => await kit.#end());
+    node.beforeEnd(async () => await endChild(kit.#child));
     const flags = ["--root", root, "--addr", `unix://${kit.#socket}`, "--debug"];
     const oci = [
       "--oci-worker-snapshotter=stargz",
@@ -80,13 +81,5 @@ export class BuildKit {
       maxBuffer: 64 << 20,
     });
     return stdout + stderr;
-  }
-
-  async #end(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    child.kill();
-    await gone;
   }
 }

@@ -97,8 +97,9 @@ for (const worker of ["oci", "containerd"] as const) {
     assert.deepEqual(node.prepared(), ["true", "true"]);
     const sent = registry.takeSent();
     t.diagnostic(`${worker}: ${sent} of ${sizeOf(layers)} bytes travelled in ${ms} ms`);
-    // What a round trip is worth is taken along with each read: the more, the longer this machine's answers take, up to most of it.
-    assert.ok(sent < (sizeOf(layers) * 9) / 10);
+    // What a round trip is worth is taken along with each read: the more, the longer this machine's answers take. Up to 54 MB of
+    // 78.5 were seen.
+    assert.ok(sent < (sizeOf(layers) * 3) / 4);
 
     const again = await build();
     assert.match(again, /\[build 4\/4\] RUN go build.*\n#\d+ CACHED/);

@@ -14,6 +14,7 @@ import { connectDaemon, type DaemonInfo } from "../../src/daemon/index.ts";
 import { unmount } from "../../src/erofs-mount/index.ts";
 import { systemCodeOf } from "../../src/errors/index.ts";
 import { isRunning, mountsBelow, until } from "../kernel/daemon-setup.ts";
+import { endChild } from "../kernel/end-child.ts";
 import { containerId, isInstalled, whyNoContainerd } from "../snapshotter/private-containerd.ts";
 
 const run = promisify(execFile);
@@ -162,7 +163,7 @@ export class LazyNode {
 
   /** Ends containerd; containers go on. */
   async stopContainerd(): Promise<void> {
-    await end(this.#containerd);
+    await endChild(this.#containerd);
     this.#containerd = undefined;
   }
 
@@ -330,13 +331,6 @@ export class LazyNode {
     }
     await until(() => shims.every((pid) => !existsSync(`/proc/${pid}`) || commandOf(pid) === ""));
   }
-}
-
-async function end(child: ChildProcess | undefined): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  child.kill();
-  await gone;
 }
 
 function processesWith(text: string): readonly number[] {
